@@ -1,0 +1,2 @@
+//! Placeholder, replaced with the room.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The story of one request, one file per verb.

@@ -1,0 +1,1 @@
+//! JSON skimming: spans of what we must know, no tree.

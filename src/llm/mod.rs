@@ -1,0 +1,1 @@
+//! What the bytes mean: dialects, peek, usage, errors.

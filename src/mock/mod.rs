@@ -1,0 +1,1 @@
+//! An LLM that answers, stalls and lies on command.

@@ -1,0 +1,1 @@
+//! The runtime seam: a small set of traits, and monoio behind them.

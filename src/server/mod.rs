@@ -1,0 +1,1 @@
+//! One process: threads, signals, drain.

@@ -1,0 +1,1 @@
+//! Server-sent events: finding lines and events in bytes cut anywhere.

@@ -1,0 +1,1 @@
+//! A test that keeps the house in order.
