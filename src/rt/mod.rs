@@ -1,1 +1,96 @@
 //! The runtime seam: a small set of traits, and monoio behind them.
+//!
+//! Everything above is generic over [`World`]; the kernel's world is
+//! [`KernelWorld`]. This is the only room that names monoio, io_uring or libc,
+//! and the only one with `unsafe`.
+//!
+//! Two rules hold for whoever calls a [`Stream`]:
+//!
+//! 1. A future of `recv`, `recv_cancelable` or `send` owns a kernel operation
+//!    and is never dropped before it is done. A deadline shuts the socket
+//!    down, and the operation then ends by itself.
+//! 2. A future of `readable` owns a poll only and may be dropped.
+
+mod accept;
+mod clock;
+mod cores;
+mod driver;
+mod mailbox;
+mod resolver;
+mod signals;
+mod stream;
+mod thread;
+mod world;
+
+use std::{future::Future, io, ops::Range};
+
+pub use accept::{Listener, Peer, Socket, bind};
+pub use clock::{Clock, unix_time};
+pub use cores::{allowed_cores, allowed_descriptors, pin_to, seed};
+pub use driver::{DriverChoice, DriverInForce, Runtime, build};
+pub use mailbox::{Letterbox, Mailbox, mailbox};
+pub use resolver::{Resolved, Resolver};
+pub use signals::{Signal, on_signals};
+pub use stream::KernelStream;
+pub use thread::spawn_thread;
+pub use world::{ConnectAddress, KernelWorld, operations};
+
+use crate::base::Instant;
+
+/// A buffer comes back from an operation together with its result.
+pub type Transfer = (io::Result<usize>, Vec<u8>);
+
+/// One connected byte stream, used by one task.
+pub trait Stream: 'static {
+    /// Receives into the spare capacity behind what `buffer` holds; there
+    /// must be some. `Ok(0)` is the end of the stream.
+    fn recv(&self, buffer: Vec<u8>) -> impl Future<Output = Transfer>;
+
+    /// Like `recv`, and [`Stream::cancel_recv`] ends it early with
+    /// `ECANCELED` and the buffer, unless bytes had come first.
+    fn recv_cancelable(&self, buffer: Vec<u8>) -> impl Future<Output = Transfer>;
+
+    /// Ends a `recv_cancelable` that is under way. Its result must still be
+    /// awaited.
+    fn cancel_recv(&self);
+
+    /// Sends some of `part` of `buffer`: at least one byte, maybe not all.
+    fn send(&self, buffer: Vec<u8>, part: Range<usize>) -> impl Future<Output = Transfer>;
+
+    /// Waits, without holding a buffer, until `recv` would not wait.
+    fn readable(&self) -> impl Future<Output = io::Result<()>>;
+
+    /// Ends both directions; operations under way end by themselves.
+    fn shutdown(&self);
+
+    /// Ends the sending direction only: the peer sees the end of the stream.
+    fn finish(&self);
+
+    /// Makes the close a reset, so that the peer cannot take it for an
+    /// ordinary end; then shuts down.
+    fn abort(&self);
+
+    /// Whether the peer has sent nothing since the last receive: no byte, no
+    /// end. Costs a system call; not for the hot path.
+    fn is_quiet(&self) -> bool;
+}
+
+/// What one shard's code may ask of the world outside it.
+pub trait World: Clone + 'static {
+    type Stream: Stream;
+    /// An accepted socket on its way to the shard that will serve it.
+    type Socket: Send + 'static;
+
+    fn now(&self) -> Instant;
+
+    /// Makes an accepted socket this shard's own.
+    fn adopt(&self, socket: Self::Socket) -> io::Result<Self::Stream>;
+
+    /// Connects. Owns no buffer, so it may be dropped at a deadline.
+    fn connect(&self, to: &ConnectAddress) -> impl Future<Output = io::Result<Self::Stream>>;
+
+    /// Runs `task` on this shard. A panic in it is contained and counted.
+    fn spawn(&self, task: impl Future<Output = ()> + 'static);
+
+    fn sleep_until(&self, at: Instant) -> impl Future<Output = ()>;
+}
