@@ -1,0 +1,93 @@
+//! What the built-in mock listens on and how it answers and fails.
+
+use std::time::Duration;
+
+use super::{Address, DriverChoice};
+
+/// A mock LLM, wholly described.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MockPlan {
+    /// Port 0 lets the kernel choose.
+    pub listen: Address,
+    /// Core ids in ascending order, one thread each; never empty.
+    pub cores: Vec<usize>,
+    /// Whether each thread is bound to its core.
+    pub pin: bool,
+    pub driver: DriverChoice,
+    pub script: MockScript,
+}
+
+/// How the mock answers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MockScript {
+    /// Names listed at `/v1/models`; another name is answered 404.
+    /// Empty accepts every name.
+    pub models: Vec<String>,
+    /// From the end of the request to the first token.
+    pub first_token: Duration,
+    /// Between two tokens.
+    pub token_gap: Duration,
+    /// Tokens in an answer, unless the request's `max_tokens` is lower.
+    pub tokens: u32,
+    /// Bytes of text in a token.
+    pub token_bytes: usize,
+    /// Size of the whole body of an unstreamed answer, text padded to reach
+    /// it; `None` is what the tokens amount to.
+    pub body_bytes: Option<usize>,
+    /// The status; other than 200 comes with an error body and no tokens.
+    pub status: u16,
+    /// Sent as `retry-after` with a status other than 200.
+    pub retry_after: Option<Duration>,
+    /// Falls silent for ever before this token (the first is 0).
+    pub stall_at: Option<u32>,
+    /// Closes the connection before this token (the first is 0), with no end
+    /// of the body.
+    pub cut_at: Option<u32>,
+    /// Sends an in-band error event before this token (the first is 0) and
+    /// ends the stream, overload told inside a 200.
+    pub error_at: Option<u32>,
+    /// Ends streams cleanly but without `data: [DONE]`.
+    pub omit_done: bool,
+    /// Every n-th request meets the faults above, counted in each thread;
+    /// 1 is every request.
+    pub fault_every: u32,
+    /// Closes each connection after this many answers; `None` is never.
+    pub close_after: Option<u32>,
+}
+
+impl MockScript {
+    /// A quick model without faults.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            models: Vec::new(),
+            first_token: Self::FIRST_TOKEN,
+            token_gap: Self::TOKEN_GAP,
+            tokens: Self::TOKENS,
+            token_bytes: Self::TOKEN_BYTES,
+            body_bytes: None,
+            status: Self::STATUS,
+            retry_after: None,
+            stall_at: None,
+            cut_at: None,
+            error_at: None,
+            omit_done: false,
+            fault_every: Self::FAULT_EVERY,
+            close_after: None,
+        }
+    }
+
+    pub const FIRST_TOKEN: Duration = Duration::from_millis(200);
+    pub const TOKEN_GAP: Duration = Duration::from_millis(20);
+    pub const TOKENS: u32 = 128;
+    /// About what a token of English text has.
+    pub const TOKEN_BYTES: usize = 4;
+    pub const STATUS: u16 = 200;
+    pub const FAULT_EVERY: u32 = 1;
+}
+
+impl Default for MockScript {
+    fn default() -> Self {
+        Self::new()
+    }
+}
