@@ -1,0 +1,262 @@
+//! One client connection, as the story of a request sees it: its stream, its
+//! one timer, and whether the request must end before it is done.
+
+use std::{
+    cell::Cell,
+    future::{Future, poll_fn},
+    io,
+    ops::Range,
+    pin::pin,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use super::{Stage, settings::Deadlines};
+use crate::{
+    base::{Instant, Timer, Wheel},
+    llm::Trouble,
+    rt::{Peer, Stream, World},
+};
+
+/// What is being waited for, and so which deadline has passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// A client without a request.
+    KeepAlive,
+    /// A client without a request, until its buffer is taken from it.
+    Rest,
+    /// The rest of a request head.
+    Head,
+    /// The rest of a request body.
+    Body,
+    Connect,
+    FirstByte,
+    /// More of an answer.
+    MoreAnswer,
+    /// A client that should take bytes.
+    ClientWrite,
+    /// The whole request.
+    Total,
+    /// The client's end, after an answer that closes.
+    Linger,
+}
+
+impl Wait {
+    /// How long it may last.
+    #[must_use]
+    pub fn deadline(self, deadlines: &Deadlines) -> Duration {
+        match self {
+            Self::KeepAlive => deadlines.keep_alive,
+            Self::Rest => deadlines.rest_before_idle,
+            Self::Head => deadlines.head,
+            Self::Body => deadlines.body_rate_grace,
+            Self::Connect => deadlines.connect,
+            Self::FirstByte => deadlines.first_byte,
+            Self::MoreAnswer => deadlines.idle_between_reads,
+            Self::ClientWrite => deadlines.client_write,
+            Self::Total => deadlines.total,
+            Self::Linger => Deadlines::LINGER,
+        }
+    }
+
+    /// The fault that its passing is.
+    #[must_use]
+    pub fn trouble(self) -> Trouble {
+        match self {
+            Self::Connect => Trouble::BackendConnectTimeout,
+            Self::FirstByte => Trouble::BackendFirstByteTimeout,
+            Self::MoreAnswer => Trouble::BackendIdleTimeout,
+            Self::Total => Trouble::TotalTimeout,
+            Self::KeepAlive
+            | Self::Rest
+            | Self::Head
+            | Self::Body
+            | Self::ClientWrite
+            | Self::Linger => Trouble::RequestTimeout,
+        }
+    }
+}
+
+/// Why a request must end although neither side has finished it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interrupt {
+    /// Its client has left: nobody will read the answer.
+    ClientGone,
+    Deadline(Wait),
+    /// The process ends and has waited long enough.
+    Drained,
+}
+
+/// One client connection.
+pub struct Client<S> {
+    pub stream: S,
+    pub peer: Peer,
+    timer: Timer,
+    waiting_for: Cell<Wait>,
+    /// When the request under way must be over.
+    total_at: Cell<Instant>,
+    gone: Cell<bool>,
+    drained: Cell<bool>,
+    /// The connection's task, for those who have news for it.
+    task: Cell<Option<Waker>>,
+}
+
+impl<S: Stream> Client<S> {
+    pub fn new(stream: S, peer: Peer) -> Self {
+        Self {
+            stream,
+            peer,
+            timer: Wheel::timer(),
+            waiting_for: Cell::new(Wait::KeepAlive),
+            total_at: Cell::new(Instant::NEVER),
+            gone: Cell::new(false),
+            drained: Cell::new(false),
+            task: Cell::new(None),
+        }
+    }
+
+    /// Called once, by the connection's own task.
+    pub async fn belongs_to_this_task(&self) {
+        poll_fn(|cx| {
+            self.timer.wakes(cx.waker());
+            self.task.set(Some(cx.waker().clone()));
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    /// Starts the clock of one request.
+    pub fn begin_request(&self, total_at: Instant) {
+        self.total_at.set(total_at);
+    }
+
+    pub fn end_request(&self) {
+        self.total_at.set(Instant::NEVER);
+    }
+
+    /// Sets the deadline for what is waited for next.
+    pub fn wait_for<W: World<Stream = S>>(&self, stage: &Stage<W>, wait: Wait) {
+        self.wait_until(stage, wait, stage.now().after(wait.deadline(&stage.settings.deadlines)));
+    }
+
+    /// The same, at a moment that the caller has computed.
+    pub fn wait_until<W: World<Stream = S>>(&self, stage: &Stage<W>, wait: Wait, at: Instant) {
+        let total_at = self.total_at.get();
+        let (wait, at) = if total_at < at { (Wait::Total, total_at) } else { (wait, at) };
+        self.waiting_for.set(wait);
+        stage.set_timer(&self.timer, at);
+    }
+
+    pub fn deadline_passed(&self) -> bool {
+        self.timer.fired()
+    }
+
+    /// The client's stream has ended.
+    pub fn is_gone(&self) {
+        self.gone.set(true);
+    }
+
+    /// Ends the request under way at its next turn.
+    pub fn drain(&self) {
+        self.drained.set(true);
+        self.wake();
+    }
+
+    /// Lets the task look around.
+    pub fn wake(&self) {
+        if let Some(task) = self.task.take() {
+            task.wake_by_ref();
+            self.task.set(Some(task));
+        }
+    }
+
+    /// Why the request must end, if it must.
+    pub fn interrupt(&self) -> Option<Interrupt> {
+        if self.gone.get() {
+            Some(Interrupt::ClientGone)
+        } else if self.timer.fired() {
+            Some(Interrupt::Deadline(self.waiting_for.get()))
+        } else if self.drained.get() {
+            Some(Interrupt::Drained)
+        } else {
+            None
+        }
+    }
+
+    /// Waits for an operation on `stream`, a client's or a backend's. When
+    /// the request must end, the stream is shut down; the operation then ends
+    /// by itself and its result, with its buffer, still comes back.
+    pub async fn guard<T>(
+        &self,
+        stream: &impl Stream,
+        operation: impl Future<Output = T>,
+    ) -> (T, Option<Interrupt>) {
+        let mut operation = pin!(operation);
+        let mut interrupt = None;
+        poll_fn(|cx: &mut Context<'_>| {
+            if let Poll::Ready(result) = operation.as_mut().poll(cx) {
+                return Poll::Ready((result, interrupt));
+            }
+            if interrupt.is_none() {
+                interrupt = self.interrupt();
+                if interrupt.is_some() {
+                    stream.shutdown();
+                }
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Waits for what owns no kernel operation's buffer, such as a connect:
+    /// at an interrupt it is simply given up.
+    pub async fn unless_interrupted<T>(
+        &self,
+        waiting: impl Future<Output = T>,
+    ) -> Result<T, Interrupt> {
+        let mut waiting = pin!(waiting);
+        poll_fn(|cx: &mut Context<'_>| {
+            if let Poll::Ready(result) = waiting.as_mut().poll(cx) {
+                return Poll::Ready(Ok(result));
+            }
+            match self.interrupt() {
+                Some(interrupt) => Poll::Ready(Err(interrupt)),
+                None => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    /// Sends all of `part`. The deadline starts anew with every piece that
+    /// the peer takes. The buffer always comes back.
+    pub async fn send_all<W: World<Stream = S>>(
+        &self,
+        stage: &Stage<W>,
+        stream: &S,
+        mut buffer: Vec<u8>,
+        mut part: Range<usize>,
+        wait: Wait,
+    ) -> (Result<(), SendFault>, Vec<u8>) {
+        while !part.is_empty() {
+            self.wait_for(stage, wait);
+            let ((result, returned), interrupt) =
+                self.guard(stream, stream.send(buffer, part.clone())).await;
+            buffer = returned;
+            match (result, interrupt) {
+                (_, Some(interrupt)) => return (Err(SendFault::Interrupted(interrupt)), buffer),
+                (Ok(0), None) => return (Err(SendFault::Closed), buffer),
+                (Ok(sent), None) => part.start += sent,
+                (Err(error), None) => return (Err(SendFault::Io(error)), buffer),
+            }
+        }
+        (Ok(()), buffer)
+    }
+}
+
+/// Why not everything was sent.
+#[derive(Debug)]
+pub enum SendFault {
+    Interrupted(Interrupt),
+    Closed,
+    Io(io::Error),
+}

@@ -1,0 +1,136 @@
+//! What one shard counts. Each counter has one writer, its shard, so a count
+//! is a plain load and store; readers of other threads see it a moment later.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A number that one shard writes and anybody may read.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    pub fn add(&self, n: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
+    }
+
+    pub fn increment(&self) {
+        self.add(1);
+    }
+
+    pub fn subtract(&self, n: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_sub(n), Ordering::Relaxed);
+    }
+
+    pub fn set(&self, n: u64) {
+        self.0.store(n, Ordering::Relaxed);
+    }
+
+    #[must_use]
+    pub fn read(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Whether a number only grows, or goes up and down and must come back to
+/// zero when the process is idle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Counter,
+    Gauge,
+}
+
+macro_rules! counters {
+    ($($(#[doc = $help:literal])+ $kind:ident $name:ident;)+) => {
+        /// The figures of one shard. On a cache line of its own, so that one
+        /// shard's counting does not slow another's.
+        #[derive(Debug, Default)]
+        #[repr(align(128))]
+        pub struct Counters {
+            $($(#[doc = $help])+ pub $name: Counter,)+
+        }
+
+        impl Counters {
+            /// Every figure: name, kind, help and value.
+            pub fn each(&self, mut show: impl FnMut(&'static str, Kind, &'static str, u64)) {
+                $(show(stringify!($name), Kind::$kind, concat!($($help),+).trim_ascii(), self.$name.read());)+
+            }
+        }
+    };
+}
+
+counters! {
+    /// Client connections accepted by this shard's listeners.
+    Counter connections_accepted;
+    /// Client connections handed over to a less loaded shard.
+    Counter connections_handed_over;
+    /// Client connections refused for want of room.
+    Counter connections_refused;
+    /// Client connections open.
+    Gauge connections_open;
+    /// Client connections that wait without a buffer.
+    Gauge connections_resting;
+    /// Requests whose head was understood.
+    Counter requests;
+    /// Requests under way.
+    Gauge requests_in_flight;
+    /// Bytes of request bodies held.
+    Gauge request_body_bytes_held;
+    /// Answers begun, of any status.
+    Counter responses;
+    /// Answers with a status of 400 to 499.
+    Counter responses_4xx;
+    /// Answers with a status of 500 to 599.
+    Counter responses_5xx;
+    /// Answers that Token Ring gave itself because of a fault.
+    Counter refusals;
+    /// Clients that left before their answer was complete.
+    Counter clients_gone;
+    /// Answers that a backend, a deadline or a drain cut short.
+    Counter answers_cut;
+    /// Deadlines that ended a request.
+    Counter deadlines_passed;
+    /// Connections made to backends.
+    Counter backend_connects;
+    /// Connections to backends that could not be made.
+    Counter backend_connect_failures;
+    /// Requests sent on a connection that had served before.
+    Counter backend_reuses;
+    /// Requests sent again after a connection failed before any answer.
+    Counter backend_retries;
+    /// Backend connections carrying a request.
+    Gauge backend_connections_busy;
+    /// Backend connections waiting in the pool.
+    Gauge backend_connections_idle;
+    /// Server-sent events relayed.
+    Counter events;
+    /// Prompt tokens that backends reported.
+    Counter prompt_tokens;
+    /// Completion tokens that backends reported.
+    Counter completion_tokens;
+    /// Bytes sent to clients.
+    Counter bytes_to_clients;
+    /// Bytes of bodies received from backends, framing included.
+    Counter bytes_from_backends;
+    /// Ring operations started (transfers, on epoll).
+    Gauge operations;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gauge_comes_back_to_zero() {
+        let gauge = Counter::default();
+        gauge.add(3);
+        gauge.subtract(3);
+        assert_eq!(gauge.read(), 0);
+    }
+
+    #[test]
+    fn every_figure_has_a_help_sentence() {
+        Counters::default().each(|name, _, help, value| {
+            assert!(help.ends_with('.') && !help.is_empty(), "{name}: {help}");
+            assert_eq!(value, 0);
+        });
+    }
+}

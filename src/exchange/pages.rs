@@ -1,0 +1,26 @@
+//! Pages that Token Ring serves itself. Which there are is decided above
+//! (`admin/`); here is only the door.
+
+/// What a page may depend on.
+#[derive(Clone, Copy, Debug)]
+pub struct PageRequest<'a> {
+    pub method: &'a [u8],
+    /// Without the query.
+    pub path: &'a [u8],
+    /// Whether it came in by the admin listener.
+    pub admin: bool,
+    /// Whether this shard could answer a request now.
+    pub ready: bool,
+    pub draining: bool,
+}
+
+/// A whole answer.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Page {
+    pub status: u16,
+    pub content_type: &'static str,
+    pub body: Vec<u8>,
+}
+
+/// The page for a request, if it asks for one.
+pub type Pages = Box<dyn Fn(PageRequest<'_>) -> Option<Page>>;

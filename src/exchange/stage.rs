@@ -1,0 +1,228 @@
+//! What all requests of one shard share: the world, the settings, pools,
+//! counters. One thread uses it; every borrow ends before the next wait.
+
+use std::{
+    cell::{Cell, RefCell},
+    future::poll_fn,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Poll, Waker},
+    time::Duration,
+};
+
+use super::{Counters, pages::Pages, pool::Pools, settings::Settings};
+use crate::{
+    balance::RoundRobin,
+    base::{Buffers, Chance, Instant, Timer, Wheel},
+    http,
+    rt::{ConnectAddress, World},
+};
+
+/// What all shards of a process share.
+#[derive(Debug, Default)]
+pub struct Common {
+    /// Bytes of request bodies held.
+    pub body_bytes: AtomicUsize,
+    /// Requests under way.
+    pub requests: AtomicUsize,
+    /// Client connections open, those being handed over included.
+    pub connections: AtomicUsize,
+}
+
+/// One shard's stage.
+pub struct Stage<W: World> {
+    pub world: W,
+    pub settings: Settings,
+    pub http_limits: http::Limits,
+    pub counters: Arc<Counters>,
+    pub common: Arc<Common>,
+    pub buffers: RefCell<Buffers>,
+    pub pools: RefCell<Pools<W::Stream>>,
+    pub balance: RefCell<RoundRobin>,
+    /// The addresses of each backend, as last resolved.
+    pub addresses: RefCell<Vec<Vec<ConnectAddress>>>,
+    pub chance: RefCell<Chance>,
+    pub draining: Cell<bool>,
+    pub pages: Pages,
+    /// Room to leave before a request's fields: the longest request line and
+    /// host of all backends, without method and target.
+    pub prefix_room: usize,
+    wheel: RefCell<Wheel>,
+    wheel_task: Cell<Option<Waker>>,
+}
+
+impl<W: World> Stage<W> {
+    pub fn new(
+        world: W,
+        settings: Settings,
+        common: Arc<Common>,
+        counters: Arc<Counters>,
+        pages: Pages,
+        first_backend: usize,
+        seed: u64,
+    ) -> Self {
+        let pool = settings.pool;
+        let backends = settings.backends.len();
+        let longest = settings
+            .backends
+            .iter()
+            .map(|backend| backend.host_header.len() + backend.base_path.len())
+            .max();
+        Self {
+            http_limits: http::Limits {
+                head_bytes_max: settings.limits.head_bytes,
+                headers_max: settings.limits.headers,
+                target_bytes_max: settings.limits.target_bytes,
+            },
+            counters,
+            common,
+            buffers: RefCell::new(Buffers::new(pool.buffer_bytes, pool.buffers)),
+            pools: RefCell::new(Pools::new(backends, pool.idle_per_backend, pool.idle_timeout)),
+            balance: RefCell::new(RoundRobin::new(backends, first_backend)),
+            addresses: RefCell::new(vec![Vec::new(); backends]),
+            chance: RefCell::new(Chance::seeded(seed)),
+            draining: Cell::new(false),
+            pages,
+            prefix_room: longest.unwrap_or_default(),
+            wheel: RefCell::new(Wheel::new(world.now())),
+            wheel_task: Cell::new(None),
+            settings,
+            world,
+        }
+    }
+
+    pub fn now(&self) -> Instant {
+        self.world.now()
+    }
+
+    pub fn lend_buffer(&self) -> Vec<u8> {
+        self.buffers.borrow_mut().lend()
+    }
+
+    pub fn return_buffer(&self, buffer: Vec<u8>) {
+        self.buffers.borrow_mut().give_back(buffer);
+    }
+
+    pub(super) fn set_timer(&self, timer: &Timer, at: Instant) {
+        let earlier = self.wheel.borrow_mut().set(timer, at);
+        if earlier && let Some(task) = self.wheel_task.take() {
+            task.wake();
+        }
+    }
+
+    /// Turns the deadline wheel for ever. One task of the shard runs this; it
+    /// sleeps until the next deadline and is woken when an earlier one is set.
+    pub async fn turn_wheel(&self) {
+        loop {
+            let next = self.wheel.borrow().next();
+            let at = next.unwrap_or_else(|| self.now().after(LONG_SLEEP));
+            let mut sleep = std::pin::pin!(self.world.sleep_until(at));
+            poll_fn(|cx| {
+                let moved = self.wheel.borrow().next().is_some_and(|next| next < at);
+                if moved || sleep.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(());
+                }
+                self.wheel_task.set(Some(cx.waker().clone()));
+                Poll::Pending
+            })
+            .await;
+            let fired = self.wheel.borrow_mut().advance(self.now());
+            let _ = fired; // Each woken connection counts what it was waiting for.
+        }
+    }
+
+    /// Closes what lies idle: backend connections beyond their time or closed
+    /// by their backend, and buffers that a quiet shard does not need.
+    pub async fn sweep(&self) {
+        let mut quiet_buffers = 0;
+        loop {
+            self.world.sleep_until(self.now().after(SWEEP_INTERVAL)).await;
+            let now = self.now();
+            let idle = {
+                let mut pools = self.pools.borrow_mut();
+                pools.sweep(now);
+                pools.idle_count()
+            };
+            self.counters.backend_connections_idle.set(idle as u64);
+            // Half of what lay unused for a whole interval goes.
+            let mut buffers = self.buffers.borrow_mut();
+            let free = buffers.free_count();
+            if free <= quiet_buffers {
+                buffers.trim(free / 2);
+            }
+            quiet_buffers = buffers.free_count();
+            self.counters.operations.set(crate::rt::operations());
+        }
+    }
+
+    /// Whether a new request could be answered now.
+    pub fn is_ready(&self) -> bool {
+        !self.draining.get() && self.balance.borrow().any_ready(self.now())
+    }
+}
+
+/// How long the wheel sleeps when there is no deadline at all.
+const LONG_SLEEP: Duration = Duration::from_secs(60);
+/// How often idle things are looked at.
+const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Room taken from a budget that all shards share; it gives itself back.
+#[derive(Debug)]
+pub struct Permit {
+    budget: Arc<Common>,
+    counters: Arc<Counters>,
+    amount: usize,
+    of: Budget,
+}
+
+/// What a permit is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Budget {
+    Requests,
+    BodyBytes,
+}
+
+impl Permit {
+    /// Takes `amount` if the sum stays within `max`.
+    pub fn take<W: World>(stage: &Stage<W>, of: Budget, amount: usize, max: usize) -> Option<Self> {
+        let permit = Self {
+            budget: Arc::clone(&stage.common),
+            counters: Arc::clone(&stage.counters),
+            amount: 0,
+            of,
+        };
+        permit.extended(amount, max)
+    }
+
+    /// The same permit for `more`; without room the whole permit is given
+    /// back.
+    pub fn extended(mut self, more: usize, max: usize) -> Option<Self> {
+        let held = self.cell().fetch_add(more, Ordering::Relaxed) + more;
+        self.gauge().add(more as u64);
+        self.amount += more;
+        (held <= max).then_some(self)
+    }
+
+    fn cell(&self) -> &AtomicUsize {
+        match self.of {
+            Budget::Requests => &self.budget.requests,
+            Budget::BodyBytes => &self.budget.body_bytes,
+        }
+    }
+
+    fn gauge(&self) -> &super::Counter {
+        match self.of {
+            Budget::Requests => &self.counters.requests_in_flight,
+            Budget::BodyBytes => &self.counters.request_body_bytes_held,
+        }
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.cell().fetch_sub(self.amount, Ordering::Relaxed);
+        self.gauge().subtract(self.amount as u64);
+    }
+}
