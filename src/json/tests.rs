@@ -1,0 +1,1 @@
+//! Rows for the grammar, and agreement with serde_json.
