@@ -47,7 +47,7 @@ impl Wait {
     pub fn deadline(self, deadlines: &Deadlines) -> Duration {
         match self {
             Self::KeepAlive => deadlines.keep_alive,
-            Self::Rest => deadlines.rest_before_idle,
+            Self::Rest => Duration::ZERO, // set from the pool's settings
             Self::Head => deadlines.head,
             Self::Body => deadlines.body_rate_grace,
             Self::Connect => deadlines.connect,
@@ -204,6 +204,30 @@ impl<S: Stream> Client<S> {
                 }
             }
             Poll::Pending
+        })
+        .await
+    }
+
+    /// Waits for a receive from the client itself. When the request must end
+    /// it is cancelled, and the client can still be told.
+    pub async fn guard_receive<T>(
+        &self,
+        receive: impl Future<Output = T>,
+    ) -> (T, Option<Interrupt>) {
+        let mut receive = pin!(receive);
+        let mut interrupt = None;
+        poll_fn(|cx: &mut Context<'_>| {
+            if interrupt.is_none() {
+                interrupt = self.interrupt();
+                if interrupt.is_some() {
+                    // On epoll a receive must have been polled to be cancelled.
+                    if let Poll::Ready(result) = receive.as_mut().poll(cx) {
+                        return Poll::Ready((result, interrupt));
+                    }
+                    self.stream.cancel_recv();
+                }
+            }
+            receive.as_mut().poll(cx).map(|result| (result, interrupt))
         })
         .await
     }

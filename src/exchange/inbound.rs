@@ -21,7 +21,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use crate::rt::Transfer;
+use crate::rt::{TAIL_ROOM, Transfer};
 
 /// The most a head or a pipelined request may make the buffer grow at once.
 const GROWTH_BYTES: usize = 16 * 1024;
@@ -97,10 +97,10 @@ where
             return Poll::Ready(Ok(0));
         }
         if this.receive.is_none() {
-            let buffer = this.buffer;
-            if buffer.len() == buffer.capacity() {
+            let buffer = &mut *this.buffer;
+            if buffer.capacity() - buffer.len() <= TAIL_ROOM {
                 let room = bytes_max.saturating_sub(buffer.len());
-                buffer.reserve_exact(GROWTH_BYTES.min(room).max(1));
+                buffer.reserve_exact(GROWTH_BYTES.min(room).max(1) + TAIL_ROOM);
             }
             this.receive.set(Some((this.arm)(std::mem::take(buffer))));
         }
@@ -119,7 +119,7 @@ where
             }
             // A client that sends ahead is not read beyond the buffer: it
             // waits, and its leaving shows when we send.
-            if this.receive.is_none() && this.buffer.len() == this.buffer.capacity() {
+            if this.receive.is_none() && this.buffer.capacity() - this.buffer.len() <= TAIL_ROOM {
                 return false;
             }
             if self.as_mut().poll_fill(cx, 0).is_pending() {

@@ -1,1 +1,43 @@
-//! The story of one request, one file per verb.
+//! The story of one request, one file per verb. Read from top to bottom:
+//!
+//! 1. `understand`, `body`: what is asked. The head is parsed, the body read to
+//!    its limit and skimmed.
+//! 2. `stage::Permit`: is there room for it.
+//! 3. `attempt`, `link`, `pool`: a backend is chosen and asked.
+//! 4. `answer`: the backend's head, written anew for the client.
+//! 5. `relay`, `tee`: every byte as it comes; usage and the end are read along.
+//! 6. `settle`: what it came to, counted exactly once.
+//! 7. `refuse`: the only room where a fault becomes an answer.
+//!
+//! `client` and `inbound` are what a connection brings to each of its requests,
+//! `stage` is what all requests of a shard share. All is generic over the world
+//! (`rt::World`), so the same story runs on a kernel and in a simulation.
+
+mod answer;
+mod attempt;
+mod body;
+mod client;
+mod counters;
+pub mod inbound;
+mod link;
+mod outgoing;
+pub mod pages;
+mod pool;
+mod refuse;
+mod relay;
+mod request_id;
+mod settings;
+mod settle;
+mod stage;
+mod story;
+mod tee;
+mod understand;
+
+pub use body::{consume, receive};
+pub use client::{Client, Interrupt, Wait};
+pub use counters::{Counter, Counters, Kind};
+pub use settings::{
+    BackendSettings, Credentials, Deadlines, HeaderPlan, Limits, PoolPlan, Settings,
+};
+pub use stage::{Common, Stage};
+pub use story::{After, refuse_head, tell};

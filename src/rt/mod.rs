@@ -40,10 +40,15 @@ use crate::base::Instant;
 /// A buffer comes back from an operation together with its result.
 pub type Transfer = (io::Result<usize>, Vec<u8>);
 
+/// What a receive leaves free at the end of a buffer, so that a chunk can be
+/// closed behind what came (`\r\n0\r\n\r\n`) without moving it.
+pub const TAIL_ROOM: usize = 8;
+
 /// One connected byte stream, used by one task.
 pub trait Stream: 'static {
-    /// Receives into the spare capacity behind what `buffer` holds; there
-    /// must be some. `Ok(0)` is the end of the stream.
+    /// Receives into the spare capacity behind what `buffer` holds, save for
+    /// the last [`TAIL_ROOM`] bytes; there must be some. `Ok(0)` is the end of
+    /// the stream.
     fn recv(&self, buffer: Vec<u8>) -> impl Future<Output = Transfer>;
 
     /// Like `recv`, and [`Stream::cancel_recv`] ends it early with

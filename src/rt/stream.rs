@@ -16,7 +16,7 @@ use monoio::{
 };
 use socket2::SockRef;
 
-use super::{Stream, Transfer, world::count_operation};
+use super::{Stream, TAIL_ROOM, Transfer, world::count_operation};
 
 /// A TCP or Unix socket. monoio's `TcpStream` asks nothing of its descriptor
 /// that a Unix socket could not do, so one type serves both.
@@ -145,15 +145,15 @@ impl Stream for KernelStream {
 struct Tail(Vec<u8>);
 
 // SAFETY: the pointer stays valid while `Tail` is owned by the operation, as
-// a vector's allocation does not move with the vector; `bytes_total` is what
-// was allocated behind it; `set_init` is called with what the kernel wrote.
+// a vector's allocation does not move with the vector; `bytes_total` is less than
+// what was allocated behind it; `set_init` is called with what the kernel wrote.
 unsafe impl IoBufMut for Tail {
     fn write_ptr(&mut self) -> *mut u8 {
         self.0.spare_capacity_mut().as_mut_ptr().cast()
     }
 
     fn bytes_total(&mut self) -> usize {
-        self.0.spare_capacity_mut().len()
+        self.0.spare_capacity_mut().len().saturating_sub(TAIL_ROOM)
     }
 
     unsafe fn set_init(&mut self, written: usize) {

@@ -1,0 +1,205 @@
+//! The head of a backend's answer, read once and written anew for the client.
+//! Nothing here waits.
+
+use super::{
+    Stage,
+    link::Link,
+    understand::{Asked, VIA},
+};
+use crate::{
+    http::{BodyFraming, HeaderTable, Response, forwardable, parse_response, write},
+    llm::Trouble,
+    rt::World,
+};
+
+/// An answer whose head has come.
+pub struct Answer<S> {
+    pub head: AnswerHead,
+    /// The head as the client gets it, in a lent buffer.
+    pub out: Vec<u8>,
+    /// What the backend has sent so far, in a lent buffer …
+    pub received: Vec<u8>,
+    /// … and where the body begins in it.
+    pub body_at: usize,
+    pub link: Link<S>,
+    /// The request was sent whole, so the connection may serve again.
+    pub reusable: bool,
+}
+
+/// What must be known of an answer to relay it.
+#[derive(Clone, Copy, Debug)]
+pub struct AnswerHead {
+    pub status: u16,
+    pub framing: BodyFraming,
+    pub to_client: ClientFraming,
+    /// The client's connection can carry another request after this answer.
+    pub client_lives: bool,
+    /// The backend's connection can.
+    pub backend_lives: bool,
+    pub content: Content,
+}
+
+/// How the body is framed towards the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientFraming {
+    /// No body, or one whose length the head tells.
+    Plain,
+    Chunked,
+    /// For a client of HTTP/1.0, which knows no chunks.
+    UntilClose,
+}
+
+/// What the body is, as far as we look into it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    Events,
+    Json,
+    /// Not looked into: another type, or in a content coding.
+    Opaque,
+}
+
+/// One head that has arrived.
+pub enum Arrival {
+    /// The final answer, and its head for the client.
+    Final(AnswerHead, Vec<u8>),
+    /// An interim one; perhaps to be passed on.
+    Interim(Option<Vec<u8>>),
+}
+
+/// Reads the head and writes the client's.
+pub fn arrive<W: World>(
+    stage: &Stage<W>,
+    asked: &Asked,
+    link: &Link<W::Stream>,
+    received: &[u8],
+    head_bytes: usize,
+    attempts: u32,
+) -> Result<Arrival, Trouble> {
+    let mut table = HeaderTable::new();
+    let bytes = received.get(..head_bytes).unwrap_or_default();
+    let response = parse_response(bytes, asked.to_head, &stage.http_limits, &mut table)
+        .map_err(|fault| Trouble::BackendProtocol { reason: fault.reason() })?;
+    if response.status < 200 {
+        // 100 was asked for by nobody: `Expect` ends with us.
+        let passes = response.status != 100 && asked.client_speaks_11;
+        return Ok(Arrival::Interim(passes.then(|| interim(stage, &response))));
+    }
+    let content = content_of(&response);
+    if asked.is_proxy && response.status >= 400 && content != Content::Json {
+        let reason = "The backend answered with an error that is not JSON.";
+        return Err(Trouble::BackendProtocol { reason });
+    }
+    let to_client = match response.framing {
+        BodyFraming::None | BodyFraming::Length(_) => ClientFraming::Plain,
+        BodyFraming::Chunked | BodyFraming::UntilClose if asked.client_speaks_11 => {
+            ClientFraming::Chunked
+        }
+        BodyFraming::Chunked | BodyFraming::UntilClose => ClientFraming::UntilClose,
+    };
+    let head = AnswerHead {
+        status: response.status,
+        framing: response.framing,
+        to_client,
+        client_lives: asked.keep_alive
+            && to_client != ClientFraming::UntilClose
+            && !stage.draining.get(),
+        backend_lives: response.keep_alive,
+        content,
+    };
+    let mut out = stage.lend_buffer();
+    write_head(stage, asked, link, &response, &head, attempts, &mut out);
+    Ok(Arrival::Final(head, out))
+}
+
+fn interim<W: World>(stage: &Stage<W>, response: &Response<'_, '_>) -> Vec<u8> {
+    let mut out = stage.lend_buffer();
+    write::status_line(&mut out, response.status);
+    for (name, value) in forwardable(&response.fields) {
+        write::field(&mut out, name, value);
+    }
+    write::end_of_head(&mut out);
+    out
+}
+
+fn write_head<W: World>(
+    stage: &Stage<W>,
+    asked: &Asked,
+    link: &Link<W::Stream>,
+    response: &Response<'_, '_>,
+    head: &AnswerHead,
+    attempts: u32,
+    out: &mut Vec<u8>,
+) {
+    let ours = &stage.settings.headers;
+    write::status_line(out, response.status);
+    let mut has_id = false;
+    for (name, value) in forwardable(&response.fields) {
+        has_id |= name.len() == 12 && name.eq_ignore_ascii_case(b"x-request-id");
+        write::field(out, name, value);
+    }
+    if ours.request_id && !has_id {
+        write::field(out, b"x-request-id", asked.request_id.as_bytes());
+    }
+    if ours.via {
+        write::field(out, b"via", VIA);
+    }
+    if ours.own {
+        let backend = stage.settings.backends.get(link.backend.0);
+        let name = backend.map_or(&b""[..], |backend| backend.name.as_bytes());
+        write::field(out, b"x-tokenring-backend", name);
+        write::field_number(out, b"x-tokenring-attempts", u64::from(attempts));
+    }
+    if head.content == Content::Events {
+        // Proxies between us and the client must not gather events.
+        write_if_missing(response, out, b"cache-control", b"no-cache");
+        write_if_missing(response, out, b"x-accel-buffering", b"no");
+    }
+    match (head.to_client, response.content_length) {
+        (ClientFraming::Chunked, _) => write::field(out, b"transfer-encoding", b"chunked"),
+        // RFC 9110, section 8.6: not on 204.
+        (ClientFraming::Plain, Some(length)) if response.status != 204 => {
+            write::field_number(out, b"content-length", length);
+        }
+        _ => {}
+    }
+    write_connection(asked.client_speaks_11, head.client_lives, out);
+    write::end_of_head(out);
+}
+
+/// Says what is not the version's default (RFC 9112, section 9.3).
+pub fn write_connection(client_speaks_11: bool, lives: bool, out: &mut Vec<u8>) {
+    match (client_speaks_11, lives) {
+        (true, true) | (false, false) => {}
+        (true, false) => write::field(out, b"connection", b"close"),
+        (false, true) => write::field(out, b"connection", b"keep-alive"),
+    }
+}
+
+fn write_if_missing(response: &Response<'_, '_>, out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    if response.fields.get(name).is_none() {
+        write::field(out, name, value);
+    }
+}
+
+fn content_of(response: &Response<'_, '_>) -> Content {
+    let coded = response
+        .fields
+        .get(b"content-encoding")
+        .is_some_and(|coding| !coding.eq_ignore_ascii_case(b"identity"));
+    let media_type = response.fields.get(b"content-type").unwrap_or_default();
+    if coded {
+        Content::Opaque
+    } else if starts_with(media_type, b"text/event-stream") {
+        Content::Events
+    } else if starts_with(media_type, b"application/json") {
+        Content::Json
+    } else {
+        Content::Opaque
+    }
+}
+
+fn starts_with(value: &[u8], media_type: &[u8]) -> bool {
+    value.get(..media_type.len()).is_some_and(|start| start.eq_ignore_ascii_case(media_type))
+        && matches!(value.get(media_type.len()), None | Some(b';' | b' ' | b'\t'))
+}
+

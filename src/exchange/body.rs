@@ -1,0 +1,258 @@
+//! Verb two, second half: the body is read to its limit and put behind the
+//! outgoing head, so that the request can be sent, and sent again.
+
+use std::pin::Pin;
+
+use super::{
+    Client, Stage,
+    client::{Interrupt, Wait},
+    inbound::{self, Inbound},
+    stage::{Budget, Permit},
+    understand::Asked,
+};
+use crate::{
+    base::Instant,
+    http::{BodyDecoder, BodyFraming},
+    llm::Trouble,
+    rt::{Stream, TAIL_ROOM, World},
+};
+
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// Why there is no body.
+pub enum BodyFault {
+    /// To be told to the client; the connection closes after it.
+    Refused(Trouble),
+    /// Nobody is there to tell.
+    ClientGone,
+}
+
+/// Reads the body that follows a head of `head_bytes` bytes. Afterwards what
+/// is held inbound begins with the next request.
+pub async fn read<W: World>(
+    stage: &Stage<W>,
+    client: &Client<W::Stream>,
+    mut inbound: Pin<&mut dyn Inbound>,
+    asked: &mut Asked,
+    head_bytes: usize,
+) -> Result<(), BodyFault> {
+    match asked.framing {
+        BodyFraming::None => {
+            asked.outgoing.end_without_body();
+            consume(inbound.held(), head_bytes);
+            Ok(())
+        }
+        BodyFraming::Length(length) => {
+            let max = stage.settings.limits.body_bytes;
+            let length = usize::try_from(length).ok().filter(|&length| length <= max);
+            let length = length.ok_or(BodyFault::Refused(Trouble::BodyTooLarge))?;
+            asked.body_permit = Some(take_room(stage, length)?);
+            if inbound.as_mut().held().len() < head_bytes + length {
+                invite(stage, client, asked, inbound.as_mut(), head_bytes).await?;
+                return read_length(stage, client, inbound, asked, head_bytes, length).await;
+            }
+            let held = inbound.held();
+            finish(asked, held.get(head_bytes..head_bytes + length).unwrap_or_default());
+            consume(held, head_bytes + length);
+            Ok(())
+        }
+        BodyFraming::Chunked | BodyFraming::UntilClose => {
+            asked.body_permit = Some(take_room(stage, 0)?);
+            invite(stage, client, asked, inbound.as_mut(), head_bytes).await?;
+            consume(inbound.as_mut().held(), head_bytes);
+            read_chunked(stage, client, inbound, asked).await
+        }
+    }
+}
+
+fn finish(asked: &mut Asked, body: &[u8]) {
+    if !asked.outgoing.end_with_body(body) {
+        asked.outgoing.end_with_body_apart(body.to_vec());
+    }
+}
+
+/// A body of known length that has not all come yet.
+async fn read_length<W: World>(
+    stage: &Stage<W>,
+    client: &Client<W::Stream>,
+    mut inbound: Pin<&mut dyn Inbound>,
+    asked: &mut Asked,
+    head_bytes: usize,
+    length: usize,
+) -> Result<(), BodyFault> {
+    let rate = Rate::starts(stage);
+    let held = inbound.as_mut().held();
+    if head_bytes + length + TAIL_ROOM <= held.capacity() {
+        // It fits where the head is; this is what most clients' two small
+        // writes come to.
+        while inbound.as_mut().held().len() < head_bytes + length {
+            let got = inbound.as_mut().held().len() - head_bytes;
+            more(stage, client, inbound.as_mut(), rate, got, usize::MAX).await?;
+        }
+        let held = inbound.held();
+        finish(asked, held.get(head_bytes..head_bytes + length).unwrap_or_default());
+        consume(held, head_bytes + length);
+        return Ok(());
+    }
+    // It is received straight to where it will be sent from.
+    let mut body = Vec::with_capacity(length + TAIL_ROOM);
+    body.extend_from_slice(held.get(head_bytes..).unwrap_or_default());
+    let mut small = std::mem::replace(held, body);
+    while inbound.as_mut().held().len() < length {
+        let got = inbound.as_mut().held().len();
+        if let Err(fault) = more(stage, client, inbound.as_mut(), rate, got, usize::MAX).await {
+            stage.return_buffer(small);
+            return Err(fault);
+        }
+    }
+    small.clear();
+    let held = inbound.held();
+    let mut body = std::mem::replace(held, small);
+    if body.len() > length {
+        held.extend_from_slice(body.get(length..).unwrap_or_default());
+        body.truncate(length);
+    }
+    asked.outgoing.end_with_body_apart(body);
+    Ok(())
+}
+
+/// A chunked body: decoded in place, piece by piece, and sent on with its
+/// length (canonical, and every backend takes it).
+async fn read_chunked<W: World>(
+    stage: &Stage<W>,
+    client: &Client<W::Stream>,
+    mut inbound: Pin<&mut dyn Inbound>,
+    asked: &mut Asked,
+) -> Result<(), BodyFault> {
+    let rate = Rate::starts(stage);
+    let mut decoder = BodyDecoder::new(asked.framing);
+    let mut body = Vec::new();
+    loop {
+        let held = inbound.as_mut().held();
+        let decoded = decoder.decode(held).map_err(|fault| {
+            let reason = fault.reason();
+            BodyFault::Refused(Trouble::InvalidRequest { reason, param: None, offset: None })
+        })?;
+        let data = held.get(decoded.data.clone()).unwrap_or_default();
+        if body.len() + data.len() > stage.settings.limits.body_bytes {
+            return Err(BodyFault::Refused(Trouble::BodyTooLarge));
+        }
+        let room = asked.body_permit.take().map_or_else(
+            || take_room(stage, data.len()),
+            |permit| extend_room(stage, permit, data.len()),
+        );
+        asked.body_permit = Some(room?);
+        body.extend_from_slice(data);
+        consume(held, decoded.consumed);
+        if decoded.done {
+            break;
+        }
+        more(stage, client, inbound.as_mut(), rate, body.len(), usize::MAX).await?;
+    }
+    if !asked.outgoing.end_with_body(&body) {
+        asked.outgoing.end_with_body_apart(body);
+    }
+    Ok(())
+}
+
+/// Tells a client that waits for it that its body is wanted.
+async fn invite<W: World>(
+    stage: &Stage<W>,
+    client: &Client<W::Stream>,
+    asked: &Asked,
+    mut inbound: Pin<&mut dyn Inbound>,
+    head_bytes: usize,
+) -> Result<(), BodyFault> {
+    if !asked.expects_continue || inbound.as_mut().held().len() > head_bytes {
+        return Ok(());
+    }
+    let mut buffer = stage.lend_buffer();
+    buffer.extend_from_slice(CONTINUE);
+    let part = 0..buffer.len();
+    let (sent, buffer) =
+        client.send_all(stage, &client.stream, buffer, part, Wait::ClientWrite).await;
+    stage.return_buffer(buffer);
+    sent.map_err(|_| BodyFault::ClientGone)
+}
+
+/// Receives more of a body, not slower than the slowest rate that is borne.
+async fn more<W: World>(
+    stage: &Stage<W>,
+    client: &Client<W::Stream>,
+    inbound: Pin<&mut dyn Inbound>,
+    rate: Rate,
+    got: usize,
+    bytes_max: usize,
+) -> Result<(), BodyFault> {
+    client.wait_until(stage, Wait::Body, rate.deadline(got));
+    match receive(client, inbound, bytes_max).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(BodyFault::ClientGone),
+        Err(Interrupt::Deadline(_)) => Err(BodyFault::Refused(Trouble::RequestTimeout)),
+        Err(Interrupt::Drained) => Err(BodyFault::Refused(Trouble::Draining)),
+        Err(Interrupt::ClientGone) => Err(BodyFault::ClientGone),
+    }
+}
+
+/// Receives more inbound; false at the end of the stream. At an interrupt the
+/// receive is cancelled, so that the client can still be told why.
+pub async fn receive<S: Stream>(
+    client: &Client<S>,
+    inbound: Pin<&mut dyn Inbound>,
+    bytes_max: usize,
+) -> Result<bool, Interrupt> {
+    let (received, interrupt) =
+        client.guard_receive(inbound::fill(inbound, bytes_max)).await;
+    match (received, interrupt) {
+        (Ok(1..), _) => Ok(true),
+        (_, Some(interrupt)) => Err(interrupt),
+        (Ok(0) | Err(_), None) => Ok(false),
+    }
+}
+
+/// The slowest body that is borne.
+#[derive(Clone, Copy)]
+struct Rate {
+    from: Instant,
+    bytes_a_second: usize,
+}
+
+impl Rate {
+    fn starts<W: World>(stage: &Stage<W>) -> Self {
+        let deadlines = &stage.settings.deadlines;
+        Self {
+            from: stage.now().after(deadlines.body_rate_grace),
+            bytes_a_second: deadlines.body_rate_min.max(1),
+        }
+    }
+
+    /// When a body that has brought `got` bytes is too slow.
+    fn deadline(self, got: usize) -> Instant {
+        let millis = got.saturating_mul(1000) / self.bytes_a_second;
+        self.from.after(std::time::Duration::from_millis(millis as u64))
+    }
+}
+
+fn take_room<W: World>(stage: &Stage<W>, bytes: usize) -> Result<Permit, BodyFault> {
+    Permit::take(stage, Budget::BodyBytes, bytes, stage.settings.limits.body_memory_total)
+        .ok_or(BodyFault::Refused(Trouble::Overloaded))
+}
+
+fn extend_room<W: World>(
+    stage: &Stage<W>,
+    permit: Permit,
+    bytes: usize,
+) -> Result<Permit, BodyFault> {
+    permit
+        .extended(bytes, stage.settings.limits.body_memory_total)
+        .ok_or(BodyFault::Refused(Trouble::Overloaded))
+}
+
+/// Drops the first `bytes` of what is held. Mostly that is all of it.
+pub fn consume(held: &mut Vec<u8>, bytes: usize) {
+    if bytes >= held.len() {
+        held.clear();
+    } else {
+        held.drain(..bytes);
+    }
+}

@@ -1,0 +1,67 @@
+//! The name of one request, in logs, in headers and at the backend.
+
+use smallvec::SmallVec;
+
+use crate::base::Chance;
+
+/// The longest id of a client's that is kept; a longer one is replaced.
+const BYTES_MAX: usize = 128;
+
+/// A client's own id, or `req-` and 16 hexadecimal digits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestId(SmallVec<[u8; 36]>);
+
+impl RequestId {
+    /// A client's id, if it may stand in a header and in a log line.
+    pub fn from_client(value: &[u8]) -> Option<Self> {
+        let fits = !value.is_empty() && value.len() <= BYTES_MAX;
+        let visible = value.iter().all(|byte| byte.is_ascii_graphic());
+        (fits && visible).then(|| Self(SmallVec::from_slice(value)))
+    }
+
+    pub fn new(chance: &mut Chance) -> Self {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let number = chance.next_u64();
+        let mut id = SmallVec::from_slice(b"req-");
+        for shift in (0..16).rev() {
+            let digit = (number >> (shift * 4)) & 0xf;
+            id.push(DIGITS.get(digit as usize).copied().unwrap_or(b'0'));
+        }
+        Self(id)
+    }
+
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    pub fn as_str(&self) -> &str {
+        // Both sources are ASCII.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_that_cannot_stand_in_a_header_is_not_kept() {
+        for id in [&b""[..], b"a b", b"a\r\nb", b"\xff", &[b'x'; 129]] {
+            assert_eq!(RequestId::from_client(id), None, "{id:?}");
+        }
+        for id in [&b"a"[..], b"req_123-abc", &[b'x'; 128]] {
+            assert_eq!(RequestId::from_client(id).unwrap().as_bytes(), id);
+        }
+    }
+
+    #[test]
+    fn ids_of_one_shard_differ() {
+        let mut chance = Chance::seeded(1);
+        let ids: Vec<_> = (0..1000).map(|_| RequestId::new(&mut chance)).collect();
+        let mut distinct: Vec<&str> = ids.iter().map(RequestId::as_str).collect();
+        distinct.sort_unstable();
+        distinct.dedup();
+        assert_eq!(distinct.len(), 1000);
+        assert!(distinct.iter().all(|id| id.len() == 20 && id.starts_with("req-")));
+    }
+}

@@ -1,0 +1,198 @@
+//! The story itself.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+};
+
+use super::{
+    Client, Stage,
+    attempt::{AttemptFault, attempt},
+    body::{self, BodyFault},
+    client::Interrupt,
+    inbound::Inbound,
+    refuse::{Addressee, count_answer, refuse, show},
+    relay::{Outcome, relay},
+    settle::settle,
+    stage::{Budget, Permit},
+    understand::{Asked, Head, head},
+};
+use crate::{
+    http::BodyFraming,
+    llm::{Dialect, Trouble},
+    rt::{Stream, World},
+};
+
+/// What becomes of the client's connection after an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum After {
+    /// The next request.
+    NextRequest,
+    /// Nobody is there any more.
+    Gone,
+    /// The answer was the last one; the client is given time to read it.
+    LastAnswer,
+}
+
+/// Tells the story of the request whose head, of `head_bytes` bytes, is held
+/// inbound. `admin` is whether it came by the admin listener.
+pub async fn tell<W: World>(
+    stage: &Stage<W>,
+    client: &Client<W::Stream>,
+    mut inbound: Pin<&mut dyn Inbound>,
+    head_bytes: usize,
+    admin: bool,
+) -> After {
+    let bytes = inbound.as_mut().held();
+    let understood = head(stage, client.peer, admin, bytes.get(..head_bytes).unwrap_or_default());
+    let mut asked = match understood {
+        Ok(Head::Asked(asked)) => asked,
+        Ok(Head::Page { page, to_head, keep_alive, framing }) => {
+            body::consume(bytes, head_bytes);
+            let client_lives = keep_alive && framing == BodyFraming::None;
+            let to = Addressee { to_head, client_lives, ..Addressee::stranger(Dialect::OpenAi) };
+            return after(show(stage, client, to, &page).await, client_lives);
+        }
+        Err(refused) => return refuse_head(stage, client, &refused.trouble, refused.dialect).await,
+    };
+    stage.counters.requests.increment();
+    let requests_max = stage.settings.limits.requests_in_flight;
+    let requests_max = requests_max.map_or(usize::MAX, std::num::NonZero::get);
+    client.begin_request(asked.arrived.after(stage.settings.deadlines.total));
+    let after = match Permit::take(stage, Budget::Requests, 1, requests_max) {
+        Some(_permit) => {
+            // The permit is held until the answer is out.
+            match body::read(stage, client, inbound.as_mut(), &mut asked, head_bytes).await {
+                Ok(()) => beside(client, inbound, answer(stage, client, &mut asked)).await,
+                Err(BodyFault::Refused(trouble)) => {
+                    asked.keep_alive = false; // Where its body ends is not known.
+                    refuse_asked(stage, client, &asked, &trouble).await
+                }
+                Err(BodyFault::ClientGone) => {
+                    stage.counters.clients_gone.increment();
+                    After::Gone
+                }
+            }
+        }
+        None => {
+            asked.keep_alive &= asked.framing == BodyFraming::None;
+            body::consume(inbound.held(), head_bytes);
+            refuse_asked(stage, client, &asked, &Trouble::Overloaded).await
+        }
+    };
+    client.end_request();
+    stage.return_buffer(asked.outgoing.into_buffer());
+    after
+}
+
+/// The request is whole: ask a backend, and pass on what it says.
+async fn answer<W: World>(
+    stage: &Stage<W>,
+    client: &Client<W::Stream>,
+    asked: &mut Asked,
+) -> After {
+    if let Err(trouble) = asked.peek_at_body() {
+        return refuse_asked(stage, client, asked, &trouble).await;
+    }
+    let answer = match attempt(stage, client, asked).await {
+        Ok(answer) => answer,
+        Err(AttemptFault::Refused(trouble)) => {
+            return refuse_asked(stage, client, asked, &trouble).await;
+        }
+        Err(AttemptFault::Interrupted(interrupt)) => {
+            return interrupted(stage, client, asked, interrupt).await;
+        }
+    };
+    count_answer(stage, answer.head.status);
+    let client_lives = answer.head.client_lives;
+    // It will not be sent again: the body's memory goes back to the budget.
+    drop(asked.body_permit.take());
+    drop(asked.outgoing.lend_apart());
+    let relayed = relay(stage, client, asked, answer).await;
+    settle(stage, &relayed);
+    match relayed.outcome {
+        Outcome::Whole => after(true, client_lives),
+        Outcome::ClientGone => After::Gone,
+        Outcome::Cut { reason, reset } => {
+            tracing::debug!(?reason, "an answer was cut");
+            if reset {
+                client.stream.abort();
+                return After::Gone;
+            }
+            After::LastAnswer
+        }
+    }
+}
+
+/// No answer has begun, and the request must end.
+async fn interrupted<W: World>(
+    stage: &Stage<W>,
+    client: &Client<W::Stream>,
+    asked: &Asked,
+    interrupt: Interrupt,
+) -> After {
+    match interrupt {
+        Interrupt::ClientGone => {
+            stage.counters.clients_gone.increment();
+            After::Gone
+        }
+        Interrupt::Deadline(wait) => {
+            stage.counters.deadlines_passed.increment();
+            refuse_asked(stage, client, asked, &wait.trouble()).await
+        }
+        Interrupt::Drained => refuse_asked(stage, client, asked, &Trouble::Draining).await,
+    }
+}
+
+/// Refuses a head, or what is not even one. Where the next request would
+/// begin is not known, so the connection closes.
+pub async fn refuse_head<W: World>(
+    stage: &Stage<W>,
+    client: &Client<W::Stream>,
+    trouble: &Trouble,
+    dialect: Dialect,
+) -> After {
+    after(refuse(stage, client, Addressee::stranger(dialect), trouble).await, false)
+}
+
+async fn refuse_asked<W: World>(
+    stage: &Stage<W>,
+    client: &Client<W::Stream>,
+    asked: &Asked,
+    trouble: &Trouble,
+) -> After {
+    let to = Addressee {
+        dialect: asked.dialect(),
+        request_id: asked.request_id.as_bytes(),
+        to_head: asked.to_head,
+        client_speaks_11: asked.client_speaks_11,
+        client_lives: asked.keep_alive && !stage.draining.get(),
+    };
+    after(refuse(stage, client, to, trouble).await, to.client_lives)
+}
+
+fn after(told: bool, client_lives: bool) -> After {
+    match (told, client_lives) {
+        (true, true) => After::NextRequest,
+        (true, false) => After::LastAnswer,
+        (false, _) => After::Gone,
+    }
+}
+
+/// Runs the work with the next receive armed beside it: see `inbound`.
+async fn beside<S: Stream, T>(
+    client: &Client<S>,
+    mut inbound: Pin<&mut dyn Inbound>,
+    work: impl Future<Output = T>,
+) -> T {
+    let mut work = pin!(work);
+    let mut watching = true;
+    poll_fn(|cx| {
+        if watching && inbound.as_mut().poll_watch(cx) {
+            watching = false;
+            client.is_gone();
+        }
+        work.as_mut().poll(cx)
+    })
+    .await
+}
