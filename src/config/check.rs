@@ -19,8 +19,6 @@ const OPEN_FILES_OF_PROCESS: usize = 64;
 /// Descriptors of a shard: ring or epoll, wake-up, listeners, the reserve that
 /// lets it refuse a client when descriptors run out.
 const OPEN_FILES_OF_SHARD: usize = 16;
-/// A client's connection, and one to the backend that answers it.
-const OPEN_FILES_OF_CONNECTION: usize = 2;
 /// Less would refuse ordinary requests of the official SDKs.
 const HEAD_BYTES_MIN: usize = 1024;
 const SSE_EVENT_BYTES_MIN: usize = 1024;
@@ -70,17 +68,22 @@ impl Faults {
         }
     }
 
-    /// `value` stays within what the setting `other` allows.
-    fn within<T: PartialOrd + ToString>(
+    /// The value, within what the setting `other` allows. A default gives way
+    /// to what the operator set elsewhere; what the operator set is a fault.
+    fn within<T: Copy + PartialOrd + ToString>(
         &mut self,
         flag: &'static str,
-        value: T,
+        (value, default): (T, T),
         other: &'static str,
         most: T,
-    ) {
-        if value > most {
+    ) -> T {
+        if value <= most {
+            return value;
+        }
+        if value != default {
             self.add(flag, value, Fault::Above { other, most: most.to_string() });
         }
+        most
     }
 }
 
@@ -93,20 +96,21 @@ pub fn check(written: &Written, machine: &Machine) -> Result<Plan, Vec<PlanError
     let cores = cores::resolve(&written.cores, &machine.allowed_cores);
     let cores = faults.take("--cores", &written.cores, cores);
     check_rings(written.rings, &mut faults);
-    check_deadlines(&written.deadlines, written.drain, &mut faults);
-    check_limits(&written.limits, &written.pool, &mut faults);
-    check_pool(&written.pool, written.deadlines.keep_alive, &mut faults);
+    let deadlines = check_deadlines(&written.deadlines, &mut faults);
+    // Zero is allowed here: stop at once.
+    faults.at_most("--drain", Time(written.drain), Time(Deadlines::LONGEST), LONGER_IS_NO_END);
+    let limits = check_limits(&written.limits, &written.pool, &mut faults);
+    let pool = check_pool(&written.pool, deadlines.keep_alive, &mut faults);
     if !written.proxy_path.starts_with('/') || !is_path(&written.proxy_path) {
         faults.add("--proxy-path", &written.proxy_path, Fault::ProxyPath(Plan::PROXY_PATH));
     }
     let plan = cores.map(|cores| {
-        let held = cores.len() * backends.len() * written.pool.idle_per_backend;
-        let own = OPEN_FILES_OF_PROCESS + OPEN_FILES_OF_SHARD * cores.len();
-        let connections = connections(written.connections, own + held, machine, &mut faults);
-        check_shares(&written.limits, connections, &mut faults);
+        let need = OpenFiles::of(cores.len(), backends.len(), written);
+        let connections = connections(written.connections, &need, machine, &mut faults);
+        check_shares(&limits, connections, &mut faults);
         Plan {
             demo: written.demo.then(|| demo(&cores, written)),
-            limits: Limits { connections, ..written.limits },
+            limits: Limits { connections, ..limits },
             listeners,
             admin,
             backends,
@@ -114,8 +118,8 @@ pub fn check(written: &Written, machine: &Machine) -> Result<Plan, Vec<PlanError
             pin: written.pin,
             driver: written.driver,
             rings: written.rings,
-            deadlines: written.deadlines,
-            pool: written.pool,
+            deadlines,
+            pool,
             drain: written.drain,
             proxy_path: written.proxy_path.clone(),
             headers: written.headers,
@@ -188,25 +192,34 @@ fn check_rings(rings: RingPlan, faults: &mut Faults) {
     }
 }
 
-fn check_deadlines(deadlines: &Deadlines, drain: Duration, faults: &mut Faults) {
-    let total = ("--total-timeout", deadlines.total);
-    let parts = [
-        ("--connect-timeout", deadlines.connect),
-        ("--head-timeout", deadlines.head),
-        ("--body-rate-grace", deadlines.body_rate_grace),
-        ("--first-byte-timeout", deadlines.first_byte),
-        ("--silence-timeout", deadlines.idle_between_reads),
-        ("--client-write-timeout", deadlines.client_write),
-    ];
-    for (flag, time) in parts {
+fn check_deadlines(written: &Deadlines, faults: &mut Faults) -> Deadlines {
+    const TOTAL: &str = "--total-timeout";
+    const DEFAULT: Deadlines = Deadlines::DEFAULT;
+    check_time(TOTAL, written.total, faults);
+    check_time("--keep-alive-timeout", written.keep_alive, faults);
+    faults.at_least("--body-rate-min", Size(written.body_rate_min), Size(1));
+    let total = Time(written.total);
+    let mut part = |flag, time, default| {
         check_time(flag, time, faults);
-        faults.within(flag, Time(time), total.0, Time(total.1));
+        faults.within(flag, (Time(time), Time(default)), TOTAL, total).0
+    };
+    Deadlines {
+        connect: part("--connect-timeout", written.connect, DEFAULT.connect),
+        head: part("--head-timeout", written.head, DEFAULT.head),
+        body_rate_grace: part(
+            "--body-rate-grace",
+            written.body_rate_grace,
+            DEFAULT.body_rate_grace,
+        ),
+        first_byte: part("--first-byte-timeout", written.first_byte, DEFAULT.first_byte),
+        idle_between_reads: part(
+            "--silence-timeout",
+            written.idle_between_reads,
+            DEFAULT.idle_between_reads,
+        ),
+        client_write: part("--client-write-timeout", written.client_write, DEFAULT.client_write),
+        ..*written
     }
-    check_time(total.0, total.1, faults);
-    check_time("--keep-alive-timeout", deadlines.keep_alive, faults);
-    // Zero is allowed here: stop at once.
-    faults.at_most("--drain", Time(drain), Time(Deadlines::LONGEST), LONGER_IS_NO_END);
-    faults.at_least("--body-rate-min", Size(deadlines.body_rate_min), Size(1));
 }
 
 const LONGER_IS_NO_END: &str = "longer is as good as no end";
@@ -216,70 +229,85 @@ fn check_time(flag: &'static str, time: Duration, faults: &mut Faults) {
     faults.at_most(flag, Time(time), Time(Deadlines::LONGEST), LONGER_IS_NO_END);
 }
 
-fn check_limits(limits: &Limits, pool: &PoolPlan, faults: &mut Faults) {
-    let head = Size(limits.head_bytes);
+fn check_limits(written: &Limits, pool: &PoolPlan, faults: &mut Faults) -> Limits {
+    const DEFAULT: Limits = Limits::DEFAULT;
+    const COUNTED_IN_32_BITS: &str = "places in it are counted in 32 bits";
+    let size = |value, default| (Size(value), Size(default));
+
+    faults.at_least("--head-bytes", Size(written.head_bytes), Size(HEAD_BYTES_MIN));
     let head_max = Size(pool.buffer_bytes.saturating_mul(Limits::HEAD_BUFFERS_MAX));
-    faults.at_least("--head-bytes", head, Size(HEAD_BYTES_MIN));
-    faults.within("--head-bytes", head, "--pool-buffer-bytes", head_max);
-    faults.at_least("--header-count", limits.headers, 1);
-    faults.at_most(
-        "--header-count",
-        limits.headers,
-        Limits::HEADERS_MAX,
-        "the table of a head's headers has no more rows",
-    );
-    faults.at_least("--target-bytes", Size(limits.target_bytes), Size(1));
-    faults.within("--target-bytes", Size(limits.target_bytes), "--head-bytes", head);
-    faults.at_least("--body-bytes", Size(limits.body_bytes), Size(1));
-    faults.at_most(
-        "--body-bytes",
-        Size(limits.body_bytes),
-        Size(Limits::BODY_BYTES_MAX),
-        "places in a body are counted in 32 bits",
-    );
-    let memory = Size(limits.body_memory_total);
-    faults.within("--body-bytes", Size(limits.body_bytes), "--body-memory", memory);
-    faults.at_least("--sse-event-bytes", Size(limits.sse_event_bytes), Size(SSE_EVENT_BYTES_MIN));
-    faults.at_most(
-        "--sse-event-bytes",
-        Size(limits.sse_event_bytes),
-        Size(Limits::BODY_BYTES_MAX),
-        "places in an event are counted in 32 bits",
-    );
+    let head = size(written.head_bytes, DEFAULT.head_bytes);
+    let head = faults.within("--head-bytes", head, "--pool-buffer-bytes", head_max);
+
+    let rows = "the table of a head's headers has no more rows";
+    faults.at_least("--header-count", written.headers, 1);
+    faults.at_most("--header-count", written.headers, Limits::HEADERS_MAX, rows);
+
+    faults.at_least("--target-bytes", Size(written.target_bytes), Size(1));
+    let target = size(written.target_bytes, DEFAULT.target_bytes);
+    let target = faults.within("--target-bytes", target, "--head-bytes", head);
+
+    let most = Size(Limits::BODY_BYTES_MAX);
+    faults.at_least("--body-memory", Size(written.body_memory_total), Size(1));
+    faults.at_least("--body-bytes", Size(written.body_bytes), Size(1));
+    faults.at_most("--body-bytes", Size(written.body_bytes), most, COUNTED_IN_32_BITS);
+    let body = size(written.body_bytes, DEFAULT.body_bytes);
+    let memory = Size(written.body_memory_total);
+    let body = faults.within("--body-bytes", body, "--body-memory", memory);
+
+    let event = Size(written.sse_event_bytes);
+    faults.at_least("--sse-event-bytes", event, Size(SSE_EVENT_BYTES_MIN));
+    faults.at_most("--sse-event-bytes", event, most, COUNTED_IN_32_BITS);
+    Limits { head_bytes: head.0, target_bytes: target.0, body_bytes: body.0, ..*written }
 }
 
-fn check_pool(pool: &PoolPlan, keep_alive: Duration, faults: &mut Faults) {
-    check_time("--pool-idle-timeout", pool.idle_timeout, faults);
-    check_time("--rest-before-idle", pool.rest_before_idle, faults);
-    let rest = Time(pool.rest_before_idle);
-    faults.within("--rest-before-idle", rest, "--keep-alive-timeout", Time(keep_alive));
-    let buffer = Size(pool.buffer_bytes);
+fn check_pool(written: &PoolPlan, keep_alive: Duration, faults: &mut Faults) -> PoolPlan {
+    check_time("--pool-idle-timeout", written.idle_timeout, faults);
+    check_time("--rest-before-idle", written.rest_before_idle, faults);
+    let rest = (Time(written.rest_before_idle), Time(PoolPlan::DEFAULT.rest_before_idle));
+    let rest = faults.within("--rest-before-idle", rest, "--keep-alive-timeout", Time(keep_alive));
+    let buffer = Size(written.buffer_bytes);
+    let no_use = "a larger buffer is memory without use";
     faults.at_least("--pool-buffer-bytes", buffer, Size(PoolPlan::BUFFER_BYTES_MIN));
-    faults.at_most(
-        "--pool-buffer-bytes",
-        buffer,
-        Size(PoolPlan::BUFFER_BYTES_MAX),
-        "a larger buffer is memory without use",
-    );
+    faults.at_most("--pool-buffer-bytes", buffer, Size(PoolPlan::BUFFER_BYTES_MAX), no_use);
+    PoolPlan { rest_before_idle: rest.0, ..*written }
 }
 
-/// Parts of all connections.
+/// Parts of all connections; their defaults are no limit, so none gives way.
 fn check_shares(limits: &Limits, connections: usize, faults: &mut Faults) {
     if let Some(of_one) = limits.connections_per_address.map(NonZeroUsize::get) {
-        faults.within("--connections-per-address", of_one, "--connections", connections);
+        let unset = 0;
+        faults.within("--connections-per-address", (of_one, unset), "--connections", connections);
+    }
+}
+
+/// How many descriptors the process needs.
+///
+/// ```text
+/// held            = process + shards + idle connections to backends
+/// each connection = the client's, one to a backend, and with the demo the
+///                   mock's end of that one
+/// ```
+struct OpenFiles {
+    held: usize,
+    each_connection: usize,
+}
+
+impl OpenFiles {
+    fn of(shards: usize, backends: usize, written: &Written) -> Self {
+        let demo = usize::from(written.demo);
+        let idle =
+            shards.saturating_mul(backends + demo).saturating_mul(written.pool.idle_per_backend);
+        let own = OPEN_FILES_OF_PROCESS + OPEN_FILES_OF_SHARD * (shards + demo);
+        Self { held: own.saturating_add(idle), each_connection: 2 + demo }
     }
 }
 
 /// How many clients may be connected, so that every one of them can also be
 /// answered by a backend.
-///
-/// ```text
-/// open files = process + shards + idle backend connections   (`held`)
-///            + 2 for each client: its own, and a busy one to a backend
-/// ```
 fn connections(
     written: Option<usize>,
-    held: usize,
+    need: &OpenFiles,
     machine: &Machine,
     faults: &mut Faults,
 ) -> usize {
@@ -287,11 +315,11 @@ fn connections(
     let wanted = written.unwrap_or(Limits::DEFAULT.connections);
     faults.at_least(FLAG, wanted, 1);
     let Some(allowed) = machine.open_files else { return wanted };
-    let fitting = allowed.saturating_sub(held) / OPEN_FILES_OF_CONNECTION;
+    let fitting = allowed.saturating_sub(need.held) / need.each_connection;
     if fitting == 0 {
-        faults.add(FLAG, "", Fault::OpenFiles { needed: held, allowed });
+        faults.add(FLAG, "", Fault::OpenFiles { needed: need.held, allowed });
     } else if written.is_some() && wanted > fitting {
-        let needed = held.saturating_add(wanted.saturating_mul(OPEN_FILES_OF_CONNECTION));
+        let needed = need.held.saturating_add(wanted.saturating_mul(need.each_connection));
         let fault = Fault::OpenFilesForConnections { wanted, needed, allowed, fitting };
         faults.add(FLAG, wanted, fault);
     }

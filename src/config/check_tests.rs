@@ -201,6 +201,22 @@ fn no_step_of_a_request_outlasts_the_request() {
 }
 
 #[test]
+fn a_default_gives_way_to_what_was_set_elsewhere() {
+    let minute = Duration::from_secs(60);
+    let plan = plan_of(|written| {
+        written.deadlines.total = minute;
+        written.deadlines.keep_alive = Duration::from_millis(500);
+        written.limits.head_bytes = 4096;
+        written.limits.body_memory_total = 1 << 20;
+    })
+    .unwrap();
+    assert_eq!((plan.deadlines.first_byte, plan.deadlines.idle_between_reads), (minute, minute));
+    assert_eq!(plan.deadlines.connect, Deadlines::DEFAULT.connect);
+    assert_eq!(plan.pool.rest_before_idle, Duration::from_millis(500));
+    assert_eq!((plan.limits.target_bytes, plan.limits.body_bytes), (4096, 1 << 20));
+}
+
+#[test]
 fn a_head_fits_into_a_few_buffers_and_a_target_into_a_head() {
     check_refused(
         |written| written.limits.head_bytes = 129 * 1024,
@@ -232,7 +248,7 @@ fn a_body_is_below_4_gib_and_within_the_memory_for_bodies() {
             written.limits.body_memory_total = 8 << 30;
         },
         &["--body-bytes 4GiB: the value must be at most 4294967295B, \
-           as places in a body are counted in 32 bits; lower it"],
+           as places in it are counted in 32 bits; lower it"],
     );
 }
 
@@ -263,6 +279,14 @@ fn connections_are_what_the_open_files_bear() {
     check_connections(None, Some(1024), Ok((1024 - 64 - 2 * 16 - 2 * 64) / 2));
     check_connections(Some(200_000), None, Ok(200_000));
     check_connections(Some(400), Some(1024), Ok(400));
+}
+
+#[test]
+fn the_demo_needs_a_third_open_file_for_each_connection() {
+    let written = Written { demo: true, ..Written::default() };
+    let plan = check(&written, &machine(&[0, 1], Some(1024))).unwrap();
+    // One more thread than shards, and the mock is the one backend.
+    assert_eq!(plan.limits.connections, (1024 - 64 - 3 * 16 - 2 * 64) / 3);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::MockScript;
 use super::plan::{Deadlines, DriverChoice, HeaderPlan, Limits, Plan, PoolPlan, RingPlan};
 
 /// Settings of `serve` as the operator gave them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Written {
     pub listen: Vec<String>,
     pub admin: Option<String>,
@@ -58,7 +58,7 @@ impl Default for Written {
 }
 
 /// Settings of `mock` as the operator gave them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct MockWritten {
     pub listen: String,
     pub cores: String,
@@ -84,7 +84,7 @@ impl Default for MockWritten {
 }
 
 /// What the machine allows this process; facts, not settings.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Machine {
     /// Core ids of `sched_getaffinity`; empty when the kernel did not answer.
     pub allowed_cores: Vec<usize>,
