@@ -1,1 +1,145 @@
-//! Words from the operator.
+//! Words from the operator: arguments in, an exit code out.
+//!
+//! ```text
+//! argv ──clap──► flags ──► Written ──check──► Plan ──► server or mock
+//!          │                          │                    │
+//!        exit 2                     exit 2          exit 0, or 1 on failure
+//! ```
+//!
+//! This is the one room that speaks on standard error by itself, and the only
+//! one that reads the environment.
+
+mod log;
+mod machine;
+mod mock_flags;
+mod serve_flags;
+mod values;
+
+use std::ffi::OsString;
+use std::fmt::Display;
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{PlanError, check, check_mock};
+
+use self::log::LogLevel;
+use self::mock_flags::MockFlags;
+use self::serve_flags::ServeFlags;
+
+/// The words cannot be carried out as they stand, which is also clap's code.
+const EXIT_USAGE: u8 = 2;
+/// The words were right and the world was not.
+const EXIT_FAILURE: u8 = 1;
+
+/// An LLM proxy for bare-metal Linux: io_uring, one pinned thread per core.
+#[derive(Debug, Parser)]
+#[command(name = "tokenring", version, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    job: Job,
+
+    /// How much is logged to standard error [default: info, or $TOKENRING_LOG]
+    #[arg(long, global = true, value_name = "LEVEL", hide_default_value = true)]
+    log: Option<LogLevel>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Job {
+    /// Proxy chat completions to backends
+    Serve(Box<ServeFlags>),
+    /// Be an LLM that answers, stalls and fails on command, to test against
+    Mock(Box<MockFlags>),
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  tokenring serve --demo
+      Try the proxy with the built-in mock as its model.
+  tokenring serve --backend http://10.0.0.1:8000 --backend http://10.0.0.2:8000
+      Balance over two model servers.
+  tokenring mock --listen 127.0.0.1:8000 --first-token 50ms --tokens 64
+      Stand in for a model server.
+
+'tokenring serve --help' and 'tokenring mock --help' list every setting.";
+
+/// Does what the arguments say; `args` starts with the program's name.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A closed standard stream leaves nobody to tell.
+            let _ = error.print();
+            return exit_code_of(&error);
+        }
+    };
+    let asked = cli.log.map_or_else(LogLevel::from_environment, Ok);
+    match asked {
+        Ok(level) => log::start(level),
+        Err(error) => {
+            complain(error);
+            return ExitCode::from(EXIT_USAGE);
+        }
+    }
+    cli.job.run()
+}
+
+impl Job {
+    fn run(self) -> ExitCode {
+        let machine = machine::ask();
+        match self {
+            Self::Serve(flags) => match check(&flags.into_written(), &machine) {
+                Ok(plan) => finish(crate::server::serve(plan)),
+                Err(errors) => refuse(&errors, "serve"),
+            },
+            Self::Mock(flags) => match check_mock(&flags.into_written(), &machine) {
+                Ok(plan) => finish(crate::mock::serve(plan)),
+                Err(errors) => refuse(&errors, "mock"),
+            },
+        }
+    }
+}
+
+/// `--help` and `--version` end well, everything else clap says does not.
+fn exit_code_of(error: &clap::Error) -> ExitCode {
+    if error.use_stderr() { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS }
+}
+
+fn refuse(errors: &[PlanError], job: &str) -> ExitCode {
+    for error in errors {
+        complain(error);
+    }
+    say(format_args!("\nFor every setting, try 'tokenring {job} --help'."));
+    ExitCode::from(EXIT_USAGE)
+}
+
+fn finish(result: anyhow::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(format_args!("{error:#}"));
+            ExitCode::from(EXIT_FAILURE)
+        }
+    }
+}
+
+fn complain(what: impl Display) {
+    say(format_args!("error: {what}"));
+}
+
+fn say(line: impl Display) {
+    // A closed standard error leaves nobody to tell; the exit code remains.
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_flags_are_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -202,4 +202,3 @@ fn starts_with(value: &[u8], media_type: &[u8]) -> bool {
     value.get(..media_type.len()).is_some_and(|start| start.eq_ignore_ascii_case(media_type))
         && matches!(value.get(media_type.len()), None | Some(b';' | b' ' | b'\t'))
 }
-

@@ -201,8 +201,7 @@ pub async fn receive<S: Stream>(
     inbound: Pin<&mut dyn Inbound>,
     bytes_max: usize,
 ) -> Result<bool, Interrupt> {
-    let (received, interrupt) =
-        client.guard_receive(inbound::fill(inbound, bytes_max)).await;
+    let (received, interrupt) = client.guard_receive(inbound::fill(inbound, bytes_max)).await;
     match (received, interrupt) {
         (Ok(1..), _) => Ok(true),
         (_, Some(interrupt)) => Err(interrupt),

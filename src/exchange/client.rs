@@ -134,6 +134,13 @@ impl<S: Stream> Client<S> {
         self.total_at.set(Instant::NEVER);
     }
 
+    /// The request has ended early; what is left is to tell the client, which
+    /// has its own deadline.
+    pub fn last_words(&self) {
+        self.total_at.set(Instant::NEVER);
+        self.drained.set(false);
+    }
+
     /// Sets the deadline for what is waited for next.
     pub fn wait_for<W: World<Stream = S>>(&self, stage: &Stage<W>, wait: Wait) {
         self.wait_until(stage, wait, stage.now().after(wait.deadline(&stage.settings.deadlines)));

@@ -170,10 +170,10 @@ mod tests {
 
     #[test]
     fn each_attempt_is_addressed_anew_and_the_rest_stays() {
-        let backends = [backend("", "a:1"), backend("/base", "long.example:8000"), backend("", "b")];
+        let backends =
+            [backend("", "a:1"), backend("/base", "long.example:8000"), backend("", "b")];
         let room = backends.iter().map(|b| b.host_header.len() + b.base_path.len()).max().unwrap();
-        let mut outgoing =
-            Outgoing::begin(Vec::with_capacity(1024), b"POST", b"/v1/x?q", room);
+        let mut outgoing = Outgoing::begin(Vec::with_capacity(1024), b"POST", b"/v1/x?q", room);
         outgoing.field(b"accept", b"*/*");
         assert!(outgoing.end_with_body(b"{}"));
         let rest = "accept: */*\r\ncontent-length: 2\r\n\r\n{}";

@@ -40,6 +40,7 @@ pub async fn refuse<W: World>(
     trouble: &Trouble,
 ) -> bool {
     stage.counters.refusals.increment();
+    client.last_words();
     let mut body = stage.lend_buffer();
     let id = std::str::from_utf8(to.request_id).unwrap_or_default();
     write_error_body(&mut body, to.dialect, trouble, id);
@@ -113,8 +114,7 @@ async fn finish<W: World>(
     count_answer(stage, status);
     let whole = 0..out.len();
     stage.counters.bytes_to_clients.add(whole.len() as u64);
-    let (sent, out) =
-        client.send_all(stage, &client.stream, out, whole, Wait::ClientWrite).await;
+    let (sent, out) = client.send_all(stage, &client.stream, out, whole, Wait::ClientWrite).await;
     stage.return_buffer(out);
     sent.is_ok()
 }

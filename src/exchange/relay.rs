@@ -59,7 +59,12 @@ pub async fn relay<W: World>(
         client,
         head,
         decoder: BodyDecoder::new(head.framing),
-        tee: Tee::new(head.content, head.status, asked.endpoint),
+        tee: Tee::new(
+            head.content,
+            head.status,
+            asked.endpoint,
+            stage.settings.limits.sse_event_bytes,
+        ),
         sent: 0,
         leftover: false,
     };
@@ -226,8 +231,7 @@ impl<W: World> Relay<'_, W> {
         buffer.clear();
         buffer.resize(write::CHUNK_PREFIX_MAX, 0);
         self.client.wait_for(self.stage, Wait::MoreAnswer);
-        let ((result, buffer), interrupt) =
-            self.client.guard(backend, backend.recv(buffer)).await;
+        let ((result, buffer), interrupt) = self.client.guard(backend, backend.recv(buffer)).await;
         let result = match (result, interrupt) {
             (_, Some(Interrupt::ClientGone)) => Err(Ended::ClientGone),
             (_, Some(Interrupt::Deadline(wait))) => {
@@ -267,6 +271,7 @@ impl<W: World> Relay<'_, W> {
             self.stage.return_buffer(buffer);
             return Outcome::Cut { reason, reset };
         }
+        self.client.last_words();
         let (event, part) = self.cut_event(asked, buffer, &reason);
         // Whether the client still takes it changes nothing any more.
         let (_, event) = self.send(event, part).await;

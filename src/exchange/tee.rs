@@ -12,10 +12,12 @@ pub enum Tee {
 }
 
 impl Tee {
-    pub fn new(content: Content, status: u16, endpoint: Endpoint) -> Self {
+    pub fn new(content: Content, status: u16, endpoint: Endpoint, event_bytes_max: usize) -> Self {
         match content {
             // An answer that is an error is not a stream of the API's.
-            Content::Events if status == 200 => Self::Events(Box::new(StreamTee::new(endpoint))),
+            Content::Events if status == 200 => {
+                Self::Events(Box::new(StreamTee::limited(endpoint, event_bytes_max)))
+            }
             Content::Json if status == 200 && endpoint.needs_model() => Self::Json(BodyTee::new()),
             _ => Self::Known(None),
         }

@@ -12,10 +12,7 @@ use super::{
 };
 use crate::{
     base::Instant,
-    http::{
-        BodyFraming, HeaderTable, Request, RequestFault, Version, forwardable,
-        parse_request,
-    },
+    http::{BodyFraming, HeaderTable, Request, RequestFault, Version, forwardable, parse_request},
     llm::{Dialect, Endpoint, Peek, Trouble, is_json, peek},
     rt::{Peer, World},
 };
@@ -92,8 +89,7 @@ pub fn head<W: World>(
             panic!("a request made this task panic, as a test told it to");
         }
     }
-    let target =
-        if is_proxy { stage.settings.proxy_path.as_bytes() } else { request.origin_form };
+    let target = if is_proxy { stage.settings.proxy_path.as_bytes() } else { request.origin_form };
     let mut outgoing = Outgoing::begin(stage.lend_buffer(), method, target, stage.prefix_room);
     let request_id = write_fields(stage, &request, peer, endpoint, &mut outgoing);
     Ok(Head::Asked(Asked {
@@ -139,10 +135,7 @@ fn refuse_websocket(request: &Request<'_, '_>, endpoint: Endpoint) -> Result<(),
             .get(b"upgrade")
             .is_some_and(|protocol| protocol.eq_ignore_ascii_case(b"websocket"));
     if asks && endpoint == Endpoint::Responses {
-        return Err(HeadRefused {
-            trouble: Trouble::UpgradeRequired,
-            dialect: endpoint.dialect(),
-        });
+        return Err(HeadRefused { trouble: Trouble::UpgradeRequired, dialect: endpoint.dialect() });
     }
     Ok(())
 }
@@ -166,8 +159,7 @@ fn write_fields<W: World>(
             Fate::ForwardedFor => forwarded_for = Some(value),
         }
     }
-    let request_id =
-        request_id.unwrap_or_else(|| RequestId::new(&mut stage.chance.borrow_mut()));
+    let request_id = request_id.unwrap_or_else(|| RequestId::new(&mut stage.chance.borrow_mut()));
     if settings.headers.request_id {
         outgoing.field(b"x-request-id", request_id.as_bytes());
     }

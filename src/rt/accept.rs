@@ -10,7 +10,10 @@ use std::{
 
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket as RawSocket, Type};
 
-use super::world::{count_operation, on_epoll};
+use super::{
+    Accepted, Listen,
+    world::{count_operation, on_epoll},
+};
 
 /// Connections that wait in the kernel to be accepted.
 const BACKLOG: i32 = 4096;
@@ -37,7 +40,7 @@ impl fmt::Display for Peer {
 #[derive(Debug)]
 pub struct Socket {
     pub(super) fd: OwnedFd,
-    pub peer: Peer,
+    peer: Peer,
 }
 
 /// One shard's listening socket.
@@ -61,6 +64,17 @@ pub fn bind(address: SocketAddr) -> io::Result<OwnedFd> {
     socket.bind(&SockAddr::from(address))?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+/// Finds out whether `address` is free, as `SO_REUSEPORT` would let us share
+/// it with another process of the same user without a word.
+///
+/// # Errors
+/// The kernel's refusal.
+pub fn probe(address: SocketAddr) -> io::Result<()> {
+    let socket = RawSocket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&SockAddr::from(address))
 }
 
 impl Listener {
@@ -94,20 +108,25 @@ impl Listener {
         Ok(Self { poll, socket: RawSocket::from(fd) })
     }
 
-    /// Waits until there is somebody to accept. May be dropped.
+    /// Where it listens, as the kernel tells it (port 0 was a request).
     ///
     /// # Errors
     /// The kernel's.
-    pub async fn readable(&self) -> io::Result<()> {
+    pub fn local_address(fd: &impl AsFd) -> io::Result<Option<SocketAddr>> {
+        Ok(SockRef::from(fd).local_addr()?.as_socket())
+    }
+}
+
+impl Listen for Listener {
+    type Socket = Socket;
+
+    async fn readable(&self) -> io::Result<()> {
         count_operation();
         self.poll.readable(false).await
     }
 
-    /// Accepts one connection; `None` when nobody waits.
-    ///
-    /// # Errors
-    /// The kernel's; `EMFILE` and its like leave the connection waiting.
-    pub fn accept(&self) -> io::Result<Option<Socket>> {
+    /// `EMFILE` and its like leave the connection waiting.
+    fn accept(&self) -> io::Result<Option<Socket>> {
         loop {
             match self.socket.accept() {
                 Ok((socket, address)) => {
@@ -123,13 +142,19 @@ impl Listener {
             }
         }
     }
+}
 
-    /// Where it listens, as the kernel tells it (port 0 was a request).
-    ///
-    /// # Errors
-    /// The kernel's.
-    pub fn local_address(fd: &impl AsFd) -> io::Result<Option<SocketAddr>> {
-        Ok(SockRef::from(fd).local_addr()?.as_socket())
+impl Accepted for Socket {
+    fn peer(&self) -> Peer {
+        self.peer
+    }
+
+    fn refuse(self, answer: &[u8]) {
+        let socket = SockRef::from(&self.fd);
+        // Whoever comes when there is no room is told if that costs nothing.
+        let _ = socket.set_nonblocking(true);
+        let _ = socket.send(answer);
+        let _ = socket.shutdown(std::net::Shutdown::Write);
     }
 }
 

@@ -24,7 +24,7 @@ mod world;
 
 use std::{future::Future, io, ops::Range};
 
-pub use accept::{Listener, Peer, Socket, bind};
+pub use accept::{Listener, Peer, Socket, bind, probe};
 pub use clock::{Clock, unix_time};
 pub use cores::{allowed_cores, allowed_descriptors, pin_to, seed};
 pub use driver::{DriverChoice, DriverInForce, Runtime, build};
@@ -80,11 +80,30 @@ pub trait Stream: 'static {
     fn is_quiet(&self) -> bool;
 }
 
+/// A listening socket of one shard.
+pub trait Listen: 'static {
+    type Socket;
+
+    /// Waits until there may be somebody to accept. May be dropped.
+    fn readable(&self) -> impl Future<Output = io::Result<()>>;
+
+    /// Accepts one connection; `None` when nobody waits.
+    fn accept(&self) -> io::Result<Option<Self::Socket>>;
+}
+
+/// An accepted socket on its way to the shard that will serve it.
+pub trait Accepted: Send + 'static {
+    fn peer(&self) -> Peer;
+
+    /// Sends what the peer takes at once of `answer`, and closes.
+    fn refuse(self, answer: &[u8]);
+}
+
 /// What one shard's code may ask of the world outside it.
 pub trait World: Clone + 'static {
     type Stream: Stream;
-    /// An accepted socket on its way to the shard that will serve it.
-    type Socket: Send + 'static;
+    type Socket: Accepted;
+    type Listener: Listen<Socket = Self::Socket>;
 
     fn now(&self) -> Instant;
 

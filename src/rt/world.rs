@@ -71,6 +71,7 @@ impl KernelWorld {
 impl World for KernelWorld {
     type Stream = KernelStream;
     type Socket = Socket;
+    type Listener = super::Listener;
 
     fn now(&self) -> Instant {
         self.clock.now()

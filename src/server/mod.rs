@@ -1,1 +1,69 @@
-//! One process: threads, signals, drain.
+//! One process: its shards' threads, its signals, its end.
+
+mod drain;
+mod listeners;
+mod names;
+mod shards;
+
+use std::net::SocketAddr;
+
+use anyhow::Context;
+
+use crate::{
+    config::{BackendPlan, Plan, startup_line},
+    mock::{self, MockHandle},
+    rt::{self, Signal},
+};
+
+pub use shards::Running;
+
+/// Runs the process until it is told to stop and has drained.
+///
+/// # Errors
+/// What keeps it from starting, with the mend; or the end of a shard.
+pub fn serve(mut plan: Plan) -> anyhow::Result<()> {
+    let demo = start_demo(&mut plan)?;
+    let running = start(plan.clone())?;
+    let bound: Vec<String> = running.bound().to_vec();
+    let line = startup_line(&plan, running.driver(), env!("CARGO_PKG_VERSION"), &bound);
+    for line in line.lines() {
+        tracing::info!("{line}");
+    }
+    let stop = running.stopper();
+    let patience = plan.drain;
+    let mut told = false;
+    rt::on_signals(move |signal| match signal {
+        Signal::Stop if told => {
+            tracing::warn!("told twice to stop: ending at once");
+            std::process::exit(1);
+        }
+        Signal::Stop => {
+            told = true;
+            tracing::info!(?patience, "draining: no new connections, answers under way may end");
+            stop.drain(patience);
+        }
+        Signal::Reload => tracing::info!("nothing to reload: the settings are flags"),
+    })
+    .context("signals cannot be handled")?;
+    running.wait()?;
+    drop(demo);
+    tracing::info!("drained");
+    Ok(())
+}
+
+/// Starts the process's shards and returns; for tests and for [`serve`].
+///
+/// # Errors
+/// What keeps it from starting, with the mend.
+pub fn start(plan: Plan) -> anyhow::Result<Running> {
+    shards::start(plan)
+}
+
+/// The built-in mock, as one more backend.
+fn start_demo(plan: &mut Plan) -> anyhow::Result<Option<MockHandle>> {
+    let Some(demo) = plan.demo.clone() else { return Ok(None) };
+    let handle = mock::start(demo).context("the demo's mock cannot start")?;
+    let address: SocketAddr = handle.address();
+    plan.backends.push(BackendPlan::at(address));
+    Ok(Some(handle))
+}

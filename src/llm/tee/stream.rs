@@ -7,7 +7,7 @@ use memchr::memmem::Finder;
 use crate::json::{Kind, Skimmer};
 use crate::llm::dialect::{Endpoint, StreamEnd};
 use crate::llm::usage::{self, Usage, UsageReport};
-use crate::sse::{Event, EventScanner, Reading};
+use crate::sse::{EVENT_BYTES_MAX, Event, EventScanner, Reading};
 
 static ERROR_KEY: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"error\""));
 
@@ -42,6 +42,12 @@ struct Watch {
 impl StreamTee {
     #[must_use]
     pub fn new(endpoint: Endpoint) -> Self {
+        Self::limited(endpoint, EVENT_BYTES_MAX)
+    }
+
+    /// Does not look into events larger than `event_bytes_max`.
+    #[must_use]
+    pub fn limited(endpoint: Endpoint, event_bytes_max: usize) -> Self {
         let watch = Watch {
             mark: endpoint.stream_end(),
             events: 0,
@@ -50,7 +56,7 @@ impl StreamTee {
             usage: None,
             joined: Vec::new(),
         };
-        Self { scanner: EventScanner::default(), watch }
+        Self { scanner: EventScanner::new(event_bytes_max), watch }
     }
 
     /// Takes the next bytes of the answer's body, cut anywhere.

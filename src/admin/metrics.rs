@@ -1,0 +1,69 @@
+//! The counters in Prometheus' text format, summed over the shards.
+//! <https://prometheus.io/docs/instrumenting/exposition_formats/>
+
+use std::{fmt::Write, sync::Arc};
+
+use super::Facts;
+use crate::exchange::{Counters, Kind};
+
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// The whole page.
+pub fn render(shards: &[Arc<Counters>], facts: &Facts) -> Vec<u8> {
+    let mut figures: Vec<(&str, Kind, &str, u64)> = Vec::new();
+    for shard in shards {
+        let mut place = 0;
+        shard.each(|name, kind, help, value| {
+            match figures.get_mut(place) {
+                // A gauge that one shard lowers and another raised may dip
+                // below zero in one of them; the sum is right.
+                Some(figure) => figure.3 = figure.3.wrapping_add(value),
+                None => figures.push((name, kind, help, value)),
+            }
+            place += 1;
+        });
+    }
+    let mut page = String::with_capacity(8 * 1024);
+    for (name, kind, help, value) in figures {
+        let (suffix, word) = match kind {
+            Kind::Counter => ("_total", "counter"),
+            Kind::Gauge => ("", "gauge"),
+        };
+        line(&mut page, &format!("tokenring_{name}{suffix}"), word, help, "", value);
+    }
+    let panics = (facts.panics)();
+    line(&mut page, "tokenring_panics_total", "counter", "Tasks that panicked.", "", panics);
+    let labels = format!("{{version=\"{}\",driver=\"{}\"}}", facts.version, facts.driver);
+    line(&mut page, "tokenring_info", "gauge", "What runs.", &labels, 1);
+    page.into_bytes()
+}
+
+fn line(page: &mut String, name: &str, word: &str, help: &str, labels: &str, value: u64) {
+    // Writing to memory does not fail.
+    let _ = writeln!(page, "# HELP {name} {help}\n# TYPE {name} {word}\n{name}{labels} {value}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_summed_over_the_shards() {
+        let shards = [Arc::new(Counters::default()), Arc::new(Counters::default())];
+        shards[0].requests.add(2);
+        shards[1].requests.add(3);
+        shards[0].connections_open.subtract(1);
+        shards[1].connections_open.add(1);
+        let facts = Facts { version: "1.2", driver: "epoll".into(), panics: || 4 };
+        let page = String::from_utf8(render(&shards, &facts)).unwrap();
+        for expected in [
+            "tokenring_requests_total 5\n",
+            "tokenring_connections_open 0\n",
+            "tokenring_panics_total 4\n",
+            "tokenring_info{version=\"1.2\",driver=\"epoll\"} 1\n",
+            "# TYPE tokenring_requests_total counter\n",
+        ] {
+            assert!(page.contains(expected), "{expected} is not in\n{page}");
+        }
+    }
+}

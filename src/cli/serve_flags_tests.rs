@@ -1,0 +1,101 @@
+//! Facts about how flags of `serve` become what was written.
+
+use std::time::Duration;
+
+use clap::Parser;
+
+use super::*;
+
+#[derive(Parser)]
+struct Alone {
+    #[command(flatten)]
+    flags: ServeFlags,
+}
+
+fn written(args: &[&str]) -> Written {
+    let args = ["serve"].iter().chain(args);
+    Alone::try_parse_from(args).map(|alone| alone.flags.into_written()).unwrap()
+}
+
+/// The flags change what was written as `change` does, and nothing else.
+#[track_caller]
+fn check(args: &[&str], change: impl FnOnce(&mut Written)) {
+    let mut expected = Written::default();
+    change(&mut expected);
+    assert_eq!(written(args), expected);
+}
+
+#[test]
+fn no_flag_writes_the_defaults() {
+    check(&[], |_| {});
+}
+
+#[test]
+fn a_repeated_flag_adds_and_replaces_the_default() {
+    check(&["--listen", "a:1", "--listen", "unix:/b"], |w| {
+        w.listen = vec!["a:1".into(), "unix:/b".into()];
+    });
+    check(&["--backend", "http://a", "--backend", "http://b"], |w| {
+        w.backends = vec!["http://a".into(), "http://b".into()];
+    });
+}
+
+#[test]
+fn places_and_cores_are_kept_as_words() {
+    check(&["--admin", "x"], |w| w.admin = Some("x".into()));
+    check(&["--demo"], |w| w.demo = true);
+    check(&["--proxy-path", "/x"], |w| w.proxy_path = "/x".into());
+    check(&["--cores", "0-1,3"], |w| w.cores = "0-1,3".into());
+    check(&["--no-pin"], |w| w.pin = false);
+    check(&["--driver", "epoll"], |w| w.driver = DriverChoice::Epoll);
+    check(&["--driver", "uring"], |w| w.driver = DriverChoice::Uring);
+    check(&["--ring-entries", "64"], |w| w.rings.entries = 64);
+}
+
+#[test]
+fn each_deadline_has_its_flag() {
+    let time = Duration::from_millis(123);
+    check(&["--connect-timeout", "123ms"], |w| w.deadlines.connect = time);
+    check(&["--head-timeout", "123ms"], |w| w.deadlines.head = time);
+    check(&["--body-rate-min", "2KiB"], |w| w.deadlines.body_rate_min = 2048);
+    check(&["--body-rate-grace", "123ms"], |w| w.deadlines.body_rate_grace = time);
+    check(&["--first-byte-timeout", "123ms"], |w| w.deadlines.first_byte = time);
+    check(&["--silence-timeout", "123ms"], |w| w.deadlines.idle_between_reads = time);
+    check(&["--total-timeout", "123ms"], |w| w.deadlines.total = time);
+    check(&["--client-write-timeout", "123ms"], |w| w.deadlines.client_write = time);
+    check(&["--keep-alive-timeout", "123ms"], |w| w.deadlines.keep_alive = time);
+    check(&["--drain", "123ms"], |w| w.drain = time);
+}
+
+#[test]
+fn each_limit_has_its_flag() {
+    check(&["--head-bytes", "7B"], |w| w.limits.head_bytes = 7);
+    check(&["--header-count", "7"], |w| w.limits.headers = 7);
+    check(&["--target-bytes", "7B"], |w| w.limits.target_bytes = 7);
+    check(&["--body-bytes", "7B"], |w| w.limits.body_bytes = 7);
+    check(&["--body-memory", "7B"], |w| w.limits.body_memory_total = 7);
+    check(&["--connections", "7"], |w| w.connections = Some(7));
+    check(&["--connections", "auto"], |w| w.connections = None);
+    check(&["--connections-per-address", "7"], |w| w.limits.connections_per_address = limit(7));
+    check(&["--requests-in-flight", "7"], |w| w.limits.requests_in_flight = limit(7));
+    check(&["--requests-in-flight", "0"], |w| w.limits.requests_in_flight = None);
+    check(&["--sse-event-bytes", "7B"], |w| w.limits.sse_event_bytes = 7);
+}
+
+#[test]
+fn each_thing_kept_has_its_flag() {
+    let time = Duration::from_millis(123);
+    check(&["--pool-idle-per-backend", "7"], |w| w.pool.idle_per_backend = 7);
+    check(&["--pool-idle-timeout", "123ms"], |w| w.pool.idle_timeout = time);
+    check(&["--pool-buffers", "7"], |w| w.pool.buffers = 7);
+    check(&["--pool-buffer-bytes", "7B"], |w| w.pool.buffer_bytes = 7);
+    check(&["--rest-before-idle", "123ms"], |w| w.pool.rest_before_idle = time);
+}
+
+#[test]
+fn each_header_can_be_turned_off() {
+    check(&["--no-via"], |w| w.headers.via = false);
+    check(&["--no-forwarded"], |w| w.headers.forwarded = false);
+    check(&["--no-request-id"], |w| w.headers.request_id = false);
+    check(&["--no-own-headers"], |w| w.headers.own = false);
+}

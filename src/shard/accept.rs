@@ -1,0 +1,110 @@
+//! Accepting connections, and handing them to a less loaded shard.
+
+use std::{future::poll_fn, pin::pin, rc::Rc, task::Poll, time::Duration};
+
+use super::{Letter, Seat, Shard};
+use crate::rt::{Accepted, Listen, World};
+
+/// Connections accepted in one turn, so that a flood of them leaves room for
+/// the requests of others.
+const BATCH: usize = 64;
+/// How long to leave a listener alone that could not accept (no descriptors):
+/// the connection waits in the kernel.
+const REST: Duration = Duration::from_millis(100);
+/// Told to who comes when the house is full. OpenAI's words: nothing is known
+/// of the client yet.
+const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
+content-type: application/json\r\ncontent-length: 139\r\nretry-after: 1\r\nconnection: close\r\n\r\n\
+{\"error\":{\"message\":\"There are too many connections; try again shortly.\",\
+\"type\":\"server_error\",\"param\":null,\"code\":\"too_many_connections\"}}";
+
+impl<W: World> Shard<W> {
+    /// Accepts until the shard is told to stop.
+    pub(super) async fn accept_all(self: Rc<Self>, listener: W::Listener, admin: bool) {
+        while self.until_readable(&listener).await {
+            if !self.accept_some(&listener, admin) {
+                let later = self.stage.now().after(REST);
+                self.stage.world.sleep_until(later).await;
+            }
+        }
+        // Whoever has come until now is still answered, and told to close.
+        while let Ok(Some(socket)) = listener.accept() {
+            self.place(socket, admin);
+        }
+    }
+
+    /// Waits for somebody; false when the shard accepts no more.
+    async fn until_readable(&self, listener: &W::Listener) -> bool {
+        let mut readable = pin!(listener.readable());
+        let mut stopped = pin!(self.registry.stopped());
+        poll_fn(|cx| {
+            if stopped.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(false);
+            }
+            readable.as_mut().poll(cx).map(|_| true)
+        })
+        .await
+    }
+
+    /// Accepts a batch; false if the kernel refused.
+    fn accept_some(self: &Rc<Self>, listener: &W::Listener, admin: bool) -> bool {
+        for _ in 0..BATCH {
+            match listener.accept() {
+                Ok(Some(socket)) => {
+                    self.stage.counters.connections_accepted.increment();
+                    self.place(socket, admin);
+                }
+                Ok(None) => return true,
+                Err(error) => {
+                    tracing::warn!(%error, "no connection can be accepted; raise the limit on \
+                                            open files (ulimit -n) or lower --connections");
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// Finds a seat for a connection: here, in another shard, or nowhere.
+    fn place(self: &Rc<Self>, socket: W::Socket, admin: bool) {
+        let shards = self.mailboxes.len();
+        let goes_to = if shards < 2 || admin {
+            self.index
+        } else {
+            let step = 1 + self.stage.chance.borrow_mut().below(shards - 1);
+            self.house.better_of(self.index, (self.index + step) % shards)
+        };
+        match self.house.take_seat(goes_to, socket.peer(), self.connections_max) {
+            Ok(seat) if goes_to == self.index => self.serve(socket, seat, admin),
+            Ok(seat) => self.hand_over(goes_to, socket, seat),
+            Err(_) => {
+                self.stage.counters.connections_refused.increment();
+                socket.refuse(FULL);
+            }
+        }
+    }
+
+    fn hand_over(self: &Rc<Self>, to: usize, socket: W::Socket, seat: Seat) {
+        let letter = Letter::Socket { socket, seat };
+        match self.mailboxes[to].send(letter) {
+            Ok(()) => self.stage.counters.connections_handed_over.increment(),
+            // A full mailbox: that shard is not as idle as it seemed. The seat
+            // is counted there, which only makes it look a little busier.
+            Err(Letter::Socket { socket, seat }) => self.serve(socket, seat, false),
+            Err(_) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::FULL;
+
+    #[test]
+    fn the_canned_refusal_tells_its_own_length() {
+        let text = std::str::from_utf8(FULL).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(&format!("content-length: {}", body.len())), "{}", body.len());
+        assert!(serde_json::from_str::<serde_json::Value>(body).is_ok());
+    }
+}

@@ -1,0 +1,173 @@
+//! One client connection, from its first byte to its last.
+//!
+//! ```text
+//!          bytes                     no request for a while
+//! Resting ───────► Busy ──────────────────────────────────────► Resting
+//! (a poll,         (a receive, always armed; one request        (the armed
+//!  no buffer)       after another)                               receive is
+//!                    │ closed by either side                     cancelled)
+//!                    └─► end
+//! ```
+//!
+//! What a request needs lives in a box of its own, which a resting connection
+//! does not have: ten thousand of them are ten thousand small tasks.
+
+use std::{
+    future::poll_fn,
+    pin::{Pin, pin},
+    task::Poll,
+};
+
+use crate::{
+    exchange::{
+        After, Client, Interrupt, Stage, Wait, consume,
+        inbound::{Armed, Inbound, fill},
+        receive, refuse_head, tell,
+    },
+    http::HeadSearch,
+    llm::{Dialect, Trouble},
+    rt::{Stream, World},
+};
+
+/// What is thrown away of a client that still sends while it is being closed,
+/// at most (RFC 9112, section 9.6).
+const LINGER_BYTES: usize = 1 << 20;
+
+/// Serves a connection to its end.
+pub async fn serve<W: World>(stage: &Stage<W>, client: &Client<W::Stream>, admin: bool) {
+    client.belongs_to_this_task().await;
+    while rest(stage, client).await {
+        if !Box::pin(busy(stage, client, admin)).await {
+            break;
+        }
+    }
+}
+
+/// Waits without a buffer for the first byte of a request; false when the
+/// connection is to be closed.
+async fn rest<W: World>(stage: &Stage<W>, client: &Client<W::Stream>) -> bool {
+    stage.counters.connections_resting.increment();
+    client.wait_for(stage, Wait::KeepAlive);
+    let mut readable = pin!(client.stream.readable());
+    let has_bytes = poll_fn(|cx| {
+        if stage.draining.get() {
+            // A request that has come already is still answered.
+            return Poll::Ready(!client.stream.is_quiet());
+        }
+        if client.interrupt().is_some() {
+            return Poll::Ready(false);
+        }
+        readable.as_mut().poll(cx).map(|result| result.is_ok())
+    })
+    .await;
+    stage.counters.connections_resting.subtract(1);
+    has_bytes
+}
+
+/// Answers requests until there is none for a while (true) or the connection
+/// is done with (false).
+async fn busy<W: World>(stage: &Stage<W>, client: &Client<W::Stream>, admin: bool) -> bool {
+    let arm = |buffer| client.stream.recv_cancelable(buffer);
+    let mut inbound = pin!(Armed::new(arm, stage.lend_buffer()));
+    let rests = loop {
+        let after = match next_head(stage, client, inbound.as_mut()).await {
+            NextHead::Complete(bytes) => tell(stage, client, inbound.as_mut(), bytes, admin).await,
+            NextHead::Refused(trouble) => {
+                refuse_head(stage, client, &trouble, Dialect::OpenAi).await
+            }
+            NextHead::NoneForAWhile => break true,
+            NextHead::Gone => After::Gone,
+        };
+        match after {
+            After::NextRequest => {}
+            After::Gone => break false,
+            After::LastAnswer => {
+                linger(stage, client, inbound.as_mut()).await;
+                break false;
+            }
+        }
+    };
+    if !rests {
+        client.stream.shutdown();
+    }
+    // The armed receive owns the buffer; it has been shut down or is over.
+    while inbound.is_armed() {
+        // Whatever came is for nobody.
+        let _ = fill(inbound.as_mut(), 0).await;
+    }
+    if let Some(buffer) = inbound.take_buffer() {
+        stage.return_buffer(buffer);
+    }
+    rests
+}
+
+enum NextHead {
+    /// A head of so many bytes is held.
+    Complete(usize),
+    Refused(Trouble),
+    /// Nothing has come since the last answer.
+    NoneForAWhile,
+    Gone,
+}
+
+/// Waits for the next complete head.
+async fn next_head<W: World>(
+    stage: &Stage<W>,
+    client: &Client<W::Stream>,
+    mut inbound: Pin<&mut dyn Inbound>,
+) -> NextHead {
+    let head_bytes_max = stage.settings.limits.head_bytes;
+    let mut search = HeadSearch::default();
+    let mut head_began = false;
+    loop {
+        if !inbound.is_armed() {
+            let held = inbound.as_mut().held();
+            if let Some(bytes) = search.find(held) {
+                return NextHead::Complete(bytes);
+            }
+            if held.len() >= head_bytes_max {
+                return NextHead::Refused(Trouble::HeadTooLarge);
+            }
+            if !held.is_empty() && !head_began {
+                head_began = true;
+                client.wait_for(stage, Wait::Head);
+            }
+        }
+        if !head_began {
+            if stage.draining.get() {
+                return NextHead::Gone;
+            }
+            let until = stage.now().after(stage.settings.pool.rest_before_idle);
+            client.wait_until(stage, Wait::Rest, until);
+        }
+        match receive(client, inbound.as_mut(), head_bytes_max).await {
+            Ok(true) => {}
+            Ok(false) => return NextHead::Gone,
+            Err(Interrupt::Deadline(Wait::Rest)) => return NextHead::NoneForAWhile,
+            Err(Interrupt::Deadline(_)) => return NextHead::Refused(Trouble::RequestTimeout),
+            Err(Interrupt::ClientGone | Interrupt::Drained) => return NextHead::Gone,
+        }
+    }
+}
+
+/// Lets the client read the last answer before the connection is closed: a
+/// close with unread bytes would be a reset, and could overtake the answer.
+async fn linger<W: World>(
+    stage: &Stage<W>,
+    client: &Client<W::Stream>,
+    mut inbound: Pin<&mut dyn Inbound>,
+) {
+    client.stream.finish();
+    client.wait_for(stage, Wait::Linger);
+    let mut thrown_away = 0;
+    while thrown_away < LINGER_BYTES {
+        if !inbound.is_armed() {
+            let held = inbound.as_mut().held();
+            thrown_away += held.len();
+            consume(held, usize::MAX);
+        }
+        if !matches!(receive(client, inbound.as_mut(), 0).await, Ok(true)) {
+            return;
+        }
+    }
+}

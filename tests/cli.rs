@@ -1,0 +1,286 @@
+//! The command line as the operator meets it: the built binary, its exit code
+//! and its words.
+
+use std::collections::BTreeSet;
+use std::process::{Command, Output};
+
+use tokenring::base::units::{Size, Time};
+use tokenring::config::{
+    Deadlines, Limits, MockScript, MockWritten, Plan, PoolPlan, RingPlan, Written,
+};
+
+fn tokenring(args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tokenring"));
+    command.args(args).env_remove("TOKENRING_LOG");
+    command.output().expect("the binary runs")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("words are UTF-8")
+}
+
+/// Refused with exit code 2, nothing on standard output, and one line on
+/// standard error that names the flag, the reason and the mend.
+#[track_caller]
+fn check(args: &[&str], flag: &str, reason: &str, mend: &str) {
+    let output = tokenring(args);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{args:?}: {said}");
+    assert_eq!(text(&output.stdout), "", "{args:?}");
+    let has_all = |line: &&str| [flag, reason, mend].iter().all(|part| line.contains(part));
+    assert!(said.lines().any(|line| has_all(&line)), "{args:?} said:\n{said}");
+}
+
+/// Where nothing can listen: words that should be refused and are not end in
+/// a failure at once, not in a server that the test waits for.
+const NOWHERE: &str = "unix:/nonexistent/tokenring.sock";
+
+/// `serve` with a backend, so that only `args` can be wrong.
+#[track_caller]
+fn check_serve(args: &[&str], flag: &str, reason: &str, mend: &str) {
+    let backend: &[&str] = &["--backend", "http://127.0.0.1:1"];
+    check_bare_serve(&[backend, args].concat(), flag, reason, mend);
+}
+
+#[track_caller]
+fn check_bare_serve(args: &[&str], flag: &str, reason: &str, mend: &str) {
+    check(&[&["serve", "--listen", NOWHERE], args].concat(), flag, reason, mend);
+}
+
+#[track_caller]
+fn check_mock(args: &[&str], flag: &str, reason: &str, mend: &str) {
+    check(&[&["mock"], args].concat(), flag, reason, mend);
+}
+
+#[test]
+fn refuses_to_serve_without_a_backend() {
+    check_bare_serve(&[], "--backend", "no backend is given", "--demo");
+}
+
+#[test]
+fn refuses_a_backend_it_cannot_reach() {
+    check_bare_serve(&["--backend", "htp://x"], "--backend htp://x", "scheme", "write http://");
+    check_bare_serve(&["--backend", "https://x"], "--backend", "TLS release", "use http://");
+    check_bare_serve(&["--backend", "x:80"], "--backend", "told by URL", "write http://");
+    check_bare_serve(&["--backend", "http://h:0"], "--backend", "port", "write http://HOST:PORT");
+    check_bare_serve(&["--backend", "http://u@h"], "--backend", "user or password", "leave out");
+    let own = ["--listen", "127.0.0.1:4711", "--backend", "http://127.0.0.1:4711"];
+    check_bare_serve(&own, "--backend http://127.0.0.1:4711", "our own listener", "name another");
+}
+
+#[test]
+fn refuses_an_address_it_cannot_listen_on() {
+    check_serve(&["--listen", "8080"], "--listen 8080", "no address", "write HOST:PORT");
+    check_serve(&["--listen", "example.com:1"], "--listen", "needs an IP", "write the address");
+    check_serve(&["--listen", "unix:"], "--listen", "path is empty", "write unix:/PATH");
+    check_serve(&["--admin", "x"], "--admin x", "no address", "write HOST:PORT");
+    check_serve(&["--admin", NOWHERE], "--admin", "already listened on", "give each");
+}
+
+#[test]
+fn refuses_cores_that_are_not_there() {
+    check_serve(&["--cores", "8000"], "--cores 8000", "core 8000 may not", "give --cores a subset");
+    check_serve(&["--cores", "0-"], "--cores 0-", "not understood", "write auto");
+    check_serve(&["--cores", "3-1"], "--cores 3-1", "falls", "1-3");
+    check_serve(&["--cores", "0,0"], "--cores 0,0", "twice", "list each core once");
+}
+
+#[test]
+fn refuses_a_value_without_a_clear_unit() {
+    check_serve(&["--connect-timeout", "5"], "--connect-timeout", "unit of the time", "add one of");
+    check_serve(&["--drain", "5min"], "--drain", "not known", "use one of");
+    check_serve(&["--drain", "x"], "--drain", "whole number and a unit", "write it like");
+    check_serve(&["--body-bytes", "5"], "--body-bytes", "unit of the size", "add one of");
+    check_serve(&["--body-bytes", "5k"], "--body-bytes", "not known", "use B");
+    check_serve(&["--connections", "5k"], "--connections", "neither auto nor", "write auto");
+}
+
+#[test]
+fn refuses_values_that_do_not_fit_each_other() {
+    check_serve(&["--body-bytes", "4GiB"], "--body-bytes 4GiB", "32 bits", "lower it");
+    check_serve(&["--body-bytes", "2GiB"], "--body-bytes", "--body-memory allows", "raise");
+    check_serve(&["--head-bytes", "1MiB"], "--head-bytes", "--pool-buffer-bytes allows", "raise");
+    check_serve(&["--target-bytes", "1MiB"], "--target-bytes", "--head-bytes allows", "raise");
+    check_serve(&["--first-byte-timeout", "2h"], "--first-byte", "--total-timeout", "raise");
+    check_serve(&["--header-count", "999"], "--header-count", "no more rows", "lower it");
+    check_serve(&["--ring-entries", "1000"], "--ring-entries", "power of two", "try 1024");
+    check_serve(&["--head-timeout", "0s"], "--head-timeout", "at least 10ms", "raise it");
+    check_serve(&["--connections", "99999999999"], "--connections", "open files", "ulimit -n");
+    check_serve(&["--proxy-path", "v1"], "--proxy-path v1", "must start with /", "write it like");
+}
+
+#[test]
+fn refuses_a_mock_that_cannot_be_played() {
+    check_mock(
+        &["--listen", NOWHERE, "--stall-at", "128"],
+        "--stall-at 128",
+        "never happens",
+        "raise --tokens",
+    );
+    check_mock(
+        &["--listen", NOWHERE, "--status", "100"],
+        "--status 100",
+        "final answer",
+        "choose one",
+    );
+    check_mock(&["--listen", "x"], "--listen x", "no address", "write HOST:PORT");
+    check_mock(
+        &["--listen", NOWHERE, "--cores", "8000"],
+        "--cores 8000",
+        "may not be used",
+        "subset",
+    );
+}
+
+#[test]
+fn suggests_the_flag_that_was_meant() {
+    let output = tokenring(&["serve", "--listen", NOWHERE, "--becken", "http://x"]);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(said.contains("'--becken'") && said.contains("'--backend'"), "{said}");
+}
+
+#[test]
+fn reports_every_fault_at_once() {
+    let output = tokenring(&["serve", "--cores", "0-", "--backend", "x", "--listen", "y"]);
+    let said = text(&output.stderr);
+    for flag in ["--cores", "--backend", "--listen"] {
+        assert!(said.contains(&format!("error: {flag} ")), "{said}");
+    }
+}
+
+#[test]
+fn refuses_a_log_level_from_the_environment_that_is_none() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tokenring"));
+    let output = command
+        .args(["serve", "--demo", "--listen", NOWHERE])
+        .env("TOKENRING_LOG", "loud")
+        .output()
+        .unwrap();
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(said.contains("TOKENRING_LOG loud") && said.contains("set it to off"), "{said}");
+}
+
+#[test]
+fn no_words_at_all_are_answered_with_help() {
+    let output = tokenring(&[]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("tokenring serve --demo"));
+}
+
+#[test]
+fn tells_its_version() {
+    let output = tokenring(&["--version"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(text(&output.stdout), format!("tokenring {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+/// Each flag that stands in the help at the start of a line, and the default
+/// that is shown for it (empty when none is), whatever the width of the page.
+fn flags_in_help(job: &str) -> BTreeSet<(String, String)> {
+    let output = tokenring(&[job, "--help"]);
+    assert_eq!(output.status.code(), Some(0));
+    let help = text(&output.stdout);
+    let (settings, examples) = help.split_once("Examples:").expect("help ends with examples");
+    assert!(examples.contains(&format!("tokenring {job}")));
+    let words = settings.split_whitespace().collect::<Vec<_>>().join(" ");
+    let starts = settings.lines().map(str::trim_start).filter(|line| line.starts_with("--"));
+    let flags: Vec<_> = starts.filter_map(|line| line.split(' ').next()).collect();
+    let place = |flag: &&str| words.find(&format!(" {flag} ")).expect("a flag of the page");
+    let ends = flags.iter().skip(1).map(&place).chain([words.len()]);
+    let entries = flags.iter().zip(ends).map(|(flag, end)| (flag, &words[place(flag)..end]));
+    entries.map(|(flag, entry)| ((*flag).to_owned(), default_in(entry))).collect()
+}
+
+fn default_in(entry: &str) -> String {
+    let shown = entry.split_once("[default: ").and_then(|(_, rest)| rest.split_once(']'));
+    shown.map(|(default, _)| default.to_owned()).unwrap_or_default()
+}
+
+/// The help of a job lists exactly these flags with exactly these defaults.
+#[track_caller]
+fn check_help(job: &str, rows: &[(&str, &str)]) {
+    let log = ("--log", "info, or $TOKENRING_LOG");
+    let expected = rows.iter().chain([&log]);
+    let expected: BTreeSet<_> =
+        expected.map(|(flag, default)| ((*flag).to_owned(), (*default).to_owned())).collect();
+    assert_eq!(flags_in_help(job), expected);
+}
+
+#[test]
+fn the_help_of_serve_shows_every_setting_with_its_default() {
+    let (deadlines, limits, pool) = (Deadlines::DEFAULT, Limits::DEFAULT, PoolPlan::DEFAULT);
+    let time = |time| Time(time).to_string();
+    let size = |size| Size(size).to_string();
+    let count = |count: usize| count.to_string();
+    check_help(
+        "serve",
+        &[
+            ("--listen", Written::LISTEN),
+            ("--admin", "none"),
+            ("--backend", ""),
+            ("--demo", ""),
+            ("--proxy-path", Plan::PROXY_PATH),
+            ("--cores", Written::CORES),
+            ("--no-pin", ""),
+            ("--driver", "auto"),
+            ("--ring-entries", &RingPlan::DEFAULT.entries.to_string()),
+            ("--connect-timeout", &time(deadlines.connect)),
+            ("--head-timeout", &time(deadlines.head)),
+            ("--body-rate-min", &size(deadlines.body_rate_min)),
+            ("--body-rate-grace", &time(deadlines.body_rate_grace)),
+            ("--first-byte-timeout", &time(deadlines.first_byte)),
+            ("--silence-timeout", &time(deadlines.idle_between_reads)),
+            ("--total-timeout", &time(deadlines.total)),
+            ("--client-write-timeout", &time(deadlines.client_write)),
+            ("--keep-alive-timeout", &time(deadlines.keep_alive)),
+            ("--drain", &time(Plan::DRAIN)),
+            ("--head-bytes", &size(limits.head_bytes)),
+            ("--header-count", &count(limits.headers)),
+            ("--target-bytes", &size(limits.target_bytes)),
+            ("--body-bytes", &size(limits.body_bytes)),
+            ("--body-memory", &size(limits.body_memory_total)),
+            ("--connections", "auto"),
+            ("--connections-per-address", "0"),
+            ("--requests-in-flight", "0"),
+            ("--sse-event-bytes", &size(limits.sse_event_bytes)),
+            ("--pool-idle-per-backend", &count(pool.idle_per_backend)),
+            ("--pool-idle-timeout", &time(pool.idle_timeout)),
+            ("--pool-buffers", &count(pool.buffers)),
+            ("--pool-buffer-bytes", &size(pool.buffer_bytes)),
+            ("--rest-before-idle", &time(pool.rest_before_idle)),
+            ("--no-via", ""),
+            ("--no-forwarded", ""),
+            ("--no-request-id", ""),
+            ("--no-own-headers", ""),
+        ],
+    );
+}
+
+#[test]
+fn the_help_of_the_mock_shows_every_setting_with_its_default() {
+    check_help(
+        "mock",
+        &[
+            ("--listen", MockWritten::LISTEN),
+            ("--cores", Written::CORES),
+            ("--no-pin", ""),
+            ("--driver", "auto"),
+            ("--models", "every name"),
+            ("--first-token", &Time(MockScript::FIRST_TOKEN).to_string()),
+            ("--token-gap", &Time(MockScript::TOKEN_GAP).to_string()),
+            ("--tokens", &MockScript::TOKENS.to_string()),
+            ("--token-bytes", &Size(MockScript::TOKEN_BYTES).to_string()),
+            ("--body-bytes", "as it comes"),
+            ("--status", &MockScript::STATUS.to_string()),
+            ("--retry-after", "none"),
+            ("--stall-at", "never"),
+            ("--cut-at", "never"),
+            ("--error-at", "never"),
+            ("--omit-done", ""),
+            ("--fault-every", &MockScript::FAULT_EVERY.to_string()),
+            ("--close-after", "never"),
+        ],
+    );
+}
