@@ -28,6 +28,9 @@ _ANSWER = ('{"id":"chatcmpl-1","object":"chat.completion","created":1700000000,"
 ANSWER = _ANSWER % ("Look at the disk, the plan and the backup. " * 12)[
     : ANSWER_BYTES - len(_ANSWER % "")]
 
+EVENT = ('{"id":"chatcmpl-1","object":"chat.completion.chunk","created":1700000000,"model":"mock",'
+         '"choices":[{"index":0,"delta":{"content":"token "},"finish_reason":null}]}')
+
 
 def program(name):
     """The path of a peer's program, installed from Debian when it is missing."""
@@ -99,18 +102,27 @@ class PlainBackend:
 
 
 class StreamBackend:
-    """A model that streams, by default `tokenring mock`."""
+    """A model that streams: `tokenring mock` by default, or nginx."""
 
-    def __init__(self, place, command, token_gap, tokens):
-        self.tokens = tokens
+    def __init__(self, place, what, gap_ms, tokens):
         address = free_address()
-        words = command.format(listen=address, core=LOAD_CORE, gap=token_gap, tokens=tokens)
-        self.process = Process("backend", words, LOAD_CORE, address,
-                               place.fresh("backend") / "output.log")
+        if what == "nginx":
+            self.process = _nginx(place, "backend", "stream-backend.conf", LOAD_CORE, address,
+                                  EVENTS=_echo_events(gap_ms, tokens))
+        else:
+            command = what.format(listen=address, core=LOAD_CORE, gap=f"{gap_ms}ms", tokens=tokens)
+            self.process = Process("backend", command, LOAD_CORE, address,
+                                   place.fresh("backend") / "output.log")
         self.address = address
 
     def stop(self):
         self.process.stop()
+
+
+def _echo_events(gap_ms, tokens):
+    """The echo module's words for so many events, each flushed after a pause."""
+    event = ("echo_sleep %.3f; echo 'data: %s'; echo; echo_flush;" % (gap_ms / 1000, EVENT))
+    return "\n".join([event] * tokens + ["echo 'data: [DONE]'; echo;"])
 
 
 def start_proxy(place, what, role, backend, streaming):

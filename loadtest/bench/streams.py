@@ -1,0 +1,76 @@
+"""Streaming scenarios: many streams held open, by openloop in closed mode.
+
+The primary figure is the proxy's CPU time for each relayed event. It falls
+when events clump, so the events for each read, the gaps and the largest gap
+of each stream are shown with it: a low cost bought by delay is no merit.
+"""
+
+from bench import figures, load, proxies
+from bench.plain import check_quiet
+from bench.process import Failure
+
+TOKENS = 51
+FIGURES = [("cpu_us_per_event", "{:.2f}"), ("events_per_second", "{:.0f}"),
+           ("events_per_read", "{:.2f}"), ("first_event_p50_us", "{:.0f}"),
+           ("first_event_p99_us", "{:.0f}"), ("gap_p50_us", "{:.0f}"), ("gap_p99_us", "{:.0f}"),
+           ("largest_gap_p50_us", "{:.0f}"), ("largest_gap_max_us", "{:.0f}"),
+           ("proxy_core_busy", "{:.2f}")]
+
+
+def run(options, place, streams, gap_ms):
+    backend = proxies.StreamBackend(place, options.stream_backend, gap_ms, TOKENS)
+    try:
+        if options.direct:
+            _print_direct(options, backend, streams, gap_ms)
+        return _pairs(options, place, backend, streams, gap_ms)
+    finally:
+        backend.stop()
+
+
+def _pairs(options, place, backend, streams, gap_ms):
+    with proxies.start_proxy(place, options.ours, "ours", backend.address, True) as ours, \
+            proxies.start_proxy(place, options.theirs, "theirs", backend.address, True) as theirs:
+        pairs = []
+        for number in range(1, options.pairs + 1):
+            pair = {"ours": _measure(options, ours, streams, gap_ms),
+                    "theirs": _measure(options, theirs, streams, gap_ms)}
+            pairs.append(pair)
+            figures.print_pair(number, pair, FIGURES[0][0])
+        for proxy in (ours, theirs):
+            check_quiet(proxy)
+    return {"pairs": pairs, "summary": figures.print_summary(pairs, FIGURES)}
+
+
+def _load(options, address, streams, gap_ms, seconds):
+    # Spread over one stream's length, so that the streams do not tick in step.
+    spread_ms = 0 if options.in_step else gap_ms * TOKENS
+    said = load.openloop(options.openloop, address, seconds, "--sse", "--streams", str(streams),
+                         "--duration", str(seconds), "--warm-up", "0",
+                         "--stagger", str(spread_ms), "--expect-events", str(TOKENS))
+    if said["events"] != said["completed"] * TOKENS:
+        raise Failure(f"{said['events']} events in {said['completed']} streams of {TOKENS}")
+    return said
+
+
+def _print_direct(options, backend, streams, gap_ms):
+    said = _load(options, backend.address, streams, gap_ms, options.seconds)
+    print(f"  direct: {said['events_per_second']:.0f} events/s, gap p50 {said['gap_us']['p50']:.0f} "
+          f"p99 {said['gap_us']['p99']:.0f} us, largest {said['largest_gap_us']['max']:.0f} us",
+          flush=True)
+
+
+def _measure(options, proxy, streams, gap_ms):
+    _load(options, proxy.address, streams, gap_ms, options.warm_up)
+    cpu = proxy.cpu_seconds()
+    said = _load(options, proxy.address, streams, gap_ms, options.seconds)
+    cpu = proxy.cpu_seconds() - cpu
+    return {"cpu_us_per_event": cpu * 1e6 / said["events"],
+            "events_per_second": said["events_per_second"],
+            "events_per_read": said["events"] / said["event_reads"],
+            "first_event_p50_us": said["first_event_us"]["p50"],
+            "first_event_p99_us": said["first_event_us"]["p99"],
+            "gap_p50_us": said["gap_us"]["p50"], "gap_p99_us": said["gap_us"]["p99"],
+            "largest_gap_p50_us": said["largest_gap_us"]["p50"],
+            "largest_gap_max_us": said["largest_gap_us"]["max"],
+            "proxy_core_busy": cpu / said["seconds"],
+            "cpu_seconds": cpu, "generator": said}
