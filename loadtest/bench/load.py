@@ -1,9 +1,11 @@
 """Generators: run wrk or openloop on the load core, and read what they say."""
 
+import contextlib
 import http.client
 import json
 import os
 import subprocess
+import time
 
 from bench.process import Failure, prepare_child
 from bench.proxies import HERE, LOAD_CORE, ROOT, program
@@ -38,12 +40,40 @@ def wrk(address, connections, seconds):
     return said
 
 
+def _openloop_command(binary, address, *options):
+    return [binary or default_openloop(), "--url", f"http://{address}/v1/chat/completions",
+            "--core", str(LOAD_CORE), "--json", "-", *options]
+
+
 def openloop(binary, address, seconds, *options):
-    """One run of our generator; its JSON."""
-    path = binary or default_openloop()
-    output = _run([path, "--url", f"http://{address}/v1/chat/completions",
-                   "--core", str(LOAD_CORE), "--json", "-", *options], seconds)
-    return json.loads(output)
+    """One run of our generator; its JSON. It fails by itself on any fault."""
+    return json.loads(_run(_openloop_command(binary, address, *options), seconds))
+
+
+@contextlib.contextmanager
+def held_idle(binary, address, connections, seconds):
+    """Runs its body while so many clients are connected and silent."""
+    command = _openloop_command(binary, address, "--idle", str(connections),
+                                "--duration", str(seconds))
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                             preexec_fn=prepare_child(LOAD_CORE))
+    try:
+        line = child.stderr.readline()
+        if not line.startswith("holding "):
+            raise Failure(f"openloop cannot hold {connections} connections: {line}")
+        yield
+        said = json.loads(child.communicate(timeout=seconds + GENERATOR_SECONDS_SLACK)[0])
+        if said["closed_by_server"]:
+            raise Failure(f"{said['closed_by_server']} idle connections were closed")
+    finally:
+        if child.poll() is None:
+            child.kill()
+            child.wait()
+
+
+def wait(seconds):
+    """Lets time pass with nothing to wait for: what is measured is the silence."""
+    time.sleep(seconds)
 
 
 def default_openloop():

@@ -37,7 +37,7 @@ def _pairs(options, place, backend, connections):
     with proxies.start_proxy(place, options.ours, "ours", backend.address, False) as ours, \
             proxies.start_proxy(place, options.theirs, "theirs", backend.address, False) as theirs:
         for proxy in (ours, theirs):
-            _check_answer(proxy)
+            check_answer(proxy)
         pairs = []
         for number in range(1, options.pairs + 1):
             pair = {"ours": measure(options, ours, backend, connections),
@@ -49,7 +49,7 @@ def _pairs(options, place, backend, connections):
     return {"pairs": pairs, "summary": figures.print_summary(pairs, FIGURES)}
 
 
-def _check_answer(proxy):
+def check_answer(proxy):
     """The client gets exactly the backend's bytes; what they weigh on the wire."""
     content, proxy.answer_bytes = load.one_answer(proxy.address, (load.HERE / "chat.json").read_bytes())
     if content != proxies.ANSWER.encode():
