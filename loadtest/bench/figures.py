@@ -13,7 +13,7 @@ def summary(pairs, figure):
     ours = [pair["ours"][figure] for pair in pairs]
     theirs = [pair["theirs"][figure] for pair in pairs]
     row = {"ours": spread(ours), "theirs": spread(theirs)}
-    if all(theirs):
+    if min(ours + theirs) > 0:  # a difference may be below nothing, and has no ratio then
         row["ratio"] = spread([mine / other for mine, other in zip(ours, theirs)])
     return row
 

@@ -55,7 +55,7 @@ def _round(options, number, rate, backend, ours, theirs):
 
 
 def _measure(options, server, seed, rate):
-    cpu = server.cpu_seconds()
+    cpu = server.cpu_seconds()  # of the warm-up too, as the requests counted are
     said = load.openloop(options.openloop, server.address, options.seconds + options.warm_up,
                          "--rate", str(rate), "--arrivals", "poisson", "--seed", str(seed),
                          "--connections", str(CONNECTIONS), "--duration", str(options.seconds),

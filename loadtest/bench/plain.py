@@ -5,11 +5,11 @@ holds when the generator is the bottleneck and when the machine is noisy.
 """
 
 from bench import figures, load, proxies
-from bench.process import Failure
+from bench.process import Failure, Meter
 
 FIGURES = [("cpu_us_per_request", "{:.2f}"), ("requests_per_second", "{:.0f}"),
            ("latency_p50_us", "{:.0f}"), ("latency_p99_us", "{:.0f}"),
-           ("proxy_core_busy", "{:.2f}")]
+           ("proxy_core_share", "{:.2f}"), ("others_core_share", "{:.2f}")]
 # Requests under way when wrk stops were served by the backend, not counted.
 BYTES_OFF_MAX = 0.005
 
@@ -59,19 +59,19 @@ def check_answer(proxy):
 def measure(options, proxy, backend, connections):
     load.wrk(proxy.address, connections, options.warm_up)
     served = backend.requests_served()
-    cpu = proxy.cpu_seconds()
-    said = load.wrk(proxy.address, connections, options.seconds)
-    cpu = proxy.cpu_seconds() - cpu
+    with Meter(proxy, proxies.PROXY_CORE) as meter:
+        said = load.wrk(proxy.address, connections, options.seconds)
     served = backend.requests_served() - served
     _check_counts(proxy, said, served, connections)
     seconds = said["duration_us"] / 1e6
-    return {"cpu_us_per_request": cpu * 1e6 / said["requests"],
+    return {"cpu_us_per_request": meter.cpu_seconds * 1e6 / said["requests"],
             "requests_per_second": said["requests"] / seconds,
             "latency_p50_us": said["latency_us"]["p50"],
             "latency_p99_us": said["latency_us"]["p99"],
-            "proxy_core_busy": cpu / seconds,
+            "proxy_core_share": meter.cpu_seconds / meter.seconds,
+            "others_core_share": meter.others_share,
             "requests": said["requests"], "bytes": said["bytes"],
-            "backend_requests": served, "cpu_seconds": cpu}
+            "backend_requests": served, "cpu_seconds": meter.cpu_seconds}
 
 
 def _check_counts(proxy, said, served, connections):

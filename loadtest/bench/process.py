@@ -133,6 +133,32 @@ class Process:
                     raise Failure(f"{self.name} left core {core}; pin it (for ours: --cores {core})")
 
 
+class Meter:
+    """What a proxy cost while the body ran, and what others took of its core."""
+
+    def __init__(self, proxy, core):
+        self._proxy, self._core = proxy, core
+
+    def __enter__(self):
+        self._cpu, self._busy = self._proxy.cpu_seconds(), _core_busy_seconds(self._core)
+        self._started = time.monotonic()
+        return self
+
+    def __exit__(self, *_):
+        self.cpu_seconds = self._proxy.cpu_seconds() - self._cpu
+        self.seconds = time.monotonic() - self._started
+        busy = _core_busy_seconds(self._core) - self._busy
+        # Both are sampled in ticks, so the difference may be below nothing.
+        self.others_share = max(0.0, busy - self.cpu_seconds) / self.seconds
+
+
+def _core_busy_seconds(core):
+    with open("/proc/stat") as stat:
+        line = next(line for line in stat if line.startswith(f"cpu{core} "))
+    user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, line.split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / CLOCK_TICKS
+
+
 def _cpu_ticks(pid):
     with open(f"/proc/{pid}/stat") as stat:
         # The name in brackets may hold blanks; fields are counted after it.

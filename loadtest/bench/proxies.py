@@ -1,7 +1,7 @@
 """Backends and proxies: which command, which configuration, which core.
 
-Proxies run on core 0, backends and generators on core 1, so that the cost of
-the one never hides in the other.
+Proxies run on the first core we may use, backends and generators on the last,
+so that the cost of the one never hides in the other.
 """
 
 import os
@@ -13,8 +13,8 @@ import urllib.request
 
 from bench.process import Failure, Process, free_address, open_files_limit
 
-PROXY_CORE = 0
-LOAD_CORE = 1
+_CORES = sorted(os.sched_getaffinity(0))
+PROXY_CORE, LOAD_CORE = _CORES[0], _CORES[-1]
 HERE = pathlib.Path(__file__).resolve().parent.parent
 ROOT = HERE.parent
 DEBIAN_PACKAGES = {"nginx": "nginx-light", "haproxy": "haproxy", "wrk": "wrk"}

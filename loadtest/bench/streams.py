@@ -7,14 +7,14 @@ of each stream are shown with it: a low cost bought by delay is no merit.
 
 from bench import figures, load, proxies
 from bench.plain import check_quiet
-from bench.process import Failure
+from bench.process import Failure, Meter
 
 TOKENS = 51
 FIGURES = [("cpu_us_per_event", "{:.2f}"), ("events_per_second", "{:.0f}"),
            ("events_per_read", "{:.2f}"), ("first_event_p50_us", "{:.0f}"),
            ("first_event_p99_us", "{:.0f}"), ("gap_p50_us", "{:.0f}"), ("gap_p99_us", "{:.0f}"),
            ("largest_gap_p50_us", "{:.0f}"), ("largest_gap_max_us", "{:.0f}"),
-           ("proxy_core_busy", "{:.2f}")]
+           ("proxy_core_share", "{:.2f}"), ("others_core_share", "{:.2f}")]
 
 
 def run(options, place, streams, gap_ms):
@@ -61,10 +61,9 @@ def _print_direct(options, backend, streams, gap_ms):
 
 def _measure(options, proxy, streams, gap_ms):
     _load(options, proxy.address, streams, gap_ms, options.warm_up)
-    cpu = proxy.cpu_seconds()
-    said = _load(options, proxy.address, streams, gap_ms, options.seconds)
-    cpu = proxy.cpu_seconds() - cpu
-    return {"cpu_us_per_event": cpu * 1e6 / said["events"],
+    with Meter(proxy, proxies.PROXY_CORE) as meter:
+        said = _load(options, proxy.address, streams, gap_ms, options.seconds)
+    return {"cpu_us_per_event": meter.cpu_seconds * 1e6 / said["events"],
             "events_per_second": said["events_per_second"],
             "events_per_read": said["events"] / said["event_reads"],
             "first_event_p50_us": said["first_event_us"]["p50"],
@@ -72,5 +71,6 @@ def _measure(options, proxy, streams, gap_ms):
             "gap_p50_us": said["gap_us"]["p50"], "gap_p99_us": said["gap_us"]["p99"],
             "largest_gap_p50_us": said["largest_gap_us"]["p50"],
             "largest_gap_max_us": said["largest_gap_us"]["max"],
-            "proxy_core_busy": cpu / said["seconds"],
-            "cpu_seconds": cpu, "generator": said}
+            "proxy_core_share": meter.cpu_seconds / meter.seconds,
+            "others_core_share": meter.others_share,
+            "cpu_seconds": meter.cpu_seconds, "generator": said}

@@ -223,3 +223,7 @@ impl<'a> Run<'a> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "run_tests.rs"]
+mod tests;
