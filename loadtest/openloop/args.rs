@@ -29,7 +29,7 @@ pub struct Args {
     /// Open this many connections, one request each, and hold them idle.
     #[arg(long, group = "mode")]
     idle: Option<usize>,
-    /// Read every answer at this many bytes a second.
+    /// Read every answer at no more than this many bytes a second.
     #[arg(long, group = "mode", value_name = "BYTES")]
     slow_reader: Option<u64>,
 
