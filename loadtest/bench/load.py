@@ -50,6 +50,16 @@ def openloop(binary, address, seconds, *options):
     return json.loads(_run(_openloop_command(binary, address, *options), seconds))
 
 
+def events_per_stream(binary, address):
+    """How many data events one stream of a backend holds, asked without a proxy.
+    It is what must come through one: the tokens, and what the dialect adds."""
+    said = openloop(binary, address, 1, "--sse", "--rate", "1", "--duration", "0.5",
+                    "--warm-up", "0")
+    if said["completed"] != 1 or not said["events"]:
+        raise Failure(f"{address} does not stream: {said}")
+    return said["events"]
+
+
 @contextlib.contextmanager
 def held_idle(binary, address, connections, seconds):
     """Runs its body while so many clients are connected and silent."""

@@ -20,6 +20,7 @@ FIGURES = [("cpu_us_per_event", "{:.2f}"), ("events_per_second", "{:.0f}"),
 def run(options, place, streams, gap_ms):
     backend = proxies.StreamBackend(place, options.stream_backend, gap_ms, TOKENS)
     try:
+        backend.events = load.events_per_stream(options.openloop, backend.address)
         if options.direct:
             _print_direct(options, backend, streams, gap_ms)
         return _pairs(options, place, backend, streams, gap_ms)
@@ -32,8 +33,8 @@ def _pairs(options, place, backend, streams, gap_ms):
             proxies.start_proxy(place, options.theirs, "theirs", backend.address, True) as theirs:
         pairs = []
         for number in range(1, options.pairs + 1):
-            pair = {"ours": _measure(options, ours, streams, gap_ms),
-                    "theirs": _measure(options, theirs, streams, gap_ms)}
+            pair = {"ours": _measure(options, ours, backend.events, streams, gap_ms),
+                    "theirs": _measure(options, theirs, backend.events, streams, gap_ms)}
             pairs.append(pair)
             figures.print_pair(number, pair, FIGURES[0][0])
         for proxy in (ours, theirs):
@@ -41,28 +42,28 @@ def _pairs(options, place, backend, streams, gap_ms):
     return {"pairs": pairs, "summary": figures.print_summary(pairs, FIGURES)}
 
 
-def _load(options, address, streams, gap_ms, seconds):
+def _load(options, address, events, streams, gap_ms, seconds):
     # Spread over one stream's length, so that the streams do not tick in step.
     spread_ms = 0 if options.in_step else gap_ms * TOKENS
     said = load.openloop(options.openloop, address, seconds, "--sse", "--streams", str(streams),
                          "--duration", str(seconds), "--warm-up", "0",
-                         "--stagger", str(spread_ms), "--expect-events", str(TOKENS))
-    if said["events"] != said["completed"] * TOKENS:
-        raise Failure(f"{said['events']} events in {said['completed']} streams of {TOKENS}")
+                         "--stagger", str(spread_ms), "--expect-events", str(events))
+    if said["events"] != said["completed"] * events:
+        raise Failure(f"{said['events']} events in {said['completed']} streams of {events}")
     return said
 
 
 def _print_direct(options, backend, streams, gap_ms):
-    said = _load(options, backend.address, streams, gap_ms, options.seconds)
+    said = _load(options, backend.address, backend.events, streams, gap_ms, options.seconds)
     print(f"  direct: {said['events_per_second']:.0f} events/s, gap p50 {said['gap_us']['p50']:.0f} "
           f"p99 {said['gap_us']['p99']:.0f} us, largest {said['largest_gap_us']['max']:.0f} us",
           flush=True)
 
 
-def _measure(options, proxy, streams, gap_ms):
-    _load(options, proxy.address, streams, gap_ms, options.warm_up)
+def _measure(options, proxy, events, streams, gap_ms):
+    _load(options, proxy.address, events, streams, gap_ms, options.warm_up)
     with Meter(proxy, proxies.PROXY_CORE) as meter:
-        said = _load(options, proxy.address, streams, gap_ms, options.seconds)
+        said = _load(options, proxy.address, events, streams, gap_ms, options.seconds)
     return {"cpu_us_per_event": meter.cpu_seconds * 1e6 / said["events"],
             "events_per_second": said["events_per_second"],
             "events_per_read": said["events"] / said["event_reads"],
