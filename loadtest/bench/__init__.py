@@ -1,0 +1,1 @@
+"""The parts of `loadtest/compare`: processes, proxies, load, scenarios, figures."""
