@@ -14,6 +14,9 @@ use tokenring::http::{
 /// The folder that holds `invalid/` and `valid/`.
 const FOLDER: &str = "TOKENRING_GUNICORN_CORPUS";
 
+const WHO_SETS_IT: &str =
+    "scripts/test fetches the corpus and sets TOKENRING_GUNICORN_CORPUS to its tests/requests";
+
 /// Malformed for gunicorn and not for us, each with the reason.
 const TAKEN_FOR_GOOD: [(&str, &str); 9] = [
     ("003c", "a method may be any token, also one that begins with a dash"),
@@ -139,10 +142,8 @@ fn with_host(bytes: &[u8]) -> Vec<u8> {
 
 fn files(kind: &str) -> Vec<(String, Vec<u8>)> {
     #[expect(clippy::disallowed_methods, reason = "a test is told where its data lies")]
-    let folder = std::env::var(FOLDER);
-    let folder = PathBuf::from(folder.unwrap_or_else(|_| {
-        panic!("scripts/test fetches the corpus and sets {FOLDER} to its folder tests/requests")
-    }));
+    let folder = std::env::var(FOLDER).expect(WHO_SETS_IT);
+    let folder = PathBuf::from(folder);
     let mut files = Vec::new();
     for entry in fs::read_dir(folder.join(kind)).expect("the folder is there") {
         let path = entry.expect("the folder is readable").path();
