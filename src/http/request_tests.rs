@@ -190,6 +190,9 @@ fn refuses_every_blank_line_in_front() {
     refuses(b"\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", H::LeadingBlankLine);
     refuses(b"\r\n\r\n", H::LeadingBlankLine);
     refuses(b"\r\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", H::LeadingBlankLine);
+    // Also when the head was measured by someone who skips them.
+    let whole = parse(b"\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", &Limits::default());
+    assert_eq!(whole, Err(H::LeadingBlankLine.into()));
 }
 
 #[test]

@@ -156,6 +156,7 @@ fn refuses_a_status_that_means_nothing() {
 #[test]
 fn refuses_lines_as_in_requests() {
     refuses(b"\r\nHTTP/1.1 200 OK\r\n\r\n", H::LeadingBlankLine);
+    assert_eq!(parse(b"\r\nHTTP/1.1 200 OK\r\n\r\n", false), Err(H::LeadingBlankLine.into()));
     refuses(b"HTTP/1.1 200 OK\n\n", H::BareLf);
     refuses(b"HTTP/1.1 200\n\r\n", H::BareLf);
     refuses(b"HTTP/1.1 200 OK\r\nA: b\n\r\n", H::BareLf);
