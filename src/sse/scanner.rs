@@ -94,17 +94,23 @@ impl EventScanner {
     /// the client as an event of its own.
     #[must_use]
     pub fn at_event_boundary(&self) -> bool {
-        self.event_bytes == 0 && !self.in_line
+        self.event_bytes == 0 && !self.in_line && !self.in_mark()
+    }
+
+    /// A byte order mark has begun, or the first line with bytes like one.
+    fn in_mark(&self) -> bool {
+        (1..BYTE_ORDER_MARK.len()).contains(&self.mark_bytes)
     }
 
     /// The line ends that bring the stream to an event boundary.
     #[must_use]
     pub fn boundary_fill(&self) -> &'static [u8] {
-        match (self.event_bytes, self.in_line, self.after_cr) {
-            (0, false, _) => b"",
-            // An LF right after a CR would only complete that line's end.
-            (_, false, false) => b"\n",
-            _ => b"\n\n",
+        if self.at_event_boundary() {
+            b""
+        } else if self.in_line || self.in_mark() || self.after_cr {
+            b"\n\n" // after a CR the first LF would only complete that line's end
+        } else {
+            b"\n"
         }
     }
 
