@@ -86,7 +86,7 @@ impl<'b> Cursor<'b> {
         self.at += 1;
         loop {
             let rest = self.bytes.get(self.at..).unwrap_or_default();
-            let Some(found) = memchr2(b'"', b'\\', rest) else {
+            let Some(found) = quote_or_backslash(rest) else {
                 return Err(JsonFault { offset: opening, kind: FaultKind::StringWithoutEnd });
             };
             self.at += found;
@@ -266,4 +266,32 @@ impl<'b> Cursor<'b> {
         }
         Ok(true)
     }
+}
+
+/// How many words are looked through before the vector search is worth its
+/// call: keys, roles and the stretches between escapes are shorter than this.
+const WORDS_FIRST: usize = 2;
+
+#[inline]
+fn quote_or_backslash(rest: &[u8]) -> Option<usize> {
+    let (words, _) = rest.as_chunks::<8>();
+    for (index, word) in words.iter().take(WORDS_FIRST).enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let hits = zero_bytes(word ^ REPEAT * u64::from(b'"'))
+            | zero_bytes(word ^ REPEAT * u64::from(b'\\'));
+        if hits != 0 {
+            return Some(index * 8 + hits.trailing_zeros() as usize / 8);
+        }
+    }
+    let searched = words.len().min(WORDS_FIRST) * 8;
+    memchr2(b'"', b'\\', rest.get(searched..)?).map(|found| searched + found)
+}
+
+const REPEAT: u64 = 0x0101_0101_0101_0101;
+
+/// The top bit of each byte that is zero. A borrow may set bits above the
+/// first such byte, so only the lowest one is to be trusted.
+#[inline]
+fn zero_bytes(word: u64) -> u64 {
+    word.wrapping_sub(REPEAT) & !word & (REPEAT << 7)
 }

@@ -15,6 +15,10 @@ pub const TOKENS_MAX: u64 = 1 << 40;
 /// first is right unless a backend writes objects after `usage`.
 const CANDIDATES_MAX: usize = 8;
 
+/// How far from a body's end the member is looked for, so that a strange body
+/// costs no more than an ordinary one.
+const SEARCHED_BYTES_MAX: usize = 64 << 10;
+
 const KEY: &[u8] = b"\"usage\"";
 static KEY_FORWARD: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(KEY));
 static KEY_BACKWARD: LazyLock<FinderRev<'static>> = LazyLock::new(|| FinderRev::new(KEY));
@@ -133,6 +137,7 @@ impl UsageReport {
 /// tool's input that has a member of that name) lies deeper and does not.
 #[must_use]
 pub fn find_in_body(tail: &[u8]) -> Option<Usage> {
+    let tail = tail.get(tail.len().saturating_sub(SEARCHED_BYTES_MAX)..)?;
     let mut before = tail;
     for _ in 0..CANDIDATES_MAX {
         let at = KEY_BACKWARD.rfind(before)?;
@@ -189,6 +194,9 @@ fn find_in_object(data: &[u8], object: Span) -> Option<UsageReport> {
 /// The cheap look before the skim: the key is there with an object behind it.
 /// With `include_usage` every chunk says `"usage":null`.
 fn may_hold_usage(data: &[u8]) -> bool {
+    if data.ends_with(b"\"usage\":null}") {
+        return false; // OpenAI's form; spares the search
+    }
     KEY_FORWARD.find_iter(data).any(|at| value_after_key(data, at + KEY.len()).is_some())
 }
 

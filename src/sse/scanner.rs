@@ -9,7 +9,7 @@
 //!    slice  slice   └──────────── carried ─────────────┘   slice
 //! ```
 
-use memchr::memchr2_iter;
+use memchr::memchr2;
 
 use super::Event;
 
@@ -69,7 +69,7 @@ impl EventScanner {
         }
         let (mut event_start, mut line_start) = (0, 0);
         let mut second_half = self.after_cr.then_some(0); // where an LF ends a CRLF
-        for at in memchr2_iter(b'\n', b'\r', bytes) {
+        while let Some(at) = line_end(bytes, line_start) {
             let is_lf = bytes.get(at) == Some(&b'\n');
             if is_lf && second_half == Some(at) {
                 if event_start == at && self.event_bytes == 0 {
@@ -94,17 +94,23 @@ impl EventScanner {
     /// the client as an event of its own.
     #[must_use]
     pub fn at_event_boundary(&self) -> bool {
-        self.event_bytes == 0 && !self.in_line
+        self.event_bytes == 0 && !self.in_line && !self.in_mark()
+    }
+
+    /// A byte order mark has begun, or the first line with bytes like one.
+    fn in_mark(&self) -> bool {
+        (1..BYTE_ORDER_MARK.len()).contains(&self.mark_bytes)
     }
 
     /// The line ends that bring the stream to an event boundary.
     #[must_use]
     pub fn boundary_fill(&self) -> &'static [u8] {
-        match (self.event_bytes, self.in_line, self.after_cr) {
-            (0, false, _) => b"",
-            // An LF right after a CR would only complete that line's end.
-            (_, false, false) => b"\n",
-            _ => b"\n\n",
+        if self.at_event_boundary() {
+            b""
+        } else if self.in_line || self.in_mark() || self.after_cr {
+            b"\n\n" // after a CR the first LF would only complete that line's end
+        } else {
+            b"\n"
         }
     }
 
@@ -170,4 +176,15 @@ impl EventScanner {
 
 fn head_of(event: &[u8]) -> &[u8] {
     event.get(..EVENT_HEAD_BYTES).unwrap_or(event)
+}
+
+/// The next CR or LF from `from` on. After a line's end the blank line's is
+/// most often the very next byte.
+#[inline]
+fn line_end(bytes: &[u8], from: usize) -> Option<usize> {
+    let rest = bytes.get(from..)?;
+    match rest.first()? {
+        b'\n' | b'\r' => Some(from),
+        _ => memchr2(b'\n', b'\r', rest).map(|found| from + found),
+    }
 }

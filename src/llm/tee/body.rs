@@ -43,6 +43,12 @@ impl BodyTee {
         self.finish()
     }
 
+    /// Bytes remembered at present.
+    #[cfg(test)]
+    pub(super) fn kept_bytes(&self) -> usize {
+        self.tail.len()
+    }
+
     /// The body has ended with what came.
     #[must_use]
     pub fn finish(self) -> Option<Usage> {
