@@ -37,8 +37,8 @@ pub trait Inbound {
         bytes_max: usize,
     ) -> Poll<io::Result<usize>>;
 
-    /// Keeps the receive armed, as long as there is room for what it brings,
-    /// and says whether the client is gone.
+    /// Keeps the receive armed until it brings bytes, and says whether the
+    /// client is gone.
     fn poll_watch(self: Pin<&mut Self>, cx: &mut Context<'_>) -> bool;
 
     /// What is held. Empty while a receive is armed: call it only after
@@ -112,20 +112,15 @@ where
     }
 
     fn poll_watch(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> bool {
-        loop {
-            let this = self.as_mut().project();
-            if *this.ended {
-                return true;
-            }
-            // A client that sends ahead is not read beyond the buffer: it
-            // waits, and its leaving shows when we send.
-            if this.receive.is_none() && this.buffer.capacity() - this.buffer.len() <= TAIL_ROOM {
-                return false;
-            }
-            if self.as_mut().poll_fill(cx, 0).is_pending() {
-                return false;
-            }
+        // A client that sends ahead is not read any further: what it has sent
+        // must be at hand when its turn comes, and a receive would lend it to
+        // the kernel. Its leaving shows when we send.
+        let may_arm = self.receive.is_some() || self.buffer.is_empty();
+        if may_arm && !self.ended {
+            // Bytes are the next request; the end is told below.
+            let _ = self.as_mut().poll_fill(cx, 0);
         }
+        self.ended
     }
 
     fn held(self: Pin<&mut Self>) -> &mut Vec<u8> {
