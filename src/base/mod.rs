@@ -4,6 +4,7 @@ mod buffers;
 mod chance;
 mod instant;
 mod span;
+pub mod units;
 mod wheel;
 
 pub use buffers::Buffers;

@@ -17,7 +17,7 @@ const GIB: usize = 1024 * MIB;
 /// One process, wholly described.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
-    /// Where clients connect; every shard listens on each of them.
+    /// Where clients connect; every shard listens on each of them. Never empty.
     pub listeners: Vec<Address>,
     /// Where health and metrics are served; `None` is nowhere.
     pub admin: Option<Address>,
@@ -58,7 +58,8 @@ pub enum Address {
 /// One server that answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BackendPlan {
-    /// Unique in the plan; the authority of its URL, or the socket's path.
+    /// Unique in the plan: its URL without the scheme, `unix:` and the path of
+    /// a socket.
     pub name: String,
     pub address: BackendAddress,
     /// The value of the `Host` header we send (RFC 9112, section 3.2): the

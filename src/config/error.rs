@@ -1,0 +1,125 @@
+//! What can be wrong with what was written: one variant a fault, each with
+//! its reason and its mend. The operator is to blame for every one of them.
+
+use std::fmt;
+
+use super::cores::CoreList;
+
+/// One fault, at the flag where it is mended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanError {
+    /// As typed, such as `--cores`.
+    pub flag: &'static str,
+    /// What was given for it; empty when nothing was.
+    pub value: String,
+    pub fault: Fault,
+}
+
+impl fmt::Display for PlanError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.value.as_str() {
+            "" => write!(f, "{}: {}", self.flag, self.fault),
+            value => write!(f, "{} {value}: {}", self.flag, self.fault),
+        }
+    }
+}
+
+impl std::error::Error for PlanError {}
+
+/// The reason and the mend, in one sentence.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    // Cores.
+    #[error("the core list is not understood; write auto, or ids and ranges like 0-1,3")]
+    CoreListMalformed,
+    #[error("the range falls from {first} to {last}; write the lower core first, {last}-{first}")]
+    CoreRangeFalls { first: usize, last: usize },
+    #[error("core {0} is listed twice and would get two shards; list each core once")]
+    CoreTwice(usize),
+    #[error(
+        "core {core} may not be used: this process is allowed cores {allowed}; \
+         give --cores a subset of them"
+    )]
+    CoreForbidden { core: usize, allowed: CoreList },
+    #[error(
+        "the kernel did not say which cores this process may use; \
+         list them with --cores, and add --no-pin"
+    )]
+    CoresUnknown,
+
+    // Addresses to listen on.
+    #[error("no address to listen on is given; write HOST:PORT, [::1]:PORT or unix:/PATH")]
+    NoListener,
+    #[error("this is no address to listen on; write HOST:PORT, [::1]:PORT or unix:/PATH")]
+    ListenMalformed,
+    #[error(
+        "listening needs an IP address, and names are not looked up; \
+         write the address of {0}, or 0.0.0.0 for every IPv4 interface"
+    )]
+    ListenName(String),
+    #[error("this address is already listened on by {0}; give each listener its own")]
+    ListenTwice(&'static str),
+    #[error("the socket's path is empty; write unix:/PATH")]
+    UnixPathEmpty,
+    #[error("the socket's path has {0} bytes and the kernel takes 107; choose a shorter path")]
+    UnixPathLong(usize),
+
+    // Backends.
+    #[error(
+        "no backend is given; name one with --backend http://HOST:PORT, \
+         or add --demo to use the built-in mock"
+    )]
+    NoBackend,
+    #[error("https to backends comes with the TLS release; use http:// on a trusted network")]
+    BackendTls,
+    #[error("the scheme must be http; write http://HOST:PORT or unix:/PATH")]
+    BackendScheme,
+    #[error("a backend is told by URL; write http://HOST:PORT or unix:/PATH")]
+    BackendNoScheme,
+    #[error("the host is not a name or an IP address; write http://HOST:PORT or http://[::1]:PORT")]
+    BackendHost,
+    #[error("the port is not a number from 1 to 65535; write http://HOST:PORT")]
+    BackendPort,
+    #[error("a URL must not carry a user or password; leave out everything up to the @")]
+    BackendUser,
+    #[error("a backend's URL ends with its path; leave out what follows ? or #")]
+    BackendQuery,
+    #[error("the path holds bytes that a URL may not have; percent-encode them")]
+    BackendPath,
+    #[error("this backend is listed twice; list each one once")]
+    BackendTwice,
+    #[error("this backend is our own listener, requests would go round for ever; name another")]
+    BackendIsListener,
+
+    // Values and how they relate.
+    #[error(
+        "the path must start with / and hold no space, ?, # or control byte; write it like {0}"
+    )]
+    ProxyPath(&'static str),
+    #[error("the value must be at least {0}; raise it")]
+    TooSmall(String),
+    #[error("the value must be at most {most}, as {reason}; lower it")]
+    TooLarge { most: String, reason: &'static str },
+    #[error("the number must be a power of two; try {0}")]
+    NotPowerOfTwo(u32),
+    #[error("this is more than {other} allows ({most}); lower it or raise {other}")]
+    Above { other: &'static str, most: String },
+    #[error(
+        "{wanted} connections may need {needed} open files and this process may have {allowed}; \
+         lower --connections to {fitting} or raise the limit (ulimit -n)"
+    )]
+    OpenFilesForConnections { wanted: usize, needed: usize, allowed: usize, fitting: usize },
+    #[error(
+        "the process may have {allowed} open files, and shards and idle backend connections \
+         already need {needed}; lower --pool-idle-per-backend or raise the limit (ulimit -n)"
+    )]
+    OpenFiles { needed: usize, allowed: usize },
+
+    // The mock.
+    #[error("a final answer has a status from 200 to 599; choose one of these")]
+    MockStatus,
+    #[error("the answer has {0} tokens, so this never happens; lower it or raise --tokens")]
+    MockTokenNever(u32),
+    #[error("a model's name is empty; write names with commas between, like small,large")]
+    MockModelEmpty,
+}

@@ -1,0 +1,139 @@
+//! The line a process says of itself once it listens.
+
+use crate::base::units::Size;
+
+use super::cores::CoreList;
+use super::plan::Plan;
+
+/// What runs, where and within which limits, in one line; with the demo a
+/// second line shows a request to try.
+///
+/// `driver_in_force` says what was really obtained, with its ring flags;
+/// `bound` holds the addresses as bound, written as for `--listen`.
+#[must_use]
+pub fn startup_line(plan: &Plan, driver_in_force: &str, version: &str, bound: &[String]) -> String {
+    let line = format!(
+        "tokenring {version} listens on {}; {driver_in_force}; {}; {}; {}",
+        bound.join(", "),
+        cores(plan),
+        backends(plan),
+        limits(plan),
+    );
+    match (&plan.demo, bound.first()) {
+        (Some(_), Some(address)) => format!("{line}\ntry: {}", curl(plan, address)),
+        _ => line,
+    }
+}
+
+fn cores(plan: &Plan) -> String {
+    let noun = if plan.cores.len() == 1 { "core" } else { "cores" };
+    let bound = if plan.pin { "pinned" } else { "not pinned" };
+    format!("{noun} {}, {bound}", CoreList(plan.cores.clone()))
+}
+
+fn backends(plan: &Plan) -> String {
+    let names: Vec<_> = plan.backends.iter().map(|backend| backend.name.as_str()).collect();
+    format!("{} to {}", plan.proxy_path, names.join(", "))
+}
+
+fn limits(plan: &Plan) -> String {
+    let limits = &plan.limits;
+    format!(
+        "at most {} connections, heads of {}, bodies of {} and {} in all",
+        limits.connections,
+        Size(limits.head_bytes),
+        Size(limits.body_bytes),
+        Size(limits.body_memory_total),
+    )
+}
+
+/// A request that can be pasted into a shell.
+fn curl(plan: &Plan, address: &str) -> String {
+    let (socket, host) = match address.strip_prefix("unix:") {
+        Some(path) => (format!("--unix-socket '{path}' "), "localhost".to_owned()),
+        None => (String::new(), reachable(address)),
+    };
+    format!(
+        "curl -N {socket}http://{host}{} -H 'content-type: application/json' -d \
+         '{{\"model\":\"demo\",\"stream\":true,\
+         \"messages\":[{{\"role\":\"user\",\"content\":\"Hello\"}}]}}'",
+        plan.proxy_path
+    )
+}
+
+/// A client cannot ask "every interface".
+fn reachable(address: &str) -> String {
+    if let Some(port) = address.strip_prefix("0.0.0.0:") {
+        format!("127.0.0.1:{port}")
+    } else if let Some(port) = address.strip_prefix("[::]:") {
+        format!("[::1]:{port}")
+    } else {
+        address.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Machine, Written, check};
+
+    fn plan(change: impl FnOnce(&mut Written)) -> Plan {
+        let mut written = Written::default();
+        change(&mut written);
+        let machine = Machine { allowed_cores: vec![0, 1, 2], open_files: Some(20_000) };
+        check(&written, &machine).unwrap()
+    }
+
+    fn check_line(change: impl FnOnce(&mut Written), bound: &[&str], expected: &str) {
+        let bound: Vec<_> = bound.iter().map(|&address| address.to_owned()).collect();
+        assert_eq!(
+            startup_line(&plan(change), "io_uring (COOP_TASKRUN)", "1.2.3", &bound),
+            expected
+        );
+    }
+
+    #[test]
+    fn says_what_runs_in_one_line() {
+        check_line(
+            |written| written.backends = vec!["http://a:1".into(), "http://b:2/x".into()],
+            &["127.0.0.1:8080", "unix:/run/t.sock"],
+            "tokenring 1.2.3 listens on 127.0.0.1:8080, unix:/run/t.sock; \
+             io_uring (COOP_TASKRUN); cores 0-2, pinned; \
+             /v1/chat/completions to a:1, b:2/x; \
+             at most 9752 connections, heads of 32KiB, bodies of 32MiB and 1GiB in all",
+        );
+    }
+
+    #[test]
+    fn says_what_was_changed() {
+        check_line(
+            |written| {
+                written.backends = vec!["http://a:1".into()];
+                written.cores = "1".into();
+                written.pin = false;
+                written.connections = Some(7);
+                written.limits.body_bytes = 1000;
+            },
+            &["[::1]:1"],
+            "tokenring 1.2.3 listens on [::1]:1; io_uring (COOP_TASKRUN); \
+             core 1, not pinned; /v1/chat/completions to a:1; \
+             at most 7 connections, heads of 32KiB, bodies of 1kB and 1GiB in all",
+        );
+    }
+
+    #[track_caller]
+    fn check_curl(bound: &str, expected: &str) {
+        let plan = plan(|written| written.demo = true);
+        let said = startup_line(&plan, "epoll", "1.2.3", &[bound.to_owned()]);
+        let (_, curl) = said.split_once("\ntry: ").unwrap();
+        assert!(curl.starts_with(expected), "{curl}");
+    }
+
+    #[test]
+    fn the_demo_shows_a_request_that_reaches_it() {
+        check_curl("127.0.0.1:4711", "curl -N http://127.0.0.1:4711/v1/chat/completions -H ");
+        check_curl("0.0.0.0:4711", "curl -N http://127.0.0.1:4711/v1/");
+        check_curl("[::]:4711", "curl -N http://[::1]:4711/v1/");
+        check_curl("unix:/a b", "curl -N --unix-socket '/a b' http://localhost/v1/");
+    }
+}

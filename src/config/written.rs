@@ -1,0 +1,94 @@
+//! What was written, before it is checked: words where they still have to be
+//! understood, values where they are understood already.
+
+use std::time::Duration;
+
+use super::MockScript;
+use super::plan::{Deadlines, DriverChoice, HeaderPlan, Limits, Plan, PoolPlan, RingPlan};
+
+/// Settings of `serve` as the operator gave them.
+#[derive(Clone, Debug)]
+pub struct Written {
+    pub listen: Vec<String>,
+    pub admin: Option<String>,
+    pub backends: Vec<String>,
+    /// Start the built-in mock and use it as a backend.
+    pub demo: bool,
+    pub cores: String,
+    pub pin: bool,
+    pub driver: DriverChoice,
+    pub rings: RingPlan,
+    pub deadlines: Deadlines,
+    /// Its `connections` are not looked at, `connections` here are.
+    pub limits: Limits,
+    /// `None` is what the open-file limit bears.
+    pub connections: Option<usize>,
+    pub pool: PoolPlan,
+    pub drain: Duration,
+    pub proxy_path: String,
+    pub headers: HeaderPlan,
+}
+
+impl Written {
+    pub const LISTEN: &str = "127.0.0.1:8080";
+    pub const CORES: &str = "auto";
+}
+
+/// Nothing was written: every default, and no backend.
+impl Default for Written {
+    fn default() -> Self {
+        Self {
+            listen: vec![Self::LISTEN.to_owned()],
+            admin: None,
+            backends: Vec::new(),
+            demo: false,
+            cores: Self::CORES.to_owned(),
+            pin: true,
+            driver: DriverChoice::Auto,
+            rings: RingPlan::DEFAULT,
+            deadlines: Deadlines::DEFAULT,
+            limits: Limits::DEFAULT,
+            connections: None,
+            pool: PoolPlan::DEFAULT,
+            drain: Plan::DRAIN,
+            proxy_path: Plan::PROXY_PATH.to_owned(),
+            headers: HeaderPlan::DEFAULT,
+        }
+    }
+}
+
+/// Settings of `mock` as the operator gave them.
+#[derive(Clone, Debug)]
+pub struct MockWritten {
+    pub listen: String,
+    pub cores: String,
+    pub pin: bool,
+    pub driver: DriverChoice,
+    pub script: MockScript,
+}
+
+impl MockWritten {
+    pub const LISTEN: &str = "127.0.0.1:8000";
+}
+
+impl Default for MockWritten {
+    fn default() -> Self {
+        Self {
+            listen: Self::LISTEN.to_owned(),
+            cores: Written::CORES.to_owned(),
+            pin: true,
+            driver: DriverChoice::Auto,
+            script: MockScript::new(),
+        }
+    }
+}
+
+/// What the machine allows this process; facts, not settings.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    /// Core ids of `sched_getaffinity`; empty when the kernel did not answer.
+    pub allowed_cores: Vec<usize>,
+    /// The hard limit of RLIMIT_NOFILE, to which the soft one is raised;
+    /// `None` when it is not known or has no end.
+    pub open_files: Option<usize>,
+}
