@@ -1,0 +1,59 @@
+//! The fields of a parsed head, in the order in which they came.
+
+use super::name;
+
+/// Field lines of one head. Names are tokens, values carry no control bytes
+/// and no blanks around them.
+#[derive(Clone, Copy)]
+pub struct Fields<'t, 'b> {
+    headers: &'t [httparse::Header<'b>],
+    /// Whether Connection names fields beyond the usual options, which is rare
+    /// and costs a second look at every field.
+    connection_names_fields: bool,
+}
+
+impl<'t, 'b> Fields<'t, 'b> {
+    #[inline]
+    pub(super) fn new(headers: &'t [httparse::Header<'b>], connection_names_fields: bool) -> Self {
+        Self { headers, connection_names_fields }
+    }
+
+    /// Every field as `(name, value)`.
+    #[inline]
+    pub fn iter(&self) -> impl Iterator<Item = (&'b [u8], &'b [u8])> + use<'t, 'b> {
+        self.headers.iter().map(|header| (header.name.as_bytes(), header.value))
+    }
+
+    /// The value of the first field of this name, whatever the case.
+    #[inline]
+    pub fn get(&self, wanted: &[u8]) -> Option<&'b [u8]> {
+        self.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value)
+    }
+
+    /// The values of all fields of this name, whatever the case.
+    pub fn get_all<'w>(
+        &self,
+        wanted: &'w [u8],
+    ) -> impl Iterator<Item = &'b [u8]> + use<'t, 'b, 'w> {
+        self.iter().filter(move |(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, v)| v)
+    }
+
+    pub fn len(&self) -> usize {
+        self.headers.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.headers.is_empty()
+    }
+
+    /// Whether a Connection field of this head names `wanted` (RFC 9110
+    /// section 7.6.1).
+    #[inline]
+    pub(super) fn is_named_by_connection(&self, wanted: &[u8]) -> bool {
+        self.connection_names_fields
+            && self
+                .get_all(b"connection")
+                .flat_map(name::list_elements)
+                .any(|option| option.eq_ignore_ascii_case(wanted))
+    }
+}

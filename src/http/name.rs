@@ -1,0 +1,145 @@
+//! Field names: which of them the message or the connection depends on, and
+//! which only look as if they were one of these.
+
+/// What a field name means to a proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Name {
+    Host,
+    ContentLength,
+    TransferEncoding,
+    Connection,
+    Expect,
+    Upgrade,
+    /// Meant for the next hop alone, and of no interest here.
+    HopByHop,
+    EndToEnd,
+}
+
+/// Reads a field name. Length and first byte decide nearly always, so that
+/// most names cost no comparison.
+#[inline]
+pub(super) fn classify(name: &[u8]) -> Name {
+    let Some(first) = name.first() else {
+        return Name::EndToEnd;
+    };
+    // Setting this bit lowers a letter and leaves `-` and digits alone.
+    match (name.len(), first | 0x20) {
+        (2, b't') if is(name, b"te") => Name::HopByHop,
+        (4, b'h') if is(name, b"host") => Name::Host,
+        (6, b'e') if is(name, b"expect") => Name::Expect,
+        (7, b'u') if is(name, b"upgrade") => Name::Upgrade,
+        (7, b't') if is(name, b"trailer") => Name::HopByHop,
+        (10, b'c') if is(name, b"connection") => Name::Connection,
+        (10, b'k') if is(name, b"keep-alive") => Name::HopByHop,
+        (14, b'c') if is(name, b"content-length") => Name::ContentLength,
+        // RFC 9113 section 3.1 (obsolete): rides on Upgrade.
+        (14, b'h') if is(name, b"http2-settings") => Name::HopByHop,
+        (17, b't') if is(name, b"transfer-encoding") => Name::TransferEncoding,
+        (_, b'p') if has_proxy_prefix(name) => Name::HopByHop,
+        _ => Name::EndToEnd,
+    }
+}
+
+/// Equal, whatever the case; `lower` is in lower case.
+#[inline]
+fn is(name: &[u8], lower: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(lower)
+}
+
+fn has_proxy_prefix(name: &[u8]) -> bool {
+    name.get(..6).is_some_and(|prefix| is(prefix, b"proxy-"))
+}
+
+/// Names that a receiver which turns `-` into `_` (CGI, WSGI and their
+/// children) could not tell from their look-alikes: framing, connection,
+/// credentials, and what this proxy sets or decides by.
+const SHADOWED: [&[u8]; 28] = [
+    b"content-length",
+    b"transfer-encoding",
+    b"content-type",
+    b"content-encoding",
+    b"accept-encoding",
+    b"keep-alive",
+    b"proxy-connection",
+    b"proxy-authorization",
+    b"http2-settings",
+    b"x-api-key",
+    b"api-key",
+    b"x-goog-api-key",
+    b"x-auth-token",
+    b"openai-organization",
+    b"openai-project",
+    b"openai-beta",
+    b"anthropic-version",
+    b"anthropic-beta",
+    b"anthropic-dangerous-direct-browser-access",
+    b"x-request-id",
+    b"x-real-ip",
+    b"x-forwarded-for",
+    b"x-forwarded-host",
+    b"x-forwarded-proto",
+    b"x-forwarded-port",
+    b"x-http-method-override",
+    b"x-original-url",
+    b"x-rewrite-url",
+];
+
+/// Whether a name becomes one of the above when its `_` are read as `-`.
+#[inline]
+pub(super) fn shadows_a_known_name(name: &[u8]) -> bool {
+    has_underscore(name) && SHADOWED.iter().any(|known| equals_as_dashes(name, known))
+}
+
+#[cold]
+fn equals_as_dashes(name: &[u8], known: &[u8]) -> bool {
+    let dashed = name.iter().map(|&b| if b == b'_' { b'-' } else { b.to_ascii_lowercase() });
+    name.len() == known.len() && dashed.eq(known.iter().copied())
+}
+
+/// Looks at eight bytes at a time: names are short, and this runs on each.
+#[inline]
+fn has_underscore(name: &[u8]) -> bool {
+    match (name.first_chunk::<8>(), name.last_chunk::<8>()) {
+        (Some(front), Some(back)) if name.len() <= 16 => {
+            word_has_underscore(*front) | word_has_underscore(*back)
+        }
+        (Some(_), _) => memchr::memchr(b'_', name).is_some(),
+        _ => name.contains(&b'_'),
+    }
+}
+
+/// The carry trick for finding a byte in a word: after the exclusive or, the
+/// byte looked for is zero, and only a zero byte borrows into its top bit.
+#[inline]
+fn word_has_underscore(bytes: [u8; 8]) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let word = u64::from_ne_bytes(bytes) ^ (ONES * b'_' as u64);
+    word.wrapping_sub(ONES) & !word & (ONES << 7) != 0
+}
+
+/// The elements of a comma-separated list, without the blanks around them
+/// (RFC 9110 section 5.6.1). Empty elements are handed out as such.
+pub(super) fn list_elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|byte| *byte == b',').map(without_blanks)
+}
+
+/// OWS = *( SP / HTAB ), and nothing else (RFC 9110 section 5.6.3).
+fn without_blanks(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = bytes {
+        bytes = rest;
+    }
+    bytes
+}
+
+/// tchar of RFC 9110 section 5.6.2.
+#[inline]
+pub(super) fn is_token_byte(byte: u8) -> bool {
+    matches!(byte,
+        b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_'
+        | b'`' | b'|' | b'~' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z')
+}
+
+/// token = 1*tchar
+pub(super) fn is_token(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && bytes.iter().copied().all(is_token_byte)
+}
