@@ -1,1 +1,21 @@
-//! What the bytes mean: dialects, peek, usage, errors.
+//! What the bytes mean: dialects, peek, usage, errors. Pure, and on the hot
+//! path: nothing here allocates for an ordinary request or event.
+
+#![cfg_attr(not(test), deny(clippy::indexing_slicing))] // these are bytes from the network
+
+mod dialect;
+mod fuzz;
+mod peek;
+mod refusal;
+mod tee;
+mod trouble;
+pub mod usage;
+
+pub use dialect::{Dialect, Endpoint, StreamEnd};
+#[doc(hidden)]
+pub use fuzz::{fuzz_json_peek, fuzz_sse};
+pub use peek::{MODEL_BYTES_MAX, Peek, PeekFault, is_json, peek};
+pub use refusal::{write_cut_event, write_error_body};
+pub use tee::{BodyTee, End, StreamTee, TAIL_BYTES};
+pub use trouble::{Advice, Trouble};
+pub use usage::Usage;

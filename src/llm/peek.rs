@@ -1,0 +1,168 @@
+//! What we must know of a request's body: model, streaming, limits, size.
+//!
+//! The body is skimmed once; the result holds spans into it. It goes to the
+//! backend as it came, so a doubt about which member a backend will obey is a
+//! refusal: a member we read may stand there once, plainly written.
+
+use crate::base::Span;
+use crate::json::{self, JsonFault, Kind, Member, Skimmer, Value};
+use crate::llm::dialect::Endpoint;
+
+mod fault;
+mod key;
+#[cfg(test)]
+mod tests;
+
+pub use fault::PeekFault;
+pub(super) use fault::PeekFaultKind;
+use key::{Key, KeysSeen};
+
+/// The longest model name. The longest public ones (paths of fine-tuned
+/// models) stay below 150 bytes; names become labels and log fields.
+pub const MODEL_BYTES_MAX: usize = 256;
+
+/// What a body says, as far as we must know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Peek {
+    /// The bytes of the model's name, without quotes. UTF-8 with no control
+    /// bytes, at least one and at most [`MODEL_BYTES_MAX`].
+    pub model: Option<Span>,
+    pub stream: bool,
+    /// The object, with its braces. `null` counts as absent.
+    pub stream_options: Option<Span>,
+    pub include_usage: Option<bool>,
+    /// The largest of `max_tokens`, `max_completion_tokens` and
+    /// `max_output_tokens` that is a whole number; whatever else stands there
+    /// is for the backend to judge.
+    pub max_tokens: Option<u64>,
+    /// The conversation as written: `messages`, else `input`, else `prompt`.
+    pub messages: Option<Span>,
+    pub tools: Option<Span>,
+    /// Bytes of the text the model will read, in JSON's writing: an estimate.
+    pub prompt_bytes: u32,
+}
+
+/// Reads a body that must be a JSON object.
+///
+/// A missing model is a fault where the endpoint needs one. For an endpoint
+/// whose body may be any JSON, see [`is_json`].
+pub fn peek(body: &[u8], endpoint: Endpoint) -> Result<Peek, PeekFault> {
+    let mut found = Peek::default();
+    let mut seen = KeysSeen::default();
+    let mut members = Skimmer::document(body)?;
+    while let Some(member) = members.next_member()? {
+        if let Some(key) = seen.key_of(&member)? {
+            found.read(body, key, &member)?;
+        }
+    }
+    if found.model.is_none() && endpoint.needs_model() {
+        return Err(PeekFault { offset: body.len(), kind: PeekFaultKind::ModelMissing });
+    }
+    Ok(found)
+}
+
+/// Whether the body is one JSON value, of any kind.
+pub fn is_json(body: &[u8]) -> Result<(), JsonFault> {
+    json::check(body)
+}
+
+impl Peek {
+    fn read(&mut self, body: &[u8], key: Key, member: &Member<'_>) -> Result<(), PeekFault> {
+        let value = member.value;
+        match key {
+            Key::Model => self.model = Some(model(body, value)?),
+            Key::Stream => {
+                self.stream = boolean(value, PeekFaultKind::StreamNotBoolean)?.unwrap_or(false);
+            }
+            Key::StreamOptions => self.read_stream_options(body, value)?,
+            Key::MaxTokens | Key::MaxCompletionTokens | Key::MaxOutputTokens => {
+                self.max_tokens = self.max_tokens.max(whole_number(body, value));
+            }
+            Key::Messages => {
+                self.messages = Some(value.span);
+                self.count_prompt(value);
+            }
+            Key::Input | Key::Prompt => {
+                self.messages = self.messages.or(Some(value.span));
+                self.count_prompt(value);
+            }
+            Key::System | Key::Instructions | Key::Query | Key::Documents => {
+                self.count_prompt(value);
+            }
+            Key::Tools => {
+                self.tools = Some(value.span).filter(|_| value.kind != Kind::Null);
+                self.count_prompt(value);
+            }
+            Key::IncludeUsage => {} // means something within stream_options only
+        }
+        Ok(())
+    }
+
+    fn read_stream_options(&mut self, body: &[u8], value: Value) -> Result<(), PeekFault> {
+        match value.kind {
+            Kind::Null => return Ok(()),
+            Kind::Object => self.stream_options = Some(value.span),
+            _ => return Err(fault(value, PeekFaultKind::StreamOptionsNotObject)),
+        }
+        let mut seen = KeysSeen::default();
+        let mut members = Skimmer::nested(body, value.span)?;
+        while let Some(member) = members.next_member()? {
+            if seen.key_of(&member)? == Some(Key::IncludeUsage) {
+                let kind = PeekFaultKind::IncludeUsageNotBoolean;
+                self.include_usage = boolean(member.value, kind)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn count_prompt(&mut self, value: Value) {
+        if value.kind != Kind::Null {
+            // Disjoint spans of one buffer: the sum stays below its length.
+            self.prompt_bytes += value.span.len() as u32;
+        }
+    }
+}
+
+/// The model's name goes into routing, labels and logs: it must be the text
+/// itself, and printable.
+fn model(body: &[u8], value: Value) -> Result<Span, PeekFault> {
+    let kind = match value.kind {
+        Kind::Null => PeekFaultKind::ModelMissing,
+        Kind::String { escaped: true } => PeekFaultKind::ModelEscaped,
+        Kind::String { escaped: false } => match value.plain_text() {
+            Some(span) if span.is_empty() => PeekFaultKind::ModelEmpty,
+            Some(span) if span.len() > MODEL_BYTES_MAX => PeekFaultKind::ModelTooLong,
+            Some(span) if is_printable(span.of(body)) => return Ok(span),
+            _ => PeekFaultKind::ModelUnprintable,
+        },
+        _ => PeekFaultKind::ModelNotString,
+    };
+    Err(fault(value, kind))
+}
+
+fn is_printable(name: &[u8]) -> bool {
+    name.iter().all(|byte| !byte.is_ascii_control()) && std::str::from_utf8(name).is_ok()
+}
+
+fn boolean(value: Value, otherwise: PeekFaultKind) -> Result<Option<bool>, PeekFault> {
+    match value.kind {
+        Kind::True => Ok(Some(true)),
+        Kind::False => Ok(Some(false)),
+        Kind::Null => Ok(None),
+        _ => Err(fault(value, otherwise)),
+    }
+}
+
+fn whole_number(body: &[u8], value: Value) -> Option<u64> {
+    if value.kind != Kind::Number {
+        return None;
+    }
+    value.span.of(body).iter().try_fold(0_u64, |number, byte| {
+        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
+        number.checked_mul(10)?.checked_add(digit)
+    })
+}
+
+fn fault(value: Value, kind: PeekFaultKind) -> PeekFault {
+    PeekFault { offset: value.span.start as usize, kind }
+}

@@ -1,0 +1,229 @@
+//! Everything that can go wrong with a request, and how it is said.
+//!
+//! One table for the status, one for OpenAI's words, one for Anthropic's, one
+//! for the advice on retrying. `refusal.rs` does the writing.
+
+use crate::json::JsonFault;
+use crate::llm::peek::{PeekFault, PeekFaultKind};
+
+/// What went wrong, named so that the one to blame is plain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    // The client.
+    InvalidRequest { reason: &'static str, param: Option<&'static str>, offset: Option<usize> },
+    NotJson { reason: &'static str, offset: usize },
+    MissingModel,
+    NotFound,
+    UnknownModel { model: Box<str> },
+    MethodNotAllowed,
+    RequestTimeout,
+    BodyTooLarge,
+    TargetTooLong,
+    ExpectationFailed,
+    UpgradeRequired,
+    HeadTooLarge,
+    NotImplemented,
+    VersionNotSupported,
+    // Us, or the operator.
+    TooManyConnections,
+    Overloaded,
+    Draining,
+    Internal,
+    // The backend.
+    NoBackend,
+    BackendUnreachable,
+    BackendConnectTimeout,
+    BackendFirstByteTimeout,
+    BackendIdleTimeout,
+    TotalTimeout,
+    BackendProtocol { reason: &'static str },
+    BackendCut,
+    StreamCut,
+}
+
+/// How the client should go on, as header fields: `x-should-retry` and
+/// `retry-after`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Advice {
+    pub should_retry: Option<bool>,
+    pub retry_after_seconds: Option<u32>,
+}
+
+/// The words of an OpenAI error besides its message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct OpenAiWords {
+    pub(super) kind: &'static str,
+    pub(super) code: Option<&'static str>,
+    pub(super) param: Option<&'static str>,
+}
+
+impl From<PeekFault> for Trouble {
+    fn from(fault: PeekFault) -> Self {
+        match fault.kind {
+            PeekFaultKind::Json(_) => {
+                Self::NotJson { reason: fault.reason(), offset: fault.offset }
+            }
+            PeekFaultKind::ModelMissing => Self::MissingModel,
+            _ => Self::InvalidRequest {
+                reason: fault.reason(),
+                param: fault.param(),
+                offset: Some(fault.offset),
+            },
+        }
+    }
+}
+
+impl From<JsonFault> for Trouble {
+    fn from(fault: JsonFault) -> Self {
+        Self::NotJson { reason: fault.reason(), offset: fault.offset }
+    }
+}
+
+impl Trouble {
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::InvalidRequest { .. } | Self::NotJson { .. } | Self::MissingModel => 400,
+            Self::NotFound | Self::UnknownModel { .. } => 404,
+            Self::MethodNotAllowed => 405,
+            Self::RequestTimeout => 408,
+            Self::BodyTooLarge => 413,
+            Self::TargetTooLong => 414,
+            Self::ExpectationFailed => 417,
+            Self::UpgradeRequired => 426,
+            Self::HeadTooLarge => 431,
+            Self::Internal => 500,
+            Self::NotImplemented => 501,
+            Self::BackendUnreachable
+            | Self::BackendProtocol { .. }
+            | Self::BackendCut
+            | Self::StreamCut => 502,
+            Self::TooManyConnections | Self::Overloaded | Self::Draining | Self::NoBackend => 503,
+            Self::BackendConnectTimeout
+            | Self::BackendFirstByteTimeout
+            | Self::BackendIdleTimeout
+            | Self::TotalTimeout => 504,
+            Self::VersionNotSupported => 505,
+        }
+    }
+
+    /// OpenAI's `type` and `code`, and the parameter at fault.
+    pub(super) fn openai_words(&self) -> OpenAiWords {
+        let words = |kind, code| OpenAiWords { kind, code, param: None };
+        let request = |code| words("invalid_request_error", code);
+        let server = |code| words("server_error", Some(code));
+        match self {
+            Self::InvalidRequest { param, .. } => OpenAiWords { param: *param, ..request(None) },
+            Self::MissingModel => {
+                OpenAiWords { param: Some("model"), ..request(Some("missing_required_parameter")) }
+            }
+            Self::UnknownModel { .. } => {
+                OpenAiWords { param: Some("model"), ..request(Some("model_not_found")) }
+            }
+            Self::NotJson { .. } => request(Some("invalid_json")),
+            Self::NotFound => request(Some("unknown_url")),
+            Self::MethodNotAllowed => request(Some("method_not_allowed")),
+            Self::RequestTimeout => request(Some("request_timeout")),
+            Self::BodyTooLarge => request(Some("request_too_large")),
+            Self::TargetTooLong => request(Some("target_too_long")),
+            Self::ExpectationFailed => request(Some("expectation_failed")),
+            Self::UpgradeRequired => request(Some("upgrade_required")),
+            Self::HeadTooLarge => request(Some("headers_too_large")),
+            Self::NotImplemented => request(Some("not_implemented")),
+            Self::VersionNotSupported => request(Some("http_version_not_supported")),
+            Self::TooManyConnections => server("too_many_connections"),
+            Self::Overloaded => server("overloaded"),
+            Self::Draining => server("shutting_down"),
+            Self::Internal => server("internal_error"),
+            Self::NoBackend => server("no_backend"),
+            Self::BackendUnreachable => server("backend_unreachable"),
+            Self::BackendConnectTimeout => server("backend_connect_timeout"),
+            Self::BackendFirstByteTimeout => server("backend_first_byte_timeout"),
+            Self::BackendIdleTimeout => server("backend_idle_timeout"),
+            Self::TotalTimeout => server("total_timeout"),
+            Self::BackendProtocol { .. } => server("backend_protocol_error"),
+            Self::BackendCut => server("backend_closed"),
+            Self::StreamCut => server("stream_cut"),
+        }
+    }
+
+    /// Anthropic's `type`, from its published list of errors.
+    pub(super) fn anthropic_type(&self) -> &'static str {
+        match self {
+            Self::NotFound | Self::UnknownModel { .. } => "not_found_error",
+            Self::BodyTooLarge => "request_too_large",
+            Self::TooManyConnections | Self::Overloaded | Self::Draining | Self::NoBackend => {
+                "overloaded_error"
+            }
+            Self::RequestTimeout
+            | Self::BackendConnectTimeout
+            | Self::BackendFirstByteTimeout
+            | Self::BackendIdleTimeout
+            | Self::TotalTimeout => "timeout_error",
+            Self::Internal
+            | Self::BackendUnreachable
+            | Self::BackendProtocol { .. }
+            | Self::BackendCut
+            | Self::StreamCut => "api_error",
+            _ => "invalid_request_error",
+        }
+    }
+
+    /// One sentence for the client.
+    pub(super) fn sentence(&self) -> &'static str {
+        match self {
+            Self::InvalidRequest { reason, .. } => reason,
+            Self::NotJson { .. } => "The request's body is not valid JSON",
+            Self::MissingModel => "you must provide a model parameter",
+            Self::NotFound => "There is nothing at this path.",
+            Self::UnknownModel { .. } => "The model does not exist here",
+            Self::MethodNotAllowed => "This method is not allowed here.",
+            Self::RequestTimeout => "The request did not arrive in time.",
+            Self::BodyTooLarge => "The request's body is larger than allowed.",
+            Self::TargetTooLong => "The request's target is longer than allowed.",
+            Self::ExpectationFailed => "The expectation cannot be met.",
+            Self::UpgradeRequired => "WebSockets are not served here; use server-sent events.",
+            Self::HeadTooLarge => "The request's header is larger than allowed.",
+            Self::NotImplemented => "The transfer coding is not implemented.",
+            Self::VersionNotSupported => "Only HTTP/1.1 and HTTP/1.0 are spoken here.",
+            Self::TooManyConnections => "There are too many connections; try again shortly.",
+            Self::Overloaded => "The proxy is at its limit; try again shortly.",
+            Self::Draining => "The proxy is shutting down; try again.",
+            Self::Internal => "The proxy failed; this is a fault of its own.",
+            Self::NoBackend => "No backend for this request is healthy; try again shortly.",
+            Self::BackendUnreachable => "The backend could not be reached.",
+            Self::BackendConnectTimeout => "The backend did not accept a connection in time.",
+            Self::BackendFirstByteTimeout => "The backend did not begin to answer in time.",
+            Self::BackendIdleTimeout => "The backend stopped answering.",
+            Self::TotalTimeout => "The request took longer than allowed.",
+            Self::BackendProtocol { .. } => "The backend's answer was malformed",
+            Self::BackendCut => "The backend closed the connection before answering.",
+            Self::StreamCut => "The backend's answer was cut off; it is incomplete.",
+        }
+    }
+
+    /// Whether and when to try again, where the status alone does not say it
+    /// right: SDKs repeat every 408, 409, 429 and 5xx twice.
+    #[must_use]
+    pub fn advice(&self) -> Advice {
+        let never = Advice { should_retry: Some(false), retry_after_seconds: None };
+        let soon = Advice { should_retry: None, retry_after_seconds: Some(1) };
+        match self {
+            Self::TooManyConnections | Self::Overloaded | Self::Draining | Self::NoBackend => soon,
+            // Nothing changes by asking again.
+            Self::NotImplemented | Self::VersionNotSupported => never,
+            // Our own attempts are used up, or the model has worked on it
+            // already: to repeat would multiply the load that caused this.
+            Self::BackendUnreachable
+            | Self::BackendConnectTimeout
+            | Self::BackendFirstByteTimeout
+            | Self::BackendIdleTimeout
+            | Self::TotalTimeout
+            | Self::BackendProtocol { .. }
+            | Self::BackendCut
+            | Self::StreamCut
+            | Self::Internal => never,
+            _ => Advice::default(),
+        }
+    }
+}
