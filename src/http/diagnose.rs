@@ -18,11 +18,14 @@ pub(super) fn request(head: &[u8], error: Option<httparse::Error>) -> RequestFau
     if let Some(fault) = bytes_fault(head, error) {
         return fault.into();
     }
-    let (line, fields) = split_line(head);
-    match request_line_fault(line).or_else(|| fields_fault(fields).map(RequestFault::Head)) {
-        Some(fault) => fault,
-        None => HeadFault::Incomplete.into(),
+    // Nothing is wrong with it but its end.
+    if error.is_none() {
+        return HeadFault::Incomplete.into();
     }
+    let (line, fields) = split_line(head);
+    request_line_fault(line)
+        .or_else(|| fields_fault(fields).map(RequestFault::Head))
+        .unwrap_or(HeadFault::Incomplete.into())
 }
 
 #[cold]
@@ -33,7 +36,8 @@ pub(super) fn response(head: &[u8], error: Option<httparse::Error>) -> ResponseF
     match error {
         Some(httparse::Error::Version) => return ResponseFault::VersionInvalid,
         Some(httparse::Error::Status) => return ResponseFault::StatusLineInvalid,
-        _ => {}
+        Some(_) => {}
+        None => return HeadFault::Incomplete.into(),
     }
     let (_, fields) = split_line(head);
     fields_fault(fields).unwrap_or(HeadFault::Incomplete).into()

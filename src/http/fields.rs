@@ -3,7 +3,10 @@
 use super::name;
 
 /// Field lines of one head. Names are tokens, values carry no control bytes
-/// and no blanks around them.
+/// but the tab, and no blanks around them.
+///
+/// There is no `Debug`, on purpose: among the fields are credentials, and what
+/// cannot be printed does not end up in a log.
 #[derive(Clone, Copy)]
 pub struct Fields<'t, 'b> {
     headers: &'t [httparse::Header<'b>],

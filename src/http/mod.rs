@@ -23,6 +23,8 @@ pub mod write;
 mod authority;
 mod diagnose;
 mod fault;
+#[doc(hidden)]
+pub mod fuzz;
 mod name;
 mod status;
 mod survey;

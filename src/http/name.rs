@@ -96,16 +96,15 @@ fn equals_as_dashes(name: &[u8], known: &[u8]) -> bool {
     name.len() == known.len() && dashed.eq(known.iter().copied())
 }
 
-/// Looks at eight bytes at a time: names are short, and this runs on each.
+/// Looks at eight bytes at a time, the last eight overlapping those before:
+/// names are short, and this runs on each.
 #[inline]
 fn has_underscore(name: &[u8]) -> bool {
-    match (name.first_chunk::<8>(), name.last_chunk::<8>()) {
-        (Some(front), Some(back)) if name.len() <= 16 => {
-            word_has_underscore(*front) | word_has_underscore(*back)
-        }
-        (Some(_), _) => memchr::memchr(b'_', name).is_some(),
-        _ => name.contains(&b'_'),
-    }
+    let Some(last) = name.last_chunk::<8>() else {
+        return name.contains(&b'_');
+    };
+    let (words, _) = name.as_chunks::<8>();
+    words.iter().fold(word_has_underscore(*last), |found, word| found | word_has_underscore(*word))
 }
 
 /// The carry trick for finding a byte in a word: after the exclusive or, the
@@ -142,4 +141,41 @@ pub(super) fn is_token_byte(byte: u8) -> bool {
 /// token = 1*tchar
 pub(super) fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().copied().all(is_token_byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_underscore_is_found_at_every_place() {
+        for length in 0..40 {
+            // `^` and `` ` `` are the neighbours of `_`.
+            let mut name: Vec<u8> = b"^`-a".iter().copied().cycle().take(length).collect();
+            assert!(!has_underscore(&name));
+            for at in 0..length {
+                let kept = std::mem::replace(&mut name[at], b'_');
+                assert!(has_underscore(&name), "{at} of {length}");
+                name[at] = kept;
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_known_whatever_the_case() {
+        let rows: [(&[u8], Name); 8] = [
+            (b"HOST", Name::Host),
+            (b"cOnTeNt-LeNgTh", Name::ContentLength),
+            (b"Transfer-Encoding", Name::TransferEncoding),
+            (b"expect", Name::Expect),
+            (b"Proxy-X", Name::HopByHop),
+            (b"", Name::EndToEnd),
+            // A control byte that a set bit would turn into a dash.
+            (b"content\rlength", Name::EndToEnd),
+            (b"h\x4fst\0", Name::EndToEnd),
+        ];
+        for (name, expected) in rows {
+            assert_eq!(classify(name), expected, "{}", name.escape_ascii());
+        }
+    }
 }
