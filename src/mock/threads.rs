@@ -89,19 +89,22 @@ pub fn start(plan: MockPlan) -> anyhow::Result<MockHandle> {
     Ok(handle)
 }
 
-/// Runs the mock until SIGTERM or SIGINT, which end it at once. `listening`
-/// is told where, once it can be reached.
+/// Runs the mock until SIGTERM or SIGINT, which end it at once. The log says
+/// where it listens.
 ///
 /// # Errors
 /// As [`start`].
-pub fn serve(plan: MockPlan, listening: impl FnOnce(&MockHandle)) -> anyhow::Result<()> {
+pub fn serve(plan: MockPlan) -> anyhow::Result<()> {
     let (signal, signals) = mpsc::channel();
     on_signals(move |received| {
         // Nobody listens only when `serve` has returned already.
         let _ = signal.send(received);
     })?;
     let handle = start(plan)?;
-    listening(&handle);
+    for driver in handle.drivers() {
+        tracing::info!(%driver, "a thread of the mock runs");
+    }
+    tracing::info!("listening on http://{}", handle.address());
     for received in signals {
         if received == rt::Signal::Stop {
             break;

@@ -5,10 +5,7 @@ use super::Form;
 pub(super) static RESPONSES: Form = Form {
     id: "resp_",
     parts: &[
-        (
-            "head",
-            r#""id":"$id","object":"response","created_at":$created,"model":"$model","#,
-        ),
+        ("head", r#""id":"$id","object":"response","created_at":$created,"model":"$model","#),
         (
             "tail",
             concat!(
