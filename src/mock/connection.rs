@@ -16,7 +16,6 @@ use super::{
     outbox::{Gone, Outbox},
     perform::{Done, Performance},
     reply::Refusal,
-    stats::Gauge,
 };
 
 /// The largest request body. The mock holds bodies, and must outdo every
@@ -28,11 +27,11 @@ const BODY_BYTES_KEPT: usize = 64 * 1024;
 
 /// Serves one connection to its end.
 pub async fn serve<W: World>(desk: Rc<Desk<W>>, stream: W::Stream) {
-    let counters = desk.counters();
-    let _open = Gauge::raise(&counters.connections_open);
+    let stream = Rc::new(stream);
+    let _open = desk.open(&stream);
     let inbox = Inbox::default();
     let work = work(&desk, &stream, &inbox);
-    receiving_beside(&desk.world, &stream, &inbox, counters, work).await;
+    receiving_beside(&desk.world, &*stream, &inbox, desk.counters(), work).await;
 }
 
 async fn work<W: World>(desk: &Desk<W>, stream: &W::Stream, inbox: &Inbox) -> Ending {

@@ -42,6 +42,11 @@ const ACCEPTS_MAX: usize = 64;
 /// in which connections may have closed.
 const ACCEPT_REST: Duration = Duration::from_millis(20);
 
+/// How long the connections have to end when the mock is stopped, and how
+/// often we look.
+const HANG_UP: Duration = Duration::from_millis(200);
+const HANG_UP_GRAIN: Duration = Duration::from_millis(1);
+
 /// A mock that runs. Dropping it stops it.
 pub struct MockHandle {
     address: SocketAddr,
@@ -131,7 +136,8 @@ impl MockHandle {
         self.stats.totals()
     }
 
-    /// Ends all threads at once, with whatever they were doing.
+    /// Ends all connections and threads at once, whatever they were doing, and
+    /// returns when they have.
     pub fn stop(self) {
         drop(self);
     }
@@ -210,7 +216,8 @@ impl Thread {
             match Listener::adopt(self.fd) {
                 Ok(listener) => {
                     drop(ready.send(Ok(in_force)));
-                    until_stopped(&self.stopped, run(desk, listener)).await;
+                    until_stopped(&self.stopped, run(Rc::clone(&desk), listener)).await;
+                    hang_up(&desk).await;
                 }
                 Err(error) => drop(ready.send(Err(error))),
             }
@@ -230,6 +237,20 @@ async fn until_stopped(stopped: &Letterbox<Stop>, work: impl Future<Output = ()>
         Poll::Pending
     })
     .await;
+}
+
+/// Ends all connections and waits until they are closed: a runtime that is
+/// dropped with operations under way leaks their sockets, and the listening
+/// one's poll must have been cancelled as well.
+async fn hang_up(desk: &Desk<KernelWorld>) {
+    desk.hang_up();
+    let deadline = desk.world.now().after(HANG_UP);
+    loop {
+        desk.world.sleep_until(desk.world.now().after(HANG_UP_GRAIN)).await;
+        if desk.is_quiet() || desk.world.now() >= deadline {
+            return;
+        }
+    }
 }
 
 /// Accepts connections, each of which becomes a task, for ever.
