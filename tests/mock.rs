@@ -4,6 +4,7 @@
     clippy::disallowed_methods,
     reason = "a test drives the real clock and reads the environment"
 )]
+#![allow(clippy::unwrap_used, reason = "the client's functions are tests as well")]
 
 mod mock_client;
 

@@ -1,7 +1,9 @@
 //! What one request is answered with: the mock's script, and what the
 //! request's own `x-mock-` headers say otherwise.
 //!
-//! The headers, each of which may stand once in a request:
+//! The headers, of which the last counts where one stands twice. Those from
+//! `status` to `error-at` concern LLM requests, the status echoes as well;
+//! `stall-at: head` and `cut-at: head` and all below concern every request.
 //!
 //! | header | value | what it does |
 //! |---|---|---|
