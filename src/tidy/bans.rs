@@ -110,6 +110,7 @@ pub(super) fn faults(source: &Source) -> Vec<Fault> {
         faults.extend(wire_methods(source));
     }
     faults.extend(unexplained_discards(source));
+    faults.extend(test_file_without_test(source));
     faults
 }
 
@@ -202,6 +203,17 @@ fn unexplained_discards(source: &Source) -> Vec<Fault> {
             fault(source, three[0].line, reason, "say why in a comment on the line or above")
         })
         .collect()
+}
+
+/// A file that is named as one of tests, and cannot fail.
+fn test_file_without_test(source: &Source) -> Option<Fault> {
+    let named = source.name.ends_with("/tests.rs") || source.name.ends_with("_tests.rs");
+    let tests = source.tokens.windows(3).any(|three| {
+        three[1].text == "test" && three[0].text == "[" && three[2].text == "]"
+            || three[0].text == "mod" // its children have them
+    });
+    let reason = || "a test file that holds no test".to_owned();
+    (named && !tests).then(|| fault(source, 1, reason(), "write the rows, or remove the file"))
 }
 
 /// Files and modules whose name says nothing.
