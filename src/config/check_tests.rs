@@ -275,10 +275,10 @@ fn the_proxied_path_is_a_path() {
 fn connections_are_what_the_open_files_bear() {
     check_connections(None, None, Ok(100_000));
     check_connections(None, Some(1_048_576), Ok(100_000));
-    // 1024 less 64 for the process, 16 for each shard, 64 idle in each shard.
-    check_connections(None, Some(1024), Ok((1024 - 64 - 2 * 16 - 2 * 64) / 2));
+    // 1024 less 64 for the process, 16 for each shard, 256 idle in each shard.
+    check_connections(None, Some(1024), Ok((1024 - 64 - 2 * 16 - 2 * 256) / 2));
     check_connections(Some(200_000), None, Ok(200_000));
-    check_connections(Some(400), Some(1024), Ok(400));
+    check_connections(Some(208), Some(1024), Ok(208));
 }
 
 #[test]
@@ -286,16 +286,16 @@ fn the_demo_needs_a_third_open_file_for_each_connection() {
     let written = Written { demo: true, ..Written::default() };
     let plan = check(&written, &machine(&[0, 1], Some(1024))).unwrap();
     // One more thread than shards, and the mock is the one backend.
-    assert_eq!(plan.limits.connections, (1024 - 64 - 3 * 16 - 2 * 64) / 3);
+    assert_eq!(plan.limits.connections, (1024 - 64 - 3 * 16 - 2 * 256) / 3);
 }
 
 #[test]
 fn more_connections_than_open_files_are_refused() {
     check_connections(
-        Some(401),
+        Some(209),
         Some(1024),
-        Err("--connections 401: 401 connections may need 1026 open files and this process may \
-             have 1024; lower --connections to 400 or raise the limit (ulimit -n)"),
+        Err("--connections 209: 209 connections may need 1026 open files and this process may \
+             have 1024; lower --connections to 208 or raise the limit (ulimit -n)"),
     );
     check_connections(
         None,

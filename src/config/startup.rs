@@ -100,7 +100,7 @@ mod tests {
             "tokenring 1.2.3 listens on 127.0.0.1:8080, unix:/run/t.sock; \
              io_uring (COOP_TASKRUN); cores 0-2, pinned; \
              backends a:1, b:2/x; \
-             at most 9752 connections, heads of 32KiB, bodies of 32MiB and 1GiB in all",
+             at most 9176 connections, heads of 32KiB, bodies of 32MiB and 1GiB in all",
         );
     }
 

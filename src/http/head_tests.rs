@@ -1,6 +1,3 @@
-<<<<<<< HEAD
-
-=======
 use super::*;
 
 /// The length of the head is found in one go, in two pieces, byte by byte, and
@@ -50,4 +47,3 @@ fn a_dripped_head_is_searched_once() {
     let found = (0..=head.len()).find_map(|length| search.find(&head[..length]));
     assert_eq!(found, Some(head.len()));
 }
->>>>>>> http

@@ -1,6 +1,3 @@
-<<<<<<< HEAD
-
-=======
 use super::*;
 use crate::http::{HeaderTable, Limits, parse_request};
 
@@ -83,4 +80,3 @@ fn fields_are_found_whatever_the_case() {
     assert_eq!(fields.get_all(b"X-B").collect::<Vec<_>>(), [&b"c"[..], b"d"]);
     assert_eq!((fields.len(), fields.is_empty()), (3, false));
 }
->>>>>>> http

@@ -1,6 +1,3 @@
-<<<<<<< HEAD
-
-=======
 use super::*;
 use crate::http::HeadSearch;
 
@@ -187,4 +184,3 @@ fn limits_hold_to_the_byte() {
     row("HTTP/1.1 200 OK\r\nA:\r\nB:\r\n\r\n", Ok(()));
     row("HTTP/1.1 200 OK\r\nA:\r\nB:\r\nC:\r\n\r\n", Err(H::TooManyFields));
 }
->>>>>>> http

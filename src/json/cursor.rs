@@ -277,8 +277,8 @@ fn quote_or_backslash(rest: &[u8]) -> Option<usize> {
     let (words, _) = rest.as_chunks::<8>();
     for (index, word) in words.iter().take(WORDS_FIRST).enumerate() {
         let word = u64::from_le_bytes(*word);
-        let hits = zero_bytes(word ^ REPEAT * u64::from(b'"'))
-            | zero_bytes(word ^ REPEAT * u64::from(b'\\'));
+        let hits = zero_bytes(word ^ (REPEAT * u64::from(b'"')))
+            | zero_bytes(word ^ (REPEAT * u64::from(b'\\')));
         if hits != 0 {
             return Some(index * 8 + hits.trailing_zeros() as usize / 8);
         }

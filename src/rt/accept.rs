@@ -151,10 +151,12 @@ impl Accepted for Socket {
 
     fn refuse(self, answer: &[u8]) {
         let socket = SockRef::from(&self.fd);
-        // Whoever comes when there is no room is told if that costs nothing.
-        let _ = socket.set_nonblocking(true);
-        let _ = socket.send(answer);
-        let _ = socket.shutdown(std::net::Shutdown::Write);
+        // Whoever comes when there is no room is told if that costs nothing; if
+        // any of it fails, the close that follows says it less well.
+        let told = socket.set_nonblocking(true).and_then(|()| socket.send(answer));
+        if told.is_ok() {
+            let _ = socket.shutdown(std::net::Shutdown::Write); // as above
+        }
     }
 }
 

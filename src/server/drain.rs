@@ -22,7 +22,7 @@ impl Stopper {
         let waiting = spawn_thread("tr-drain", move || {
             // Nobody sends: the wait is the point.
             let (_alive, never) = std::sync::mpsc::channel::<()>();
-            let _ = never.recv_timeout(patience);
+            let _ = never.recv_timeout(patience); // It can only time out.
             cutter.tell(|| Letter::Cut);
         });
         if let Err(error) = waiting {
