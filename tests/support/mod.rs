@@ -27,7 +27,8 @@ use tokenring::{
     server::{self, Running},
 };
 
-pub use client::{Client, End};
+#[allow(unused_imports, reason = "each test file uses its part of this")]
+pub use client::{Answer, Client, End};
 
 /// How long anything may take that does not wait for a deadline on purpose.
 pub const PATIENCE: Duration = Duration::from_secs(10);
