@@ -6,10 +6,6 @@ use std::time::Duration;
 
 use crate::{balance::BackendId, base::Instant, rt::Stream};
 
-/// A connection that has been idle longer is looked at before it is used:
-/// one system call against the chance of meeting a closed one.
-const UNQUESTIONED: Duration = Duration::from_secs(1);
-
 /// Idle connections, at most a set number for each backend.
 pub struct Pools<S> {
     idle: Vec<Vec<Idle<S>>>,
@@ -27,12 +23,14 @@ impl<S: Stream> Pools<S> {
         Self { idle: (0..backends).map(|_| Vec::new()).collect(), per_backend_max, idle_timeout }
     }
 
-    /// A connection that may carry the next request.
+    /// A connection that may carry the next request. It is looked at first,
+    /// which costs a system call: bytes that came while it was idle would be
+    /// taken for the answer, and go to whoever asks next.
     pub fn take(&mut self, backend: BackendId, now: Instant) -> Option<S> {
         let idle = self.idle.get_mut(backend.0)?;
         while let Some(candidate) = idle.pop() {
             let age = now.since(candidate.since);
-            if age < self.idle_timeout && (age < UNQUESTIONED || candidate.stream.is_quiet()) {
+            if age < self.idle_timeout && candidate.stream.is_quiet() {
                 return Some(candidate.stream);
             }
         }
@@ -61,7 +59,7 @@ impl<S: Stream> Pools<S> {
         for idle in &mut self.idle {
             idle.retain(|candidate| {
                 let age = now.since(candidate.since);
-                age < self.idle_timeout && (age < UNQUESTIONED || candidate.stream.is_quiet())
+                age < self.idle_timeout && candidate.stream.is_quiet()
             });
         }
     }
