@@ -2,12 +2,13 @@
 
 use std::{
     io::{self, Read, Write},
-    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread::JoinHandle,
+    time::Duration,
 };
 
 use super::PATIENCE;
@@ -116,6 +117,27 @@ pub fn nowhere() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
+/// A listener whose queue is full answers no SYN.
+pub struct Deaf {
+    pub address: SocketAddr,
+    _listener: TcpListener,
+    _queue: Vec<TcpStream>,
+}
+
+pub fn deaf() -> Deaf {
+    use socket2::{Domain, Socket, Type};
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+    socket.listen(0).unwrap();
+    let listener = TcpListener::from(socket);
+    let address = listener.local_addr().unwrap();
+    let mut queue = Vec::new();
+    while let Ok(waiting) = TcpStream::connect_timeout(&address, Duration::from_millis(100)) {
+        queue.push(waiting);
+    }
+    Deaf { address, _listener: listener, _queue: queue }
+}
+
 impl Conn {
     /// The next request with its body; `None` when the proxy has closed.
     pub fn request(&mut self) -> Option<Request> {
@@ -149,6 +171,21 @@ impl Conn {
             (name.to_owned(), value.to_owned())
         });
         Some(Request { line, fields: fields.collect(), body: Vec::new() })
+    }
+
+    /// Reads so many bytes of a body and forgets them; false at the end.
+    pub fn skip(&mut self, mut bytes: usize) -> bool {
+        loop {
+            let known = bytes.min(self.ahead.len());
+            self.ahead.drain(..known);
+            bytes -= known;
+            if bytes == 0 {
+                return true;
+            }
+            if !self.more() {
+                return false;
+            }
+        }
     }
 
     pub fn say(&mut self, bytes: impl AsRef<[u8]>) -> bool {

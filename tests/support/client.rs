@@ -133,9 +133,13 @@ impl Client {
     /// The same; `None` when the connection ends before its first byte.
     #[track_caller]
     pub fn try_head(&mut self) -> Option<Answer> {
-        let Ok(head) = self.until(b"\r\n\r\n") else {
-            assert!(self.ahead.is_empty(), "torn: {:?}", String::from_utf8_lossy(&self.ahead));
-            return None;
+        let head = match self.until(b"\r\n\r\n") {
+            Ok(head) => head,
+            Err(error) => {
+                end_of(error);
+                assert!(self.ahead.is_empty(), "torn: {:?}", String::from_utf8_lossy(&self.ahead));
+                return None;
+            }
         };
         let head = String::from_utf8(head).unwrap();
         let mut lines = head.strip_suffix("\r\n\r\n").unwrap().split("\r\n");

@@ -16,7 +16,7 @@ pub mod process;
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, mpsc},
+    sync::{Arc, Mutex, mpsc},
     time::{Duration, Instant},
 };
 
@@ -90,7 +90,7 @@ pub fn url(address: SocketAddr) -> String {
 pub struct Proxy {
     pub address: SocketAddr,
     counters: Arc<[Arc<Counters>]>,
-    running: Option<Running>,
+    running: Mutex<Option<Running>>,
 }
 
 impl Proxy {
@@ -100,7 +100,7 @@ impl Proxy {
         Self {
             address: tcp.unwrap_or_else(|| ([127, 0, 0, 1], 0).into()),
             counters: running.counters().to_vec().into(),
-            running: Some(running),
+            running: Mutex::new(Some(running)),
         }
     }
 
@@ -118,8 +118,9 @@ impl Proxy {
         Client::tcp(self.address)
     }
 
-    pub fn running(&self) -> &Running {
-        self.running.as_ref().unwrap()
+    /// Begins to drain, and goes on while answers are under way.
+    pub fn drain(&self, patience: Duration) {
+        self.running.lock().unwrap().as_ref().unwrap().stopper().drain(patience);
     }
 
     /// One figure, summed over the shards.
@@ -156,7 +157,7 @@ impl Proxy {
     /// Drains, and waits for the end; answers under way are cut at once.
     #[track_caller]
     pub fn stop(&mut self) {
-        let Some(running) = self.running.take() else { return };
+        let Some(running) = self.running.get_mut().unwrap().take() else { return };
         running.stopper().drain(Duration::ZERO);
         let (end, ends) = mpsc::channel();
         std::thread::spawn(move || end.send(running.wait()));
