@@ -41,3 +41,4 @@ pub use settings::{
 };
 pub use stage::{Common, Stage};
 pub use story::{After, refuse_head, tell};
+pub use understand::dialect_of;

@@ -63,9 +63,8 @@ pub fn head<W: World>(
     bytes: &[u8],
 ) -> Result<Head, HeadRefused> {
     let mut table = HeaderTable::new();
-    let request = parse_request(bytes, &stage.http_limits, &mut table).map_err(|fault| {
-        HeadRefused { trouble: trouble_of(fault), dialect: Endpoint::of(path_of(bytes)).dialect() }
-    })?;
+    let request = parse_request(bytes, &stage.http_limits, &mut table)
+        .map_err(|fault| HeadRefused { trouble: trouble_of(fault), dialect: dialect_of(bytes) })?;
     let method = request.method.as_bytes();
     let to_head = method == b"HEAD";
     let keep_alive = request.keep_alive && !stage.draining.get();
@@ -239,10 +238,12 @@ pub fn trouble_of(fault: RequestFault) -> Trouble {
     }
 }
 
-/// The path as far as it can be made out in a head that was refused. It only
-/// chooses the words of the refusal.
-fn path_of(head: &[u8]) -> &[u8] {
-    let line = head.split(|&byte| byte == b'\n').next().unwrap_or_default();
+/// The dialect of a head that is refused, or of as much of it as has come,
+/// by its path as far as that can be made out. It only chooses the words of
+/// the refusal.
+pub fn dialect_of(head: &[u8]) -> Dialect {
+    let line = head.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
     let target = line.split(|&byte| byte == b' ').nth(1).unwrap_or_default();
-    target.split(|&byte| byte == b'?').next().unwrap_or_default()
+    let path = target.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default();
+    Endpoint::of(path).dialect()
 }

@@ -20,12 +20,12 @@ use std::{
 
 use crate::{
     exchange::{
-        After, Client, Interrupt, Stage, Wait, consume,
+        After, Client, Interrupt, Stage, Wait, consume, dialect_of,
         inbound::{Armed, Inbound, fill},
         receive, refuse_head, tell,
     },
     http::HeadSearch,
-    llm::{Dialect, Trouble},
+    llm::Trouble,
     rt::{Stream, World},
 };
 
@@ -73,7 +73,8 @@ async fn busy<W: World>(stage: &Stage<W>, client: &Client<W::Stream>, admin: boo
         let after = match next_head(stage, client, inbound.as_mut()).await {
             NextHead::Complete(bytes) => tell(stage, client, inbound.as_mut(), bytes, admin).await,
             NextHead::Refused(trouble) => {
-                refuse_head(stage, client, &trouble, Dialect::OpenAi).await
+                let dialect = dialect_of(inbound.as_mut().held());
+                refuse_head(stage, client, &trouble, dialect).await
             }
             NextHead::NoneForAWhile => break true,
             NextHead::Gone => After::Gone,
