@@ -6,6 +6,7 @@ use std::{
     net::{Shutdown, SocketAddr, TcpStream},
     os::unix::net::UnixStream,
     path::Path,
+    time::Duration,
 };
 
 use super::PATIENCE;
@@ -13,6 +14,8 @@ use super::PATIENCE;
 /// A connected socket of either kind.
 pub trait Socket: Read + Write + Send {
     fn finish(&self);
+
+    fn wait_at_most(&self, time: Duration);
 }
 
 impl Socket for TcpStream {
@@ -20,12 +23,20 @@ impl Socket for TcpStream {
         // The other side may have closed already.
         let _ = self.shutdown(Shutdown::Write);
     }
+
+    fn wait_at_most(&self, time: Duration) {
+        self.set_read_timeout(Some(time)).unwrap();
+    }
 }
 
 impl Socket for UnixStream {
     fn finish(&self) {
         // The other side may have closed already.
         let _ = self.shutdown(Shutdown::Write);
+    }
+
+    fn wait_at_most(&self, time: Duration) {
+        self.set_read_timeout(Some(time)).unwrap();
     }
 }
 
@@ -169,6 +180,19 @@ impl Client {
         }
         self.body_of(&mut answer);
         Some(answer)
+    }
+
+    /// The status of the next answer, which stays to be read, if it begins
+    /// within this time.
+    pub fn status_within(&mut self, time: Duration) -> Option<u16> {
+        self.socket.wait_at_most(time);
+        let came = self.at_least("HTTP/1.1 200".len());
+        self.socket.wait_at_most(PATIENCE);
+        match came {
+            Ok(()) => Some(std::str::from_utf8(&self.ahead[9..12]).unwrap().parse().unwrap()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+            Err(error) => panic!("the connection ended without an answer: {error}"),
+        }
     }
 
     /// Reads the body that a head has announced.
