@@ -6,10 +6,12 @@ use std::{
     future::{Future, poll_fn},
     io,
     ops::Range,
-    pin::pin,
+    pin::{Pin, pin},
     task::{Context, Poll, Waker},
     time::Duration,
 };
+
+use pin_project_lite::pin_project;
 
 use super::{Stage, settings::Deadlines};
 use crate::{
@@ -193,26 +195,12 @@ impl<S: Stream> Client<S> {
     /// Waits for an operation on `stream`, a client's or a backend's. When
     /// the request must end, the stream is shut down; the operation then ends
     /// by itself and its result, with its buffer, still comes back.
-    pub async fn guard<T>(
-        &self,
-        stream: &impl Stream,
-        operation: impl Future<Output = T>,
-    ) -> (T, Option<Interrupt>) {
-        let mut operation = pin!(operation);
-        let mut interrupt = None;
-        poll_fn(|cx: &mut Context<'_>| {
-            if let Poll::Ready(result) = operation.as_mut().poll(cx) {
-                return Poll::Ready((result, interrupt));
-            }
-            if interrupt.is_none() {
-                interrupt = self.interrupt();
-                if interrupt.is_some() {
-                    stream.shutdown();
-                }
-            }
-            Poll::Pending
-        })
-        .await
+    pub fn guard<'a, B: Stream, F: Future>(
+        &'a self,
+        stream: &'a B,
+        operation: F,
+    ) -> Guarded<'a, S, B, F> {
+        Guarded { client: self, stream, operation, interrupt: None }
     }
 
     /// Waits for a receive from the client itself. When the request must end
@@ -281,6 +269,36 @@ impl<S: Stream> Client<S> {
             }
         }
         (Ok(()), buffer)
+    }
+}
+
+pin_project! {
+    /// An operation that is awaited to its end: see [`Client::guard`]. Written
+    /// out, as an `async fn` would hold the operation twice.
+    pub struct Guarded<'a, S, B, F> {
+        client: &'a Client<S>,
+        stream: &'a B,
+        #[pin]
+        operation: F,
+        interrupt: Option<Interrupt>,
+    }
+}
+
+impl<S: Stream, B: Stream, F: Future> Future for Guarded<'_, S, B, F> {
+    type Output = (F::Output, Option<Interrupt>);
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        if let Poll::Ready(result) = this.operation.poll(cx) {
+            return Poll::Ready((result, *this.interrupt));
+        }
+        if this.interrupt.is_none() {
+            *this.interrupt = this.client.interrupt();
+            if this.interrupt.is_some() {
+                this.stream.shutdown();
+            }
+        }
+        Poll::Pending
     }
 }
 

@@ -63,7 +63,10 @@ pub async fn tell<W: World>(
         Some(_permit) => {
             // The permit is held until the answer is out.
             match body::read(stage, client, inbound.as_mut(), &mut asked, head_bytes).await {
-                Ok(()) => beside(client, inbound, answer(stage, client, &mut asked)).await,
+                Ok(()) => {
+                    let work = pin!(answer(stage, client, &mut asked));
+                    beside(client, inbound, work).await
+                }
                 Err(BodyFault::Refused(trouble)) => {
                     asked.keep_alive = false; // Where its body ends is not known.
                     refuse_asked(stage, client, &asked, &trouble).await
@@ -179,20 +182,20 @@ fn after(told: bool, client_lives: bool) -> After {
     }
 }
 
-/// Runs the work with the next receive armed beside it: see `inbound`.
-async fn beside<S: Stream, T>(
+/// Runs the work with the next receive armed beside it: see `inbound`. The work
+/// is pinned by the caller, since a future is as large as its whole story and
+/// moving it is copying it.
+fn beside<S: Stream, T>(
     client: &Client<S>,
     mut inbound: Pin<&mut dyn Inbound>,
-    work: impl Future<Output = T>,
-) -> T {
-    let mut work = pin!(work);
+    mut work: Pin<&mut impl Future<Output = T>>,
+) -> impl Future<Output = T> {
     let mut watching = true;
-    poll_fn(|cx| {
+    poll_fn(move |cx| {
         if watching && inbound.as_mut().poll_watch(cx) {
             watching = false;
             client.is_gone();
         }
         work.as_mut().poll(cx)
     })
-    .await
 }
