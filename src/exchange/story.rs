@@ -30,6 +30,8 @@ pub enum After {
     NextRequest,
     /// Nobody is there any more.
     Gone,
+    /// The connection ends in a reset, as its end would pass for the answer's.
+    Aborted,
     /// The answer was the last one; the client is given time to read it.
     LastAnswer,
 }
@@ -120,7 +122,7 @@ async fn answer<W: World>(
             tracing::debug!(?reason, "an answer was cut");
             if reset {
                 client.stream.abort();
-                return After::Gone;
+                return After::Aborted;
             }
             After::LastAnswer
         }

@@ -88,16 +88,19 @@ async fn busy<W: World>(stage: &Stage<W>, client: &Client<W::Stream>, admin: boo
         };
         match after {
             After::NextRequest => {}
-            After::Gone => break false,
+            After::Gone => {
+                client.stream.shutdown();
+                break false;
+            }
+            // A shutdown would send an orderly end in front of the reset.
+            After::Aborted => break false,
             After::LastAnswer => {
                 linger(stage, client, inbound.as_mut()).await;
+                client.stream.shutdown();
                 break false;
             }
         }
     };
-    if !rests {
-        client.stream.shutdown();
-    }
     // The armed receive owns the buffer; it has been shut down or is over.
     while inbound.is_armed() {
         // Whatever came is for nobody.

@@ -1,0 +1,120 @@
+//! The built binary as a process: its addresses, memory, descriptors, signals.
+
+use std::{
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    path::Path,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex, mpsc},
+};
+
+use tokenring::config::DriverChoice;
+
+use super::{Client, PATIENCE, driver, eventually};
+
+pub struct Process {
+    child: Child,
+    pub address: SocketAddr,
+    /// All that it has said so far.
+    said: Arc<Mutex<Vec<String>>>,
+    admin: tempfile::TempDir,
+}
+
+impl Process {
+    /// `tokenring serve` with one shard on a free port and the admin's pages
+    /// on a Unix socket, before `backends`.
+    pub fn serve(backends: &[SocketAddr], more: &[&str]) -> Self {
+        let admin = tempfile::tempdir().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tokenring"));
+        command.args(["serve", "--listen", "127.0.0.1:0", "--cores", "0", "--no-pin"]);
+        command.args(["--driver", driver_word(), "--admin"]);
+        command.arg(format!("unix:{}", socket_in(admin.path())));
+        for backend in backends {
+            command.arg("--backend").arg(format!("http://{backend}"));
+        }
+        command.args(more).env_remove("TOKENRING_LOG").stderr(Stdio::piped()).stdout(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let (bound, bounds) = mpsc::channel();
+        let heard = Arc::clone(&said);
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                let after = line.split_once(" listens on ").map(|(_, after)| after.to_owned());
+                heard.lock().unwrap().push(line);
+                if let Some(address) = after.as_deref().and_then(|a| a.split([';', ',']).next()) {
+                    // Only the first one is waited for.
+                    let _ = bound.send(address.parse().unwrap());
+                }
+            }
+        });
+        let address = bounds.recv_timeout(PATIENCE);
+        let address = address.unwrap_or_else(|_| panic!("not up: {:?}", said.lock().unwrap()));
+        Self { child, address, said, admin }
+    }
+
+    pub fn client(&self) -> Client {
+        Client::tcp(self.address)
+    }
+
+    pub fn said(&self) -> String {
+        self.said.lock().unwrap().join("\n")
+    }
+
+    /// One figure of the metrics page.
+    #[track_caller]
+    pub fn metric(&self, name: &str) -> u64 {
+        let mut admin = Client::unix(Path::new(&socket_in(self.admin.path())));
+        let page = admin.get("/metrics").text();
+        let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("{name} is not in\n{page}")).parse().unwrap()
+    }
+
+    /// Open descriptors.
+    pub fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
+    }
+
+    /// A line of `/proc/PID/status`, in KiB.
+    pub fn memory_kib(&self, name: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        line.unwrap().trim().strip_suffix(" kB").unwrap().parse().unwrap()
+    }
+
+    pub fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("sh").args(["-c", "kill -s \"$0\" \"$1\"", name, &id]).status();
+        assert!(sent.unwrap().success(), "SIG{name} to {id}");
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    #[track_caller]
+    pub fn exit(&mut self) -> ExitStatus {
+        eventually("the process ends", || self.child.try_wait().unwrap().is_some());
+        self.child.try_wait().unwrap().unwrap()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait(); // as above
+    }
+}
+
+pub fn driver_word() -> &'static str {
+    match driver() {
+        DriverChoice::Auto => "auto",
+        DriverChoice::Uring => "uring",
+        DriverChoice::Epoll => "epoll",
+    }
+}
+
+fn socket_in(folder: &Path) -> String {
+    folder.join("admin.sock").display().to_string()
+}
