@@ -62,11 +62,11 @@ pub async fn tell<W: World>(
     let requests_max = requests_max.map_or(usize::MAX, std::num::NonZero::get);
     client.begin_request(asked.arrived.after(stage.settings.deadlines.total));
     let after = match Permit::take(stage, Budget::Requests, 1, requests_max) {
-        Some(_permit) => {
-            // The permit is held until the answer is out.
+        Some(permit) => {
+            let mut permit = Some(permit);
             match body::read(stage, client, inbound.as_mut(), &mut asked, head_bytes).await {
                 Ok(()) => {
-                    let work = pin!(answer(stage, client, &mut asked));
+                    let work = pin!(answer(stage, client, &mut asked, &mut permit));
                     beside(client, inbound, work).await
                 }
                 Err(BodyFault::Refused(trouble)) => {
@@ -95,6 +95,7 @@ async fn answer<W: World>(
     stage: &Stage<W>,
     client: &Client<W::Stream>,
     asked: &mut Asked,
+    permit: &mut Option<Permit>,
 ) -> After {
     if let Err(trouble) = asked.peek_at_body() {
         return refuse_asked(stage, client, asked, &trouble).await;
@@ -113,7 +114,7 @@ async fn answer<W: World>(
     // It will not be sent again: the body's memory goes back to the budget.
     drop(asked.body_permit.take());
     drop(asked.outgoing.lend_apart());
-    let relayed = relay(stage, client, asked, answer).await;
+    let relayed = relay(stage, client, asked, answer, permit).await;
     settle(stage, &relayed);
     match relayed.outcome {
         Outcome::Whole => after(true, client_lives),
