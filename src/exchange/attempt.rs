@@ -20,8 +20,9 @@ use smallvec::SmallVec;
 use super::{
     Client, Stage,
     answer::{Answer, Arrival, arrive},
-    client::{Interrupt, SendFault, Wait},
+    client::{Interrupt, Wait},
     link::Link,
+    send::SendFault,
     understand::Asked,
 };
 use crate::{
@@ -303,7 +304,7 @@ async fn send_request<W: World>(
     };
     let head = asked.outgoing.address_to(settings);
     let bytes = asked.outgoing.lend();
-    let (sent, bytes) = client.send_all(stage, stream, bytes, head, Wait::FirstByte).await;
+    let (sent, bytes) = client.send_quietly(stage, stream, bytes, head, Wait::FirstByte).await;
     asked.outgoing.restore(bytes);
     sent?;
     let Some(body) = asked.outgoing.lend_apart() else { return Ok(()) };

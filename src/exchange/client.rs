@@ -4,12 +4,12 @@
 use std::{
     cell::Cell,
     future::{Future, poll_fn},
-    io,
-    ops::Range,
-    pin::pin,
+    pin::{Pin, pin},
     task::{Context, Poll, Waker},
     time::Duration,
 };
+
+use pin_project_lite::pin_project;
 
 use super::{Stage, settings::Deadlines};
 use crate::{
@@ -39,6 +39,8 @@ pub enum Wait {
     Total,
     /// The client's end, after an answer that closes.
     Linger,
+    /// A send that will hardly need waiting for: see `send`.
+    Nudge,
 }
 
 impl Wait {
@@ -56,6 +58,7 @@ impl Wait {
             Self::ClientWrite => deadlines.client_write,
             Self::Total => deadlines.total,
             Self::Linger => Deadlines::LINGER,
+            Self::Nudge => Deadlines::NUDGE,
         }
     }
 
@@ -72,7 +75,8 @@ impl Wait {
             | Self::Head
             | Self::Body
             | Self::ClientWrite
-            | Self::Linger => Trouble::RequestTimeout,
+            | Self::Linger
+            | Self::Nudge => Trouble::RequestTimeout,
         }
     }
 }
@@ -96,6 +100,8 @@ pub struct Client<S> {
     /// When the request under way must be over.
     total_at: Cell<Instant>,
     gone: Cell<bool>,
+    /// It did not take a small piece at once.
+    slow: Cell<bool>,
     drained: Cell<bool>,
     /// The connection's task, for those who have news for it.
     task: Cell<Option<Waker>>,
@@ -110,6 +116,7 @@ impl<S: Stream> Client<S> {
             waiting_for: Cell::new(Wait::KeepAlive),
             total_at: Cell::new(Instant::NEVER),
             gone: Cell::new(false),
+            slow: Cell::new(false),
             drained: Cell::new(false),
             task: Cell::new(None),
         }
@@ -163,6 +170,14 @@ impl<S: Stream> Client<S> {
         self.gone.set(true);
     }
 
+    pub fn is_slow(&self) -> bool {
+        self.slow.get()
+    }
+
+    pub fn was_slow(&self) {
+        self.slow.set(true);
+    }
+
     /// Ends the request under way at its next turn.
     pub fn drain(&self) {
         self.drained.set(true);
@@ -181,7 +196,7 @@ impl<S: Stream> Client<S> {
     pub fn interrupt(&self) -> Option<Interrupt> {
         if self.gone.get() {
             Some(Interrupt::ClientGone)
-        } else if self.timer.fired() {
+        } else if self.timer.fired() && self.waiting_for.get() != Wait::Nudge {
             Some(Interrupt::Deadline(self.waiting_for.get()))
         } else if self.drained.get() {
             Some(Interrupt::Drained)
@@ -193,26 +208,12 @@ impl<S: Stream> Client<S> {
     /// Waits for an operation on `stream`, a client's or a backend's. When
     /// the request must end, the stream is shut down; the operation then ends
     /// by itself and its result, with its buffer, still comes back.
-    pub async fn guard<T>(
-        &self,
-        stream: &impl Stream,
-        operation: impl Future<Output = T>,
-    ) -> (T, Option<Interrupt>) {
-        let mut operation = pin!(operation);
-        let mut interrupt = None;
-        poll_fn(|cx: &mut Context<'_>| {
-            if let Poll::Ready(result) = operation.as_mut().poll(cx) {
-                return Poll::Ready((result, interrupt));
-            }
-            if interrupt.is_none() {
-                interrupt = self.interrupt();
-                if interrupt.is_some() {
-                    stream.shutdown();
-                }
-            }
-            Poll::Pending
-        })
-        .await
+    pub fn guard<'a, B: Stream, F: Future>(
+        &'a self,
+        stream: &'a B,
+        operation: F,
+    ) -> Guarded<'a, S, B, F> {
+        Guarded { client: self, stream, operation, interrupt: None }
     }
 
     /// Waits for a receive from the client itself. When the request must end
@@ -257,37 +258,34 @@ impl<S: Stream> Client<S> {
         })
         .await
     }
+}
 
-    /// Sends all of `part`. The deadline starts anew with every piece that
-    /// the peer takes. The buffer always comes back.
-    pub async fn send_all<W: World<Stream = S>>(
-        &self,
-        stage: &Stage<W>,
-        stream: &S,
-        mut buffer: Vec<u8>,
-        mut part: Range<usize>,
-        wait: Wait,
-    ) -> (Result<(), SendFault>, Vec<u8>) {
-        while !part.is_empty() {
-            self.wait_for(stage, wait);
-            let ((result, returned), interrupt) =
-                self.guard(stream, stream.send(buffer, part.clone())).await;
-            buffer = returned;
-            match (result, interrupt) {
-                (_, Some(interrupt)) => return (Err(SendFault::Interrupted(interrupt)), buffer),
-                (Ok(0), None) => return (Err(SendFault::Closed), buffer),
-                (Ok(sent), None) => part.start += sent,
-                (Err(error), None) => return (Err(SendFault::Io(error)), buffer),
-            }
-        }
-        (Ok(()), buffer)
+pin_project! {
+    /// An operation that is awaited to its end: see [`Client::guard`]. Written
+    /// out, as an `async fn` would hold the operation twice.
+    pub struct Guarded<'a, S, B, F> {
+        client: &'a Client<S>,
+        stream: &'a B,
+        #[pin]
+        operation: F,
+        interrupt: Option<Interrupt>,
     }
 }
 
-/// Why not everything was sent.
-#[derive(Debug)]
-pub enum SendFault {
-    Interrupted(Interrupt),
-    Closed,
-    Io(io::Error),
+impl<S: Stream, B: Stream, F: Future> Future for Guarded<'_, S, B, F> {
+    type Output = (F::Output, Option<Interrupt>);
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        if let Poll::Ready(result) = this.operation.poll(cx) {
+            return Poll::Ready((result, *this.interrupt));
+        }
+        if this.interrupt.is_none() {
+            *this.interrupt = this.client.interrupt();
+            if this.interrupt.is_some() {
+                this.stream.shutdown();
+            }
+        }
+        Poll::Pending
+    }
 }

@@ -26,6 +26,7 @@ mod pool;
 mod refuse;
 mod relay;
 mod request_id;
+mod send;
 mod settings;
 mod settle;
 mod stage;

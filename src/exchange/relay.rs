@@ -1,8 +1,8 @@
 //! Verb six: the answer goes to the client, every byte as it comes.
 //!
-//! One buffer, one receive, one send: while the client does not take bytes the
-//! backend is not read, so memory stays bounded and the backend feels the
-//! client's pace. Framing bytes end here; each piece is framed anew in place.
+//! Two buffers: while one is sent the other is received into, and no more. A
+//! client that does not take bytes is a backend that is not read, so memory
+//! stays bounded and the backend feels the client's pace. Framing bytes end here; each piece is framed anew in place.
 //!
 //! ```text
 //! received  [room for a size line][ what came: framing and data, mixed ]
@@ -10,12 +10,22 @@
 //! framed    [room … size CRLF][ data ][CRLF][0 CRLF CRLF, if proven whole]
 //! ```
 
-use std::ops::Range;
+use std::{
+    cell::Cell,
+    future::{Future, poll_fn},
+    io,
+    ops::Range,
+    pin::pin,
+    task::Poll,
+};
 
 use super::{
     Client, Stage,
     answer::{Answer, AnswerHead, ClientFraming},
-    client::{Interrupt, SendFault, Wait},
+    client::{Interrupt, Wait},
+    link::Link,
+    send::SendFault,
+    stage::Permit,
     tee::Tee,
     understand::Asked,
 };
@@ -46,18 +56,23 @@ pub struct Relayed {
     pub bytes_to_client: u64,
 }
 
-/// Relays the whole answer.
+/// Relays the whole answer. `permit` is given back when the last piece goes
+/// out, as the backend's connection is: what the client does with it then
+/// concerns neither.
 pub async fn relay<W: World>(
     stage: &Stage<W>,
     client: &Client<W::Stream>,
     asked: &Asked,
     answer: Answer<W::Stream>,
+    permit: &mut Option<Permit>,
 ) -> Relayed {
     let Answer { head, out, received, body_at, link, reusable } = answer;
     let mut relay = Relay {
         stage,
         client,
         head,
+        link: Some(link),
+        permit,
         decoder: BodyDecoder::new(head.framing),
         tee: Tee::new(
             head.content,
@@ -65,29 +80,30 @@ pub async fn relay<W: World>(
             asked.endpoint,
             stage.settings.limits.sse_event_bytes,
         ),
-        sent: 0,
-        leftover: false,
+        sent: Cell::new(0),
+        reusable: reusable && head.backend_lives,
     };
-    let (received, ended) = relay.run(out, received, body_at, link.stream()).await;
-    let outcome = match ended {
-        Ok(()) => {
-            if reusable && head.backend_lives && !relay.leftover {
-                link.give_back(stage);
-            }
-            stage.return_buffer(received);
-            Outcome::Whole
+    let (buffers, ended) = relay.run(out, received, body_at).await;
+    let [one, other] = buffers;
+    stage.return_buffer(one);
+    let cut = match ended {
+        Ok(()) => Ok(Outcome::Whole),
+        Err(Ended::ClientGone) => Ok(Outcome::ClientGone),
+        Err(Ended::Cut(reason)) => Err(reason),
+    };
+    let outcome = match cut {
+        Ok(outcome) => {
+            stage.return_buffer(other);
+            outcome
         }
-        Err(Ended::ClientGone) => {
-            stage.return_buffer(received);
-            Outcome::ClientGone
-        }
-        Err(Ended::Cut(reason)) => {
-            drop(link); // The backend need not work for an answer that is lost.
-            relay.tell_cut(asked, received, reason).await
+        Err(reason) => {
+            // The backend need not work for an answer that is lost.
+            relay.link = None;
+            relay.tell_cut(asked, other, reason).await
         }
     };
     let (usage, events) = relay.tee.finish();
-    Relayed { outcome, usage, events, bytes_to_client: relay.sent }
+    Relayed { outcome, usage, events, bytes_to_client: relay.sent.get() }
 }
 
 /// Why relaying stopped early.
@@ -100,56 +116,146 @@ struct Relay<'a, W: World> {
     stage: &'a Stage<W>,
     client: &'a Client<W::Stream>,
     head: AnswerHead,
+    link: Option<Link<W::Stream>>,
+    permit: &'a mut Option<Permit>,
     decoder: BodyDecoder,
     tee: Tee,
-    sent: u64,
-    /// The backend sent bytes after its answer.
-    leftover: bool,
+    sent: Cell<u64>,
+    /// The backend's connection may serve again after a whole answer.
+    reusable: bool,
 }
 
 impl<W: World> Relay<'_, W> {
-    /// The whole cycle: what came with the head, then receive and send until
-    /// the end. The receive buffer comes back.
+    /// The whole cycle: what came with the head, then send and receive until
+    /// the end. Both buffers come back.
     async fn run(
         &mut self,
-        out: Vec<u8>,
-        mut received: Vec<u8>,
+        head: Vec<u8>,
+        mut spare: Vec<u8>,
         body_at: usize,
-        backend: &W::Stream,
-    ) -> (Vec<u8>, Result<(), Ended>) {
-        let (first, mut done) = match self.frame(&mut received, body_at) {
-            Ok(piece) => piece,
-            Err(trouble) => {
-                // The head alone goes out, so that the cut can be told.
-                let ended = self.send_head(out, &mut received, 0..0).await;
-                return (received, ended.and(Err(Ended::Cut(trouble))));
-            }
-        };
-        if let Err(ended) = self.send_head(out, &mut received, first).await {
-            return (received, Err(ended));
+    ) -> ([Vec<u8>; 2], Result<(), Ended>) {
+        let framed = self.frame(&mut spare, body_at);
+        let (first, mut done) = framed.as_ref().map_or((0..0, false), Clone::clone);
+        let (mut piece, mut part);
+        match self.put_together(head, spare, first).await {
+            (Ok(()), together) => (piece, part, spare) = together,
+            (Err(ended), (piece, _, spare)) => return ([piece, spare], Err(ended)),
+        }
+        if let Err(trouble) = framed {
+            // The head goes out, so that the cut can be told.
+            let sent;
+            (sent, piece) = self.send(piece, part).await;
+            return ([spare, piece], sent.and(Err(Ended::Cut(trouble))));
         }
         while !done {
-            let result;
-            (result, received) = self.receive(backend, received).await;
-            match result {
-                Ok(0) => return self.end_by_close(received).await,
-                Ok(_) => {}
-                Err(ended) => return (received, Err(ended)),
+            let (sent, received);
+            (sent, received, piece, spare) = self.pass_and_fetch(piece, part, spare).await;
+            match sent.and(received) {
+                Ok(0) => return self.end_by_close(piece, spare).await,
+                Ok(_) => std::mem::swap(&mut piece, &mut spare),
+                Err(ended) => return ([piece, spare], Err(ended)),
             }
-            let part;
-            (part, done) = match self.frame(&mut received, write::CHUNK_PREFIX_MAX) {
-                Ok(piece) => piece,
-                Err(trouble) => return (received, Err(Ended::Cut(trouble))),
+            (part, done) = match self.frame(&mut piece, write::CHUNK_PREFIX_MAX) {
+                Ok(framed) => framed,
+                Err(trouble) => return ([piece, spare], Err(Ended::Cut(trouble))),
             };
-            let sent;
-            (sent, received) = self.send(received, part).await;
-            if let Err(ended) = sent {
-                return (received, Err(ended));
-            }
         }
-        // The last chunk is only written when the stream's own mark has come.
-        let whole = if self.tee.is_cut() { Err(Ended::Cut(Trouble::StreamCut)) } else { Ok(()) };
-        (received, whole)
+        self.send_last(piece, part, spare).await
+    }
+
+    /// The last piece; the last chunk was only written when the stream's own
+    /// mark has come.
+    async fn send_last(
+        &mut self,
+        piece: Vec<u8>,
+        part: Range<usize>,
+        spare: Vec<u8>,
+    ) -> ([Vec<u8>; 2], Result<(), Ended>) {
+        if self.tee.is_cut() {
+            let (sent, piece) = self.send(piece, part).await;
+            return ([spare, piece], sent.and(Err(Ended::Cut(Trouble::StreamCut))));
+        }
+        if let Some(link) = self.link.take()
+            && self.reusable
+        {
+            link.give_back(self.stage);
+        }
+        drop(self.permit.take());
+        let bytes = part.len();
+        let stream = &self.client.stream;
+        let (sent, piece) =
+            self.client.send_quietly(self.stage, stream, piece, part, Wait::ClientWrite).await;
+        ([piece, spare], self.count_sent(bytes, sent))
+    }
+
+    /// Sends the head, with the first piece of the body behind it when that
+    /// fits: the usual answer leaves in one send. Returns what is to be sent
+    /// next and the other buffer.
+    async fn put_together(
+        &mut self,
+        mut head: Vec<u8>,
+        received: Vec<u8>,
+        first: Range<usize>,
+    ) -> (Result<(), Ended>, (Vec<u8>, Range<usize>, Vec<u8>)) {
+        let piece = received.get(first.clone()).unwrap_or_default();
+        if head.capacity() - head.len() >= piece.len() {
+            head.extend_from_slice(piece);
+            let whole = 0..head.len();
+            return (Ok(()), (head, whole, received));
+        }
+        let whole = 0..head.len();
+        let (sent, head) = self.send(head, whole).await;
+        (sent, (received, first, head))
+    }
+
+    /// Sends a piece while the next one is received already. The piece after
+    /// that is not asked for before this one is out.
+    async fn pass_and_fetch(
+        &mut self,
+        piece: Vec<u8>,
+        part: Range<usize>,
+        mut spare: Vec<u8>,
+    ) -> (Result<(), Ended>, Result<usize, Ended>, Vec<u8>, Vec<u8>) {
+        let Some(link) = &self.link else {
+            return (Err(Ended::ClientGone), Ok(0), piece, spare); // Not before the last piece.
+        };
+        let (backend, bytes) = (link.stream(), part.len());
+        spare.clear();
+        spare.resize(write::CHUNK_PREFIX_MAX, 0);
+        let (stage, client) = (self.stage, self.client);
+        let mut sending =
+            pin!(client.send_quietly(stage, &client.stream, piece, part, Wait::ClientWrite));
+        let mut receiving = pin!(client.guard(backend, backend.recv(spare)));
+        let (mut sent, mut received) = (None, None);
+        let both = poll_fn(|cx| {
+            let mut sent_now = false;
+            if sent.is_none()
+                && let Poll::Ready((result, piece)) = sending.as_mut().poll(cx)
+            {
+                if result.is_err() {
+                    backend.shutdown();
+                }
+                sent_now = true;
+                sent = Some((result, piece));
+            }
+            if received.is_none() {
+                match receiving.as_mut().poll(cx) {
+                    Poll::Ready(result) => received = Some(result),
+                    Poll::Pending if sent_now => client.wait_for(stage, Wait::MoreAnswer),
+                    Poll::Pending => {}
+                }
+            }
+            match (sent.take(), received.take()) {
+                (Some(sent), Some(received)) => Poll::Ready((sent, received)),
+                waiting => {
+                    (sent, received) = waiting;
+                    Poll::Pending
+                }
+            }
+        });
+        let ((sent, piece), ((result, spare), interrupt)) = both.await;
+        let received = self.what_came(result, interrupt);
+        (self.count_sent(bytes, sent), received, piece, spare)
     }
 
     /// Decodes what came from `from` on and frames it for the client, in
@@ -167,7 +273,8 @@ impl<W: World> Relay<'_, W> {
             .map_err(|fault| Trouble::BackendProtocol { reason: fault.reason() })?;
         let data = came.get(decoded.data.clone()).unwrap_or_default();
         self.tee.feed(data, decoded.done);
-        self.leftover |= decoded.done && decoded.consumed < came.len();
+        // Bytes after the answer: whatever they are, nobody asked for them.
+        self.reusable &= !decoded.done || decoded.consumed == came.len();
         let data = from + decoded.data.start..from + decoded.data.end;
         if self.head.to_client == ClientFraming::Chunked {
             let last = decoded.done && !self.tee.is_cut();
@@ -176,88 +283,64 @@ impl<W: World> Relay<'_, W> {
         Ok((data, decoded.done))
     }
 
-    /// Sends the head, with the first piece of the body behind it when that
-    /// fits: the usual answer leaves in one send.
-    async fn send_head(
-        &mut self,
-        mut out: Vec<u8>,
-        received: &mut Vec<u8>,
-        first: Range<usize>,
-    ) -> Result<(), Ended> {
-        let piece = received.get(first.clone()).unwrap_or_default();
-        let fits = out.capacity() - out.len() >= piece.len();
-        if fits {
-            out.extend_from_slice(piece);
-        }
-        let whole = 0..out.len();
-        let (sent, out) = self.send(out, whole).await;
-        self.stage.return_buffer(out);
-        if fits {
-            return sent;
-        }
-        sent?;
-        let sent;
-        (sent, *received) = self.send(std::mem::take(received), first).await;
-        sent
+    async fn send(&mut self, buffer: Vec<u8>, part: Range<usize>) -> (Result<(), Ended>, Vec<u8>) {
+        let bytes = part.len();
+        let stream = &self.client.stream;
+        let (sent, buffer) =
+            self.client.send_all(self.stage, stream, buffer, part, Wait::ClientWrite).await;
+        (self.count_sent(bytes, sent), buffer)
     }
 
-    async fn send(&mut self, buffer: Vec<u8>, part: Range<usize>) -> (Result<(), Ended>, Vec<u8>) {
-        let bytes = part.len() as u64;
-        let (sent, buffer) = self
-            .client
-            .send_all(self.stage, &self.client.stream, buffer, part, Wait::ClientWrite)
-            .await;
-        let ended = match sent {
+    fn count_sent(&self, bytes: usize, sent: Result<(), SendFault>) -> Result<(), Ended> {
+        match sent {
             Ok(()) => {
-                self.sent += bytes;
-                Ok(())
+                self.sent.set(self.sent.get() + bytes as u64);
+                return Ok(());
             }
             Err(SendFault::Interrupted(Interrupt::Deadline(_))) => {
                 self.stage.counters.deadlines_passed.increment();
-                Err(Ended::ClientGone)
             }
             Err(SendFault::Interrupted(Interrupt::ClientGone | Interrupt::Drained))
-            | Err(SendFault::Closed | SendFault::Io(_)) => Err(Ended::ClientGone),
-        };
-        (ended, buffer)
+            | Err(SendFault::Closed | SendFault::Io(_)) => {}
+        }
+        Err(Ended::ClientGone)
     }
 
-    /// Receives the next piece, behind room for a chunk's size line.
-    async fn receive(
+    /// What a receive from the backend means.
+    fn what_came(
         &self,
-        backend: &W::Stream,
-        mut buffer: Vec<u8>,
-    ) -> (Result<usize, Ended>, Vec<u8>) {
-        buffer.clear();
-        buffer.resize(write::CHUNK_PREFIX_MAX, 0);
-        self.client.wait_for(self.stage, Wait::MoreAnswer);
-        let ((result, buffer), interrupt) = self.client.guard(backend, backend.recv(buffer)).await;
-        let result = match (result, interrupt) {
+        result: io::Result<usize>,
+        interrupt: Option<Interrupt>,
+    ) -> Result<usize, Ended> {
+        match (result, interrupt) {
             (_, Some(Interrupt::ClientGone)) => Err(Ended::ClientGone),
             (_, Some(Interrupt::Deadline(wait))) => {
                 self.stage.counters.deadlines_passed.increment();
                 Err(Ended::Cut(wait.trouble()))
             }
             (_, Some(Interrupt::Drained)) => Err(Ended::Cut(Trouble::Draining)),
-            (Ok(n), None) => Ok(n),
+            (Ok(bytes), None) => Ok(bytes),
             (Err(_), None) => Err(Ended::Cut(Trouble::StreamCut)),
-        };
-        (result, buffer)
+        }
     }
 
     /// The backend has ended its stream: that is the end of a body which is
     /// framed by it, and a cut of any other.
-    async fn end_by_close(&mut self, mut buffer: Vec<u8>) -> (Vec<u8>, Result<(), Ended>) {
+    async fn end_by_close(
+        &mut self,
+        mut piece: Vec<u8>,
+        spare: Vec<u8>,
+    ) -> ([Vec<u8>; 2], Result<(), Ended>) {
         if self.decoder.on_close().is_err() || self.tee.is_cut() {
-            return (buffer, Err(Ended::Cut(Trouble::StreamCut)));
+            return ([piece, spare], Err(Ended::Cut(Trouble::StreamCut)));
         }
-        if self.head.to_client != ClientFraming::Chunked {
-            return (buffer, Ok(()));
+        self.reusable = false;
+        piece.clear();
+        if self.head.to_client == ClientFraming::Chunked {
+            piece.extend_from_slice(write::LAST_CHUNK);
         }
-        buffer.clear();
-        buffer.extend_from_slice(write::LAST_CHUNK);
-        let (sent, buffer) = self.send(buffer, 0..write::LAST_CHUNK.len()).await;
-        (buffer, sent)
+        let whole = 0..piece.len();
+        self.send_last(piece, whole, spare).await
     }
 
     /// Makes the cut plain: in the stream's own words where it is a stream,

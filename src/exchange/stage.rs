@@ -49,6 +49,7 @@ pub struct Stage<W: World> {
     /// Room to leave before a request's fields: the longest request line and
     /// host of all backends, without method and target.
     pub prefix_room: usize,
+    polled_at: Cell<Instant>,
     wheel: RefCell<Wheel>,
     wheel_task: Cell<Option<Waker>>,
 }
@@ -86,6 +87,7 @@ impl<W: World> Stage<W> {
             draining: Cell::new(false),
             pages,
             prefix_room: longest.unwrap_or_default(),
+            polled_at: Cell::new(world.now()),
             wheel: RefCell::new(Wheel::new(world.now())),
             wheel_task: Cell::new(None),
             settings,
@@ -93,8 +95,15 @@ impl<W: World> Stage<W> {
         }
     }
 
+    /// The time at which the task under way was last polled. A request asks
+    /// for it a dozen times, and between two polls hardly any passes.
     pub fn now(&self) -> Instant {
-        self.world.now()
+        self.polled_at.get()
+    }
+
+    /// Asks the world's clock; whoever is polled does so first.
+    pub fn look_at_clock(&self) {
+        self.polled_at.set(self.world.now());
     }
 
     pub fn lend_buffer(&self) -> Vec<u8> {
@@ -117,7 +126,7 @@ impl<W: World> Stage<W> {
     pub async fn turn_wheel(&self) {
         loop {
             let next = self.wheel.borrow().next();
-            let at = next.unwrap_or_else(|| self.now().after(LONG_SLEEP));
+            let at = next.unwrap_or_else(|| self.world.now().after(LONG_SLEEP));
             let mut sleep = std::pin::pin!(self.world.sleep_until(at));
             poll_fn(|cx| {
                 let moved = self.wheel.borrow().next().is_some_and(|next| next < at);
@@ -128,7 +137,7 @@ impl<W: World> Stage<W> {
                 Poll::Pending
             })
             .await;
-            let fired = self.wheel.borrow_mut().advance(self.now());
+            let fired = self.wheel.borrow_mut().advance(self.world.now());
             let _ = fired; // Each woken connection counts what it was waiting for.
         }
     }
@@ -138,7 +147,8 @@ impl<W: World> Stage<W> {
     pub async fn sweep(&self) {
         let mut quiet_buffers = 0;
         loop {
-            self.world.sleep_until(self.now().after(SWEEP_INTERVAL)).await;
+            self.world.sleep_until(self.world.now().after(SWEEP_INTERVAL)).await;
+            self.look_at_clock();
             let now = self.now();
             let idle = {
                 let mut pools = self.pools.borrow_mut();

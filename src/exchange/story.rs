@@ -62,10 +62,13 @@ pub async fn tell<W: World>(
     let requests_max = requests_max.map_or(usize::MAX, std::num::NonZero::get);
     client.begin_request(asked.arrived.after(stage.settings.deadlines.total));
     let after = match Permit::take(stage, Budget::Requests, 1, requests_max) {
-        Some(_permit) => {
-            // The permit is held until the answer is out.
+        Some(permit) => {
+            let mut permit = Some(permit);
             match body::read(stage, client, inbound.as_mut(), &mut asked, head_bytes).await {
-                Ok(()) => beside(client, inbound, answer(stage, client, &mut asked)).await,
+                Ok(()) => {
+                    let work = pin!(answer(stage, client, &mut asked, &mut permit));
+                    beside(client, inbound, work).await
+                }
                 Err(BodyFault::Refused(trouble)) => {
                     asked.keep_alive = false; // Where its body ends is not known.
                     refuse_asked(stage, client, &asked, &trouble).await
@@ -92,6 +95,7 @@ async fn answer<W: World>(
     stage: &Stage<W>,
     client: &Client<W::Stream>,
     asked: &mut Asked,
+    permit: &mut Option<Permit>,
 ) -> After {
     if let Err(trouble) = asked.peek_at_body() {
         return refuse_asked(stage, client, asked, &trouble).await;
@@ -110,7 +114,7 @@ async fn answer<W: World>(
     // It will not be sent again: the body's memory goes back to the budget.
     drop(asked.body_permit.take());
     drop(asked.outgoing.lend_apart());
-    let relayed = relay(stage, client, asked, answer).await;
+    let relayed = relay(stage, client, asked, answer, permit).await;
     settle(stage, &relayed);
     match relayed.outcome {
         Outcome::Whole => after(true, client_lives),
@@ -181,20 +185,20 @@ fn after(told: bool, client_lives: bool) -> After {
     }
 }
 
-/// Runs the work with the next receive armed beside it: see `inbound`.
-async fn beside<S: Stream, T>(
+/// Runs the work with the next receive armed beside it: see `inbound`. The work
+/// is pinned by the caller, since a future is as large as its whole story and
+/// moving it is copying it.
+fn beside<S: Stream, T>(
     client: &Client<S>,
     mut inbound: Pin<&mut dyn Inbound>,
-    work: impl Future<Output = T>,
-) -> T {
-    let mut work = pin!(work);
+    mut work: Pin<&mut impl Future<Output = T>>,
+) -> impl Future<Output = T> {
     let mut watching = true;
-    poll_fn(|cx| {
+    poll_fn(move |cx| {
         if watching && inbound.as_mut().poll_watch(cx) {
             watching = false;
             client.is_gone();
         }
         work.as_mut().poll(cx)
     })
-    .await
 }

@@ -2,6 +2,10 @@
 //! that must be known later is taken out of it or written into the outgoing
 //! request. Nothing here waits.
 
+use std::{io::Write, net::IpAddr};
+
+use smallvec::SmallVec;
+
 use super::{
     Stage,
     outgoing::Outgoing,
@@ -19,6 +23,8 @@ use crate::{
 
 /// The path of the small proxy that most people write first.
 const PROXY: &[u8] = b"/proxy";
+/// Below this path there are no pages of our own.
+const API: &[u8] = b"/v1/";
 /// How we are named in `Via` (RFC 9110, section 7.6.3).
 pub const VIA: &[u8] = b"1.1 tokenring";
 
@@ -68,14 +74,15 @@ pub fn head<W: World>(
     let method = request.method.as_bytes();
     let to_head = method == b"HEAD";
     let keep_alive = request.keep_alive && !stage.draining.get();
-    let page = PageRequest {
-        method,
-        path: request.path,
-        admin,
-        ready: stage.is_ready(),
-        draining: stage.draining.get(),
-    };
-    if let Some(page) = (stage.pages)(page) {
+    if (admin || !request.path.starts_with(API))
+        && let Some(page) = (stage.pages)(PageRequest {
+            method,
+            path: request.path,
+            admin,
+            ready: stage.is_ready(),
+            draining: stage.draining.get(),
+        })
+    {
         return Ok(Head::Page { page, to_head, keep_alive, framing: request.framing });
     }
     let is_post = method == b"POST";
@@ -176,14 +183,25 @@ fn write_fields<W: World>(
 }
 
 fn write_forwarded(outgoing: &mut Outgoing, earlier: Option<&[u8]>, peer: Peer) {
-    use std::io::Write;
-    let mut list = smallvec::SmallVec::<[u8; 128]>::new();
+    let mut list = SmallVec::<[u8; 128]>::new();
     if let Some(earlier) = earlier {
         list.extend_from_slice(earlier);
         list.extend_from_slice(b", ");
     }
-    // Writing to memory does not fail.
-    let _ = write!(list, "{peer}");
+    match peer {
+        Peer::Ip(IpAddr::V4(ip)) => {
+            for (place, octet) in ip.octets().into_iter().enumerate() {
+                if place > 0 {
+                    list.push(b'.');
+                }
+                list.extend_from_slice(itoa::Buffer::new().format(octet).as_bytes());
+            }
+        }
+        other => {
+            // Writing to memory does not fail.
+            let _ = write!(list, "{other}");
+        }
+    }
     outgoing.field(b"x-forwarded-for", &list);
     outgoing.field(b"x-forwarded-proto", b"http");
 }

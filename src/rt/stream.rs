@@ -7,6 +7,8 @@ use std::{
     net::Shutdown,
     ops::Range,
     os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd},
+    pin::Pin,
+    task::{Context, Poll},
 };
 
 use monoio::{
@@ -69,21 +71,13 @@ impl KernelStream {
 impl Stream for KernelStream {
     fn recv(&self, buffer: Vec<u8>) -> impl Future<Output = Transfer> {
         count_operation();
-        let transfer = self.exclusive().read(Tail(buffer));
-        async move {
-            let (result, Tail(buffer)) = transfer.await;
-            (result, buffer)
-        }
+        Unwrapped { transfer: self.exclusive().read(Tail(buffer)) }
     }
 
     fn recv_cancelable(&self, buffer: Vec<u8>) -> impl Future<Output = Transfer> {
         count_operation();
         let handle = self.canceller.borrow_mut().get_or_insert_with(Canceller::new).handle();
-        let transfer = self.exclusive().cancelable_read(Tail(buffer), handle);
-        async move {
-            let (result, Tail(buffer)) = transfer.await;
-            (result, buffer)
-        }
+        Unwrapped { transfer: self.exclusive().cancelable_read(Tail(buffer), handle) }
     }
 
     fn cancel_recv(&self) {
@@ -96,11 +90,8 @@ impl Stream for KernelStream {
     fn send(&self, buffer: Vec<u8>, part: Range<usize>) -> impl Future<Output = Transfer> {
         count_operation();
         debug_assert!(part.start < part.end && part.end <= buffer.len());
-        let transfer = self.exclusive().write(Part { buffer, start: part.start, end: part.end });
-        async move {
-            let (result, part) = transfer.await;
-            (result, part.buffer)
-        }
+        let part = Part { buffer, start: part.start, end: part.end };
+        Unwrapped { transfer: self.exclusive().write(part) }
     }
 
     async fn readable(&self) -> io::Result<()> {
@@ -137,6 +128,39 @@ impl Stream for KernelStream {
             )
         };
         got < 0 && io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// A transfer of monoio's, and then the plain buffer. Written out, as an
+    /// `async` block would hold the transfer twice.
+    struct Unwrapped<F> {
+        #[pin]
+        transfer: F,
+    }
+}
+
+impl<F, B> Future for Unwrapped<F>
+where
+    F: Future<Output = (io::Result<usize>, B)>,
+    B: Into<Vec<u8>>,
+{
+    type Output = Transfer;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Transfer> {
+        self.project().transfer.poll(cx).map(|(result, buffer)| (result, buffer.into()))
+    }
+}
+
+impl From<Tail> for Vec<u8> {
+    fn from(tail: Tail) -> Self {
+        tail.0
+    }
+}
+
+impl From<Part> for Vec<u8> {
+    fn from(part: Part) -> Self {
+        part.buffer
     }
 }
 

@@ -23,7 +23,7 @@ impl<W: World> Shard<W> {
     pub(super) async fn accept_all(self: Rc<Self>, listener: W::Listener, admin: bool) {
         while self.until_readable(&listener).await {
             if !self.accept_some(&listener, admin) {
-                let later = self.stage.now().after(REST);
+                let later = self.stage.world.now().after(REST);
                 self.stage.world.sleep_until(later).await;
             }
         }

@@ -13,7 +13,7 @@
 //! does not have: ten thousand of them are ten thousand small tasks.
 
 use std::{
-    future::poll_fn,
+    future::{Future, poll_fn},
     pin::{Pin, pin},
     task::Poll,
 };
@@ -36,10 +36,18 @@ const LINGER_BYTES: usize = 1 << 20;
 /// Serves a connection to its end.
 pub async fn serve<W: World>(stage: &Stage<W>, client: &Client<W::Stream>, admin: bool) {
     client.belongs_to_this_task().await;
+    stage.look_at_clock();
     while rest(stage, client).await {
-        if !Box::pin(busy(stage, client, admin)).await {
+        let mut requests = Box::pin(busy(stage, client, admin));
+        let rests = poll_fn(|cx| {
+            stage.look_at_clock();
+            requests.as_mut().poll(cx)
+        })
+        .await;
+        if !rests {
             break;
         }
+        stage.look_at_clock();
     }
 }
 
