@@ -1,5 +1,11 @@
 //! Backends that fail: what can be mended the client does not see, and what
 //! cannot it is told in its own dialect, each fault by its own name.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test drives the real clock, and its functions may fail like tests"
+)]
 
 mod support;
 

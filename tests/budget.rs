@@ -1,5 +1,11 @@
 //! What one request may cost (`perf/budget.md`): heap allocations on the
 //! shard's thread, counted by this binary's own allocator, and operations.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test drives the real clock, and its functions may fail like tests"
+)]
 
 mod support;
 

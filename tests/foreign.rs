@@ -1,5 +1,11 @@
 //! monoio-http, an HTTP implementation that nobody here wrote, as the client
 //! and as the backend of the proxy: each understands the other.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test drives the real clock, and its functions may fail like tests"
+)]
 
 mod support;
 

@@ -1,4 +1,10 @@
 //! Clients that leave: the backend is cut at once, and nothing of them stays.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test drives the real clock, and its functions may fail like tests"
+)]
 
 mod support;
 

@@ -1,5 +1,11 @@
 //! The life of a process: how it starts, drains and ends, what it does with a
 //! panic, and that its memory does not grow with what passes through it.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test drives the real clock, and its functions may fail like tests"
+)]
 
 mod support;
 

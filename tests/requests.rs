@@ -1,5 +1,11 @@
 //! Requests reach the backend as the client meant them: the body byte for
 //! byte, the fields that travel and none that do not, by any listener.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test drives the real clock, and its functions may fail like tests"
+)]
 
 mod support;
 

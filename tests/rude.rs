@@ -1,5 +1,11 @@
 //! Rude clients: each is told what is wrong, in the words of the API that it
 //! asked, and costs no more than that.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test drives the real clock, and its functions may fail like tests"
+)]
 
 mod support;
 

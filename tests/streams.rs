@@ -1,5 +1,11 @@
 //! A stream that was cut is never made to look whole, and one that ended with
 //! an error is passed on as it is.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test drives the real clock, and its functions may fail like tests"
+)]
 
 mod support;
 

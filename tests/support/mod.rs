@@ -3,11 +3,6 @@
 //!
 //! `TOKENRING_TEST_DRIVER` (`auto`, `uring`, `epoll`) chooses the driver. No
 //! port is fixed, and every wait is for a condition and has an end.
-#![allow(
-    clippy::disallowed_methods,
-    reason = "a test drives the real clock, starts threads and reads the environment"
-)]
-#![allow(clippy::unwrap_used, reason = "the functions here are tests as well")]
 #![allow(dead_code, reason = "each test file uses its part of this")]
 
 pub mod backend;
