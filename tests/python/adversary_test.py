@@ -1,7 +1,7 @@
 """Slow, rude and lying peers: the proxy outlives them and forgets them."""
 
 import random
-import socket
+import threading
 import time
 
 import pytest
@@ -64,8 +64,9 @@ def files_at_rest(proxy, admin):
     assert exchange(proxy, get("/ok")).body == b"ok"
     figures = metrics.come_to_rest()
     wait_until(lambda: metrics.read()["tokenring_backend_connections_idle"] == 0, "the pool is empty")
-    yield open_files(proxy.pid) - figures["tokenring_connections_open"]
+    files = open_files(proxy.pid)
     metrics.close()
+    return files - figures["tokenring_connections_open"]
 
 
 @pytest.fixture(autouse=True)
@@ -309,6 +310,19 @@ def test_a_backend_that_changes_bytes_at_random_hurts_itself_alone(proxy, backen
         assert answer.status, f"seed {seed}: {answer}"
 
 
+def telling(script):
+    """The script, and a wait for its end."""
+    ended = threading.Semaphore(0)
+
+    def telling_script(connection, request):
+        try:
+            return script(connection, request)
+        finally:
+            ended.release()
+
+    return telling_script, lambda: ended.acquire(timeout=5)
+
+
 FOREIGN = b"HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\nforeign"
 
 
@@ -316,10 +330,10 @@ FOREIGN = b"HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\nforeign"
 @pytest.mark.parametrize("extra", [b"x", b"\r\n", FOREIGN], ids=["a byte", "a line", "an answer"])
 def test_bytes_behind_an_answer_reach_nobody(proxy, backend, extra, pause):
     pieces = (OK, extra) if pause else (OK + extra,)
-    backend.scripts["/extra"] = answering(*pieces, pause=pause)
+    backend.scripts["/extra"], all_sent = telling(answering(*pieces, pause=pause))
     for _ in range(20):
         assert exchange(proxy, get("/extra")).body == b"ok"
-        time.sleep(2 * pause)
+        all_sent()
         answer = exchange(proxy, get("/ok"))
         assert (answer.status, answer.body) == (200, b"ok")
 
@@ -333,11 +347,11 @@ def test_bytes_behind_an_answer_reach_nobody(proxy, backend, extra, pause):
 def test_a_body_where_none_belongs_reaches_nobody(proxy, backend, method, head, pause):
     head = b"HTTP/1.1 " + head % len(FOREIGN) + b"\r\n\r\n"
     pieces = (head, FOREIGN) if pause else (head + FOREIGN,)
-    backend.scripts["/bodiless"] = answering(*pieces, pause=pause)
+    backend.scripts["/bodiless"], all_sent = telling(answering(*pieces, pause=pause))
     for _ in range(20):
         answer = exchange(proxy, get("/bodiless", method))
         assert answer.whole and answer.body == b""
-        time.sleep(2 * pause)
+        all_sent()
         answer = exchange(proxy, get("/ok"))
         assert (answer.status, answer.body) == (200, b"ok")
 
@@ -373,10 +387,98 @@ def test_a_backend_that_falls_silent_is_cut(proxy, backend):
     assert (answer.status, answer.body, answer.whole) == (200, b"hel", False)
 
 
-def test_an_early_refusal_of_a_large_body_reaches_its_client(proxy):
-    """The backend answers and closes without having read the body."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    listener.close()
-    body = bytes(8 * MIB)
-    answer = exchange(proxy, get("/ok", "POST", f"Content-Length: {len(body)}\r\n") + body)
-    assert (answer.status, answer.body) == (200, b"ok")
+LARGE = bytes(8 * MIB)
+
+
+def ask_at_length(path):
+    return get(path, "POST", f"Content-Length: {len(LARGE)}\r\n") + LARGE
+
+
+@pytest.mark.parametrize("then", ["closes", "resets"])
+def test_an_early_refusal_of_a_large_body_reaches_its_client(proxy, backend, then):
+    """The backend answers at the head and never reads the body."""
+    refusal = b"HTTP/1.1 413 Content Too Large\r\ncontent-length: 5\r\n\r\nlarge"
+    backend.early["/early"] = answering(refusal, then=then, pause=0.05)
+    for _ in range(10):
+        answer = exchange(proxy, ask_at_length("/early"))
+        assert (answer.status, answer.body) in [(413, b"large")]
+
+
+def test_an_early_interim_answer_does_not_stop_the_body(proxy, backend):
+    for status in (b"100 Continue", b"102 Processing", b"103 Early Hints"):
+        backend.early["/interim-early"] = answering(b"HTTP/1.1 " + status + b"\r\n\r\n")
+        answer = exchange(proxy, ask_at_length("/interim-early"))
+        assert (answer.status, answer.body) == (200, b"ok"), status
+
+
+FRAMING_FAULTS = {
+    "two lengths": b"content-length: 2\r\ncontent-length: 2\r\n",
+    "a list of lengths": b"content-length: 2, 2\r\n",
+    "a signed length": b"content-length: +2\r\n",
+    "an odd coding": b"transfer-encoding: xchunked\r\n",
+    "a coding that we do not know": b"transfer-encoding: gzip, chunked\r\n",
+    "chunked twice": b"transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n",
+    "a folded line": b"x: y\r\n z\r\n",
+    "a bare line feed": b"x: y\n",
+    "a bare carriage return": b"x: y\rz\r\n",
+    "a blank before the colon": b"content-length : 2\r\n",
+    "a NUL": b"x: \0\r\n",
+}
+
+
+@pytest.mark.parametrize("fields", FRAMING_FAULTS.values(), ids=FRAMING_FAULTS.keys())
+def test_an_answer_whose_framing_is_doubtful_is_a_fault_of_the_backend(proxy, backend, fields):
+    backend.scripts["/doubtful"] = answering(b"HTTP/1.1 200 OK\r\n" + fields + b"\r\nok")
+    assert exchange(proxy, get("/doubtful")).status == 502
+
+
+def test_a_backend_of_two_minds_about_its_body_is_not_asked_again(proxy, backend):
+    """Chunks win over the length (RFC 9112 section 6.3)."""
+    head = b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n"
+    connections = []
+
+    def script(connection, _request):
+        connections.append(connection.getpeername())
+        connection.sendall(head + b"2\r\nok\r\n0\r\n\r\n")
+        return True
+
+    backend.scripts["/two-minds"] = script
+    for _ in range(3):
+        answer = exchange(proxy, get("/two-minds"))
+        assert (answer.status, answer.body, answer.whole) == (200, b"ok", True)
+    assert len(set(connections)) == 3
+
+
+def test_pipelined_requests_are_answered_in_their_order(proxy, backend):
+    """Also when the first answers are the slowest."""
+    count = 60
+
+    def script(connection, request):
+        number = request.split(b" ", 2)[1].rpartition(b"/")[2]
+        time.sleep(0.02 if int(number) < 5 else 0)
+        connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(number), number))
+        return True
+
+    for number in range(count):
+        backend.scripts[f"/turn/{number}"] = script
+    requests = b"".join(get(f"/turn/{number}") for number in range(count))
+    with connect(proxy) as client:
+        client.sendall(requests)
+        bodies, answer = [], None
+        for _ in range(count):
+            answer = read_answer(client, held=answer.rest if answer else b"")
+            bodies.append(answer.body)
+    assert bodies == [b"%d" % number for number in range(count)]
+
+
+def test_a_client_that_never_reads_while_it_sends_ahead(proxy):
+    """Its requests wait in its own buffers, not in ours."""
+    before = resident_bytes(proxy.pid)
+    with connect(proxy, receive_buffer=4096) as client:
+        client.settimeout(0.5)
+        try:
+            while True:
+                client.sendall(1000 * get("/ok"))
+        except OSError:
+            pass  # It takes no more, or it has cut us.
+        assert resident_bytes(proxy.pid) < before + 8 * MIB

@@ -52,6 +52,8 @@ class Backend:
 
     def __init__(self):
         self.scripts = {}
+        # These are run as soon as the head has come.
+        self.early = {}
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
         self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -71,30 +73,38 @@ class Backend:
     def _serve(self, connection):
         with connection:
             try:
-                while request := read_request(connection):
+                while request := read_head(connection):
                     path = request.split(b" ", 2)[1].decode()
-                    if not self.scripts.get(path, ok)(connection, request):
+                    if (early := self.early.get(path)) and not early(connection, request):
+                        return
+                    request = read_body(connection, request)
+                    if not request or not self.scripts.get(path, ok)(connection, request):
                         return
             except OSError:
                 pass  # The proxy has had enough of it, as the row may want.
 
 
-def read_request(connection):
-    """One request, in the form in which the proxy sends it."""
+def read_head(connection):
+    """A head in the form in which the proxy sends it, and what came with it."""
     request = b""
     while b"\r\n\r\n" not in request:
         if not (data := connection.recv(1 << 16)):
             return b""
         request += data
+    return request
+
+
+def read_body(connection, request):
+    """The request with all of its body; nothing if that does not come."""
     head_bytes = request.index(b"\r\n\r\n") + 4
     length = LENGTH.search(request[:head_bytes])
-    missing = head_bytes + (int(length[1]) if length else 0) - len(request)
+    pieces, missing = [request], head_bytes + (int(length[1]) if length else 0) - len(request)
     while missing > 0:
         if not (data := connection.recv(1 << 20)):
             return b""
-        request += data
+        pieces.append(data)
         missing -= len(data)
-    return request
+    return b"".join(pieces)
 
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
@@ -157,11 +167,14 @@ class Answer:
         return f"{self.status}, {'whole' if self.whole else 'cut'}, {len(self.body)} bytes: {self.body[:200]}"
 
 
-def read_answer(client, method="GET"):
+def read_answer(client, method="GET", held=b""):
+    """The next answer; `held` came behind the one before."""
     reader = h11.Connection(h11.CLIENT, max_incomplete_event_size=1 << 20)
     reader.send(h11.Request(method=method, target="/", headers=[("host", "a")]))
     reader.send(h11.EndOfMessage())
     answer = Answer()
+    if held:
+        reader.receive_data(held)
     try:
         while not answer.whole:
             event = reader.next_event()
