@@ -482,3 +482,85 @@ def test_a_client_that_never_reads_while_it_sends_ahead(proxy):
         except OSError:
             pass  # It takes no more, or it has cut us.
         assert resident_bytes(proxy.pid) < before + 8 * MIB
+
+
+def alone(data):
+    return [data[at : at + 1] for at in range(len(data))]
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_a_request_whose_every_byte_comes_alone(proxy, name):
+    with connect(proxy) as client:
+        for byte in alone(REQUESTS[name]):
+            client.sendall(byte)
+            time.sleep(0.001)
+        answer = read_answer(client)
+    assert (answer.status, answer.body, answer.whole) == (200, b"ok", True)
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_an_answer_whose_every_byte_comes_alone(proxy, backend, name):
+    answer, body = ANSWERS[name]
+    path = f"{path_for(name)}?alone-{name.replace(' ', '-')}"
+    backend.scripts[path] = answering(*alone(answer), pause=0.001, then="closes")
+    got = exchange(proxy, ask(path))
+    assert (got.status // 100, got.body, got.whole) == (2, body, True)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("then", ["closes", "resets"])
+def test_a_backend_that_closes_what_it_said_to_keep_is_forgiven(proxy, backend, method, then):
+    """Its end and our next request may meet on the way."""
+    backend.scripts["/fickle"] = answering(OK, then=then)
+    for _ in range(100):
+        answer = exchange(proxy, get("/fickle", method))
+        assert (answer.status, answer.body) == (200, b"ok")
+
+
+def test_a_request_is_sent_twice_at_most(proxy, backend):
+    asked = []
+
+    def takes_and_closes(_connection, request):
+        asked.append(request)
+        return False
+
+    backend.scripts["/takes"] = takes_and_closes
+    for _ in range(10):
+        assert exchange(proxy, get("/ok")).status == 200  # Leaves a connection in the pool.
+        asked.clear()
+        assert exchange(proxy, get("/takes")).status == 502
+        assert len(asked) == 2
+        asked.clear()
+        assert exchange(proxy, get("/takes")).status == 502
+        assert len(asked) == 1
+
+
+def test_a_connection_that_answered_head_is_not_asked_again(proxy, backend):
+    connections = []
+
+    def script(connection, _request):
+        connections.append(connection.getpeername())
+        connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n")
+        return True
+
+    backend.scripts["/head"] = script
+    for _ in range(3):
+        assert exchange(proxy, get("/head", "HEAD")).status == 200
+    assert len(set(connections)) == 3
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
+def test_a_body_that_is_too_large_is_refused_in_words(proxy, chunked):
+    """The limit is 32 MiB; the client sends on, and still reads why."""
+    framing = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {64 * MIB}"
+    block = b"100000\r\n" + MIB * b"x" + b"\r\n" if chunked else MIB * b"x"
+    before = resident_bytes(proxy.pid)
+    with connect(proxy) as client:
+        client.sendall(get("/ok", "POST", framing + "\r\n"))
+        try:
+            for _ in range(64):
+                client.sendall(block)
+        except ConnectionError:
+            pass  # It has been refused already.
+        assert read_answer(client).status == 413
+    assert resident_bytes(proxy.pid) < before + 80 * MIB
