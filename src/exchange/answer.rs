@@ -103,7 +103,9 @@ pub fn arrive<W: World>(
         client_lives: asked.keep_alive
             && to_client != ClientFraming::UntilClose
             && !stage.draining.get(),
-        backend_lives: response.keep_alive,
+        // A backend that sends the body of an answer to HEAD all the same may
+        // do so late, and it would be the next client's answer.
+        backend_lives: response.keep_alive && !asked.to_head,
         content,
     };
     let mut out = stage.lend_buffer();

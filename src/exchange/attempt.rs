@@ -10,6 +10,7 @@
 //! - Everything else may have had an effect, and is told to the client.
 
 use std::{
+    cell::Cell,
     future::{Future, poll_fn},
     pin::pin,
     task::Poll,
@@ -249,7 +250,8 @@ struct Spoken {
 
 /// Sends the request while the first receive is armed already: a backend may
 /// answer before it has read everything (a refusal of a large body), and may
-/// stop reading then. An early answer ends the sending.
+/// stop reading then. An early answer ends the sending; an interim one does
+/// not (RFC 9110, section 15.2).
 async fn converse<W: World>(
     stage: &Stage<W>,
     client: &Client<W::Stream>,
@@ -257,8 +259,9 @@ async fn converse<W: World>(
     link: &Link<W::Stream>,
 ) -> Spoken {
     let stream = link.stream();
+    let is_sending = Cell::new(true);
     let mut sending = pin!(send_request(stage, client, asked, stream, link.backend));
-    let mut receiving = pin!(client.guard(stream, stream.recv(stage.lend_buffer())));
+    let mut receiving = pin!(first_bytes(stage, client, stream, &is_sending));
     let mut sent: Option<Result<(), SendFault>> = None;
     let mut received: Option<(Transfer, Option<Interrupt>)> = None;
     let mut sent_whole = false;
@@ -268,6 +271,7 @@ async fn converse<W: World>(
         {
             sent_whole = result.is_ok() && received.is_none();
             sent = Some(result);
+            is_sending.set(false);
             client.wait_for(stage, Wait::FirstByte);
         }
         if received.is_none()
@@ -291,6 +295,41 @@ async fn converse<W: World>(
     .await
 }
 
+/// Receives the beginning of an answer. While the request is being sent, that
+/// is the beginning of the final one, as far as a buffer goes.
+async fn first_bytes<W: World>(
+    stage: &Stage<W>,
+    client: &Client<W::Stream>,
+    stream: &W::Stream,
+    is_sending: &Cell<bool>,
+) -> (Transfer, Option<Interrupt>) {
+    let mut buffer = stage.lend_buffer();
+    loop {
+        let ((result, received), interrupt) = client.guard(stream, stream.recv(buffer)).await;
+        let is_full = received.capacity() - received.len() <= TAIL_ROOM;
+        let goes_on = matches!(result, Ok(1..)) && interrupt.is_none() && is_sending.get();
+        if !goes_on || is_full || final_answer_begins(&received) {
+            return ((result, received), interrupt);
+        }
+        buffer = received;
+    }
+}
+
+/// Whether more has come than interim answers, which have a head and no body.
+fn final_answer_begins(mut received: &[u8]) -> bool {
+    /// `HTTP/1.1 `, behind which the status stands.
+    const STATUS_AT: usize = 9;
+    loop {
+        match received.get(STATUS_AT) {
+            None => return false,
+            Some(b'1') => {}
+            Some(_) => return true,
+        }
+        let Some(head_bytes) = HeadSearch::default().find(received) else { return false };
+        received = received.get(head_bytes..).unwrap_or_default();
+    }
+}
+
 /// Sends head and body; both buffers come back into `asked`.
 async fn send_request<W: World>(
     stage: &Stage<W>,
@@ -312,4 +351,20 @@ async fn send_request<W: World>(
     let (sent, body) = client.send_all(stage, stream, body, whole, Wait::FirstByte).await;
     asked.outgoing.restore_apart(body);
     sent
+}
+
+#[cfg(test)]
+mod tests {
+    use super::final_answer_begins;
+
+    #[test]
+    fn an_interim_answer_is_no_beginning_of_the_final_one() {
+        let interim = b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n";
+        let whole = [&interim[..], interim, b"HTTP/1.1 200 OK\r\n"].concat();
+        let final_status = 2 * interim.len() + 9;
+        for end in 0..=whole.len() {
+            assert_eq!(final_answer_begins(&whole[..end]), end > final_status, "{end}");
+        }
+        assert!(final_answer_begins(b"what is this"));
+    }
 }

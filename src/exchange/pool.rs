@@ -18,19 +18,27 @@ struct Idle<S> {
     since: Instant,
 }
 
+impl<S: Stream> Idle<S> {
+    /// Not too old, not closed by its backend, and nothing left to read.
+    fn may_serve(&self, now: Instant, idle_timeout: Duration) -> bool {
+        now.since(self.since) < idle_timeout && self.stream.is_quiet()
+    }
+}
+
 impl<S: Stream> Pools<S> {
     pub fn new(backends: usize, per_backend_max: usize, idle_timeout: Duration) -> Self {
         Self { idle: (0..backends).map(|_| Vec::new()).collect(), per_backend_max, idle_timeout }
     }
 
-    /// A connection that may carry the next request. It is looked at first,
-    /// which costs a system call: bytes that came while it was idle would be
-    /// taken for the answer, and go to whoever asks next.
+    /// A connection that may carry the next request.
+    ///
+    /// Each is looked at, however short its rest: bytes that came after its
+    /// last answer (the body of an answer to HEAD, a second answer) would be
+    /// taken for the next client's. That is one system call a request.
     pub fn take(&mut self, backend: BackendId, now: Instant) -> Option<S> {
         let idle = self.idle.get_mut(backend.0)?;
         while let Some(candidate) = idle.pop() {
-            let age = now.since(candidate.since);
-            if age < self.idle_timeout && candidate.stream.is_quiet() {
+            if candidate.may_serve(now, self.idle_timeout) {
                 return Some(candidate.stream);
             }
         }
@@ -56,11 +64,9 @@ impl<S: Stream> Pools<S> {
 
     /// Closes what has been idle too long or was closed by its backend.
     pub fn sweep(&mut self, now: Instant) {
+        let idle_timeout = self.idle_timeout;
         for idle in &mut self.idle {
-            idle.retain(|candidate| {
-                let age = now.since(candidate.since);
-                age < self.idle_timeout && candidate.stream.is_quiet()
-            });
+            idle.retain(|candidate| candidate.may_serve(now, idle_timeout));
         }
     }
 
