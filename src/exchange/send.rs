@@ -24,9 +24,9 @@ use pin_project_lite::pin_project;
 
 use super::{
     Client, Stage,
-    client::{Guarded, Interrupt, Wait},
+    client::{Interrupt, Wait},
 };
-use crate::rt::{Stream, World};
+use crate::rt::{Stream, Transfer, World};
 
 /// The most that is sent quietly. A fresh socket's send buffer takes several
 /// times as much; what is larger is a bulk transfer, which soon fills it.
@@ -58,9 +58,18 @@ impl<S: Stream> Client<S> {
     ) -> (Result<(), SendFault>, Vec<u8>) {
         let mut left = part;
         if !left.is_empty() && left.len() <= QUIET_BYTES_MAX && !self.is_slow() {
-            let operation = self.guard(stream, stream.send(buffer, left.clone()));
-            let quiet = Quiet { stage, client: self, operation, wait, turn: Turn::Begun };
-            let ((result, returned), interrupt) = quiet.await;
+            let operation = stream.send(buffer, left.clone());
+            let sending = Sending {
+                stage,
+                client: self,
+                stream,
+                operation,
+                bytes: left.len(),
+                wait,
+                turn: Turn::Begun,
+                interrupt: None,
+            };
+            let ((result, returned), interrupt) = sending.await;
             buffer = returned;
             match taken(result, interrupt) {
                 Ok(sent) => left.start += sent,
@@ -81,8 +90,18 @@ impl<S: Stream> Client<S> {
     ) -> (Result<(), SendFault>, Vec<u8>) {
         while !part.is_empty() {
             self.wait_for(stage, wait);
-            let ((result, returned), interrupt) =
-                self.guard(stream, stream.send(buffer, part.clone())).await;
+            let operation = stream.send(buffer, part.clone());
+            let sending = Sending {
+                stage,
+                client: self,
+                stream,
+                operation,
+                bytes: part.len(),
+                wait,
+                turn: Turn::Loud,
+                interrupt: None,
+            };
+            let ((result, returned), interrupt) = sending.await;
             buffer = returned;
             match taken(result, interrupt) {
                 Ok(sent) => part.start += sent,
@@ -102,42 +121,93 @@ fn taken(result: io::Result<usize>, interrupt: Option<Interrupt>) -> Result<usiz
     }
 }
 
-/// How often a quiet send has been looked at.
+/// How a send is looked at.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Turn {
     Begun,
     Quiet,
     Loud,
+    /// The request must end, which the client can only be told once this is
+    /// sent. A nudge later it is, or the client takes nothing. (The kernel may
+    /// not even have seen it yet: what ends the request may come in the very
+    /// turn that began the send.)
+    Warned(Interrupt),
 }
 
 pin_project! {
-    struct Quiet<'a, W: World, F> {
+    /// A send that is awaited to its end. When the request must end, the
+    /// stream is shut down, and the send then ends by itself.
+    struct Sending<'a, W: World, F> {
         stage: &'a Stage<W>,
         client: &'a Client<W::Stream>,
+        stream: &'a W::Stream,
         #[pin]
-        operation: Guarded<'a, W::Stream, W::Stream, F>,
+        operation: F,
+        bytes: usize,
         wait: Wait,
         turn: Turn,
+        interrupt: Option<Interrupt>,
     }
 }
 
-impl<W: World, F: Future> Future for Quiet<'_, W, F> {
-    type Output = (F::Output, Option<Interrupt>);
+impl<W: World, F: Future<Output = Transfer>> Future for Sending<'_, W, F> {
+    type Output = (Transfer, Option<Interrupt>);
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.as_mut().project();
         if *this.turn == Turn::Begun {
             *this.turn = Turn::Quiet;
             this.client.wait_for(this.stage, Wait::Nudge);
             // Starts the operation (on epoll: does it) and wakes nobody.
-            return this.operation.poll(&mut Context::from_waker(Waker::noop()));
+            let begun = this.operation.poll(&mut Context::from_waker(Waker::noop()));
+            return begun.map(|result| (result, None));
         }
-        let polled = this.operation.poll(cx);
-        if polled.is_pending() && *this.turn == Turn::Quiet {
+        if let Poll::Ready((result, buffer)) = this.operation.poll(cx) {
+            let interrupt = match *this.turn {
+                // One that took some would have to be waited for again.
+                Turn::Warned(reason) if result.as_ref().is_ok_and(|sent| sent < this.bytes) => {
+                    Some(reason)
+                }
+                _ => *this.interrupt,
+            };
+            return Poll::Ready(((result, buffer), interrupt));
+        }
+        if this.interrupt.is_none() {
+            self.wait_on();
+        }
+        Poll::Pending
+    }
+}
+
+impl<W: World, F> Sending<'_, W, F> {
+    /// It is not done: waits for longer, or ends it.
+    fn wait_on(self: Pin<&mut Self>) {
+        let this = self.project();
+        let was_quiet = *this.turn == Turn::Quiet;
+        if was_quiet {
             *this.turn = Turn::Loud;
             this.client.was_slow();
-            this.client.wait_for(this.stage, *this.wait);
         }
-        polled
+        let ends = match (*this.turn, this.client.interrupt()) {
+            (Turn::Warned(reason), _) if this.client.deadline_passed() => Some(reason),
+            (_, Some(Interrupt::ClientGone)) => Some(Interrupt::ClientGone),
+            (Turn::Warned(_), _) => None,
+            (_, Some(reason @ (Interrupt::Deadline(Wait::Total) | Interrupt::Drained))) => {
+                *this.turn = Turn::Warned(reason);
+                this.client.wait_for(this.stage, Wait::Nudge);
+                None
+            }
+            (_, Some(reason)) => Some(reason),
+            (_, None) => {
+                if was_quiet {
+                    this.client.wait_for(this.stage, *this.wait);
+                }
+                None
+            }
+        };
+        if ends.is_some() {
+            *this.interrupt = ends;
+            this.stream.shutdown();
+        }
     }
 }
