@@ -299,9 +299,9 @@ fn more_connections_than_open_files_are_refused() {
     );
     check_connections(
         None,
-        Some(225),
-        Err("--connections: the process may have 225 open files, and shards and idle backend \
-             connections already need 224; lower --pool-idle-per-backend or raise the limit \
+        Some(609),
+        Err("--connections: the process may have 609 open files, and shards and idle backend \
+             connections already need 608; lower --pool-idle-per-backend or raise the limit \
              (ulimit -n)"),
     );
     check_connections(

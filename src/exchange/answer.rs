@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// An answer whose head has come.
-pub struct Answer<S> {
+pub struct Answer<'s, S> {
     pub head: AnswerHead,
     /// The head as the client gets it, in a lent buffer.
     pub out: Vec<u8>,
@@ -21,7 +21,7 @@ pub struct Answer<S> {
     pub received: Vec<u8>,
     /// … and where the body begins in it.
     pub body_at: usize,
-    pub link: Link<S>,
+    pub link: Link<'s, S>,
     /// The request was sent whole, so the connection may serve again.
     pub reusable: bool,
 }
@@ -69,8 +69,8 @@ pub enum Arrival {
 /// Reads the head and writes the client's.
 pub fn arrive<W: World>(
     stage: &Stage<W>,
-    asked: &Asked,
-    link: &Link<W::Stream>,
+    asked: &Asked<'_>,
+    link: &Link<'_, W::Stream>,
     received: &[u8],
     head_bytes: usize,
     attempts: u32,
@@ -125,8 +125,8 @@ fn interim<W: World>(stage: &Stage<W>, response: &Response<'_, '_>) -> Vec<u8> {
 
 fn write_head<W: World>(
     stage: &Stage<W>,
-    asked: &Asked,
-    link: &Link<W::Stream>,
+    asked: &Asked<'_>,
+    link: &Link<'_, W::Stream>,
     response: &Response<'_, '_>,
     head: &AnswerHead,
     attempts: u32,

@@ -23,6 +23,7 @@ use super::{
     answer::{Answer, Arrival, arrive},
     client::{Interrupt, Wait},
     link::Link,
+    pool::Receive,
     send::SendFault,
     understand::Asked,
 };
@@ -59,11 +60,11 @@ impl From<Trouble> for AttemptFault {
 
 /// Asks backends until one begins to answer. The request in `asked` is not
 /// needed any more after that.
-pub async fn attempt<W: World>(
-    stage: &Stage<W>,
+pub async fn attempt<'s, W: World>(
+    stage: &'s Stage<W>,
     client: &Client<W::Stream>,
-    asked: &mut Asked,
-) -> Result<Answer<W::Stream>, AttemptFault> {
+    asked: &mut Asked<'_>,
+) -> Result<Answer<'s, W::Stream>, AttemptFault> {
     let mut tried = SmallVec::<[BackendId; ATTEMPTS_MAX]>::new();
     let mut trouble = Trouble::NoBackend;
     let mut attempts = 0;
@@ -82,7 +83,7 @@ pub async fn attempt<W: World>(
                 }
                 Err(interrupted) => return Err(interrupted),
             };
-            let reused = link.reused;
+            let reused = link.is_reused();
             match ask(stage, client, asked, link, attempts).await {
                 Ok(Some(answer)) => return Ok(answer),
                 Ok(None) if reused => {
@@ -99,26 +100,30 @@ pub async fn attempt<W: World>(
 }
 
 /// A connection to the backend, from the pool or made now.
-async fn take_link<W: World>(
-    stage: &Stage<W>,
+async fn take_link<'s, W: World>(
+    stage: &'s Stage<W>,
     client: &Client<W::Stream>,
     backend: BackendId,
     fresh_only: bool,
-) -> Result<Link<W::Stream>, AttemptFault> {
-    if !fresh_only && let Some(stream) = stage.pools.borrow_mut().take(backend, stage.now()) {
-        stage.counters.backend_reuses.increment();
-        return Ok(Link::new(stream, backend, true, &stage.counters));
+) -> Result<Link<'s, W::Stream>, AttemptFault> {
+    if !fresh_only {
+        let taken = stage.pools.borrow_mut().take(backend, stage.now());
+        stage.say_farewell(taken.old);
+        if let Some((stream, armed)) = taken.usable {
+            stage.counters.backend_reuses.increment();
+            return Ok(Link::reused(stream, armed, backend, &stage.counters));
+        }
     }
     connect(stage, client, backend).await
 }
 
 /// Tries each address of the backend in turn, within one connect deadline
 /// each.
-async fn connect<W: World>(
-    stage: &Stage<W>,
+async fn connect<'s, W: World>(
+    stage: &'s Stage<W>,
     client: &Client<W::Stream>,
     backend: BackendId,
-) -> Result<Link<W::Stream>, AttemptFault> {
+) -> Result<Link<'s, W::Stream>, AttemptFault> {
     let mut trouble = Trouble::BackendUnreachable;
     let addresses = stage.addresses.borrow().get(backend.0).cloned().unwrap_or_default();
     for address in addresses.iter().take(ADDRESSES_MAX) {
@@ -127,7 +132,7 @@ async fn connect<W: World>(
             Ok(Ok(stream)) => {
                 stage.counters.backend_connects.increment();
                 stage.balance.borrow_mut().reached(backend);
-                return Ok(Link::new(stream, backend, false, &stage.counters));
+                return Ok(Link::fresh(stream, backend, &stage.counters));
             }
             Ok(Err(error)) => {
                 tracing::debug!(?address, %error, "a backend refused a connection");
@@ -147,14 +152,14 @@ const ADDRESSES_MAX: usize = 4;
 
 /// Sends the request on this connection and waits for the head of its answer.
 /// `None`: the connection died before any byte of an answer came.
-async fn ask<W: World>(
-    stage: &Stage<W>,
+async fn ask<'s, W: World>(
+    stage: &'s Stage<W>,
     client: &Client<W::Stream>,
-    asked: &mut Asked,
-    link: Link<W::Stream>,
+    asked: &mut Asked<'_>,
+    mut link: Link<'s, W::Stream>,
     attempts: u32,
-) -> Result<Option<Answer<W::Stream>>, AttemptFault> {
-    let spoken = converse(stage, client, asked, &link).await;
+) -> Result<Option<Answer<'s, W::Stream>>, AttemptFault> {
+    let spoken = converse(stage, client, asked, &mut link).await;
     let mut received = spoken.received;
     if received.is_empty() {
         stage.return_buffer(received);
@@ -205,7 +210,7 @@ async fn ask<W: World>(
 async fn more_head<W: World>(
     stage: &Stage<W>,
     client: &Client<W::Stream>,
-    link: &Link<W::Stream>,
+    link: &Link<'_, W::Stream>,
     mut received: Vec<u8>,
 ) -> Result<Vec<u8>, AttemptFault> {
     if received.len() > stage.settings.limits.head_bytes {
@@ -255,13 +260,15 @@ struct Spoken {
 async fn converse<W: World>(
     stage: &Stage<W>,
     client: &Client<W::Stream>,
-    asked: &mut Asked,
-    link: &Link<W::Stream>,
+    asked: &mut Asked<'_>,
+    link: &mut Link<'_, W::Stream>,
 ) -> Spoken {
+    let first = link.first_receive(|| stage.lend_buffer());
+    let link = &*link;
     let stream = link.stream();
     let is_sending = Cell::new(true);
     let mut sending = pin!(send_request(stage, client, asked, stream, link.backend));
-    let mut receiving = pin!(first_bytes(stage, client, stream, &is_sending));
+    let mut receiving = pin!(first_bytes(client, link, first, &is_sending));
     let mut sent: Option<Result<(), SendFault>> = None;
     let mut received: Option<(Transfer, Option<Interrupt>)> = None;
     let mut sent_whole = false;
@@ -297,21 +304,20 @@ async fn converse<W: World>(
 
 /// Receives the beginning of an answer. While the request is being sent, that
 /// is the beginning of the final one, as far as a buffer goes.
-async fn first_bytes<W: World>(
-    stage: &Stage<W>,
-    client: &Client<W::Stream>,
-    stream: &W::Stream,
+async fn first_bytes<S: Stream>(
+    client: &Client<S>,
+    link: &Link<'_, S>,
+    mut receive: Receive,
     is_sending: &Cell<bool>,
 ) -> (Transfer, Option<Interrupt>) {
-    let mut buffer = stage.lend_buffer();
     loop {
-        let ((result, received), interrupt) = client.guard(stream, stream.recv(buffer)).await;
+        let ((result, received), interrupt) = client.guard(link.stream(), receive).await;
         let is_full = received.capacity() - received.len() <= TAIL_ROOM;
         let goes_on = matches!(result, Ok(1..)) && interrupt.is_none() && is_sending.get();
         if !goes_on || is_full || final_answer_begins(&received) {
             return ((result, received), interrupt);
         }
-        buffer = received;
+        receive = link.receive(received);
     }
 }
 
@@ -334,7 +340,7 @@ fn final_answer_begins(mut received: &[u8]) -> bool {
 async fn send_request<W: World>(
     stage: &Stage<W>,
     client: &Client<W::Stream>,
-    asked: &mut Asked,
+    asked: &mut Asked<'_>,
     stream: &W::Stream,
     backend: BackendId,
 ) -> Result<(), SendFault> {

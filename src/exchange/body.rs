@@ -7,7 +7,7 @@ use super::{
     Client, Stage,
     client::{Interrupt, Wait},
     inbound::{self, Inbound},
-    stage::{Budget, Permit},
+    permit::Permit,
     understand::Asked,
 };
 use crate::{
@@ -29,11 +29,11 @@ pub enum BodyFault {
 
 /// Reads the body that follows a head of `head_bytes` bytes. Afterwards what
 /// is held inbound begins with the next request.
-pub async fn read<W: World>(
-    stage: &Stage<W>,
+pub async fn read<'s, W: World>(
+    stage: &'s Stage<W>,
     client: &Client<W::Stream>,
     mut inbound: Pin<&mut dyn Inbound>,
-    asked: &mut Asked,
+    asked: &mut Asked<'s>,
     head_bytes: usize,
 ) -> Result<(), BodyFault> {
     match asked.framing {
@@ -46,7 +46,10 @@ pub async fn read<W: World>(
             let max = stage.settings.limits.body_bytes;
             let length = usize::try_from(length).ok().filter(|&length| length <= max);
             let length = length.ok_or(BodyFault::Refused(Trouble::BodyTooLarge))?;
-            asked.body_permit = Some(take_room(stage, length)?);
+            if length > stage.settings.pool.buffer_bytes {
+                // A smaller one lives in buffers that are there anyway.
+                asked.body_permit = Some(take_room(stage, length)?);
+            }
             if inbound.as_mut().held().len() < head_bytes + length {
                 invite(stage, client, asked, inbound.as_mut(), head_bytes).await?;
                 return read_length(stage, client, inbound, asked, head_bytes, length).await;
@@ -65,7 +68,7 @@ pub async fn read<W: World>(
     }
 }
 
-fn finish(asked: &mut Asked, body: &[u8]) {
+fn finish(asked: &mut Asked<'_>, body: &[u8]) {
     if !asked.outgoing.end_with_body(body) {
         asked.outgoing.end_with_body_apart(body.to_vec());
     }
@@ -76,7 +79,7 @@ async fn read_length<W: World>(
     stage: &Stage<W>,
     client: &Client<W::Stream>,
     mut inbound: Pin<&mut dyn Inbound>,
-    asked: &mut Asked,
+    asked: &mut Asked<'_>,
     head_bytes: usize,
     length: usize,
 ) -> Result<(), BodyFault> {
@@ -118,11 +121,11 @@ async fn read_length<W: World>(
 
 /// A chunked body: decoded in place, piece by piece, and sent on with its
 /// length (canonical, and every backend takes it).
-async fn read_chunked<W: World>(
-    stage: &Stage<W>,
+async fn read_chunked<'s, W: World>(
+    stage: &'s Stage<W>,
     client: &Client<W::Stream>,
     mut inbound: Pin<&mut dyn Inbound>,
-    asked: &mut Asked,
+    asked: &mut Asked<'s>,
 ) -> Result<(), BodyFault> {
     let rate = Rate::starts(stage);
     let mut decoder = BodyDecoder::new(asked.framing);
@@ -139,7 +142,10 @@ async fn read_chunked<W: World>(
         }
         let room = asked.body_permit.take().map_or_else(
             || take_room(stage, data.len()),
-            |permit| extend_room(stage, permit, data.len()),
+            |permit| {
+                let more = permit.extended(data.len());
+                more.ok_or(BodyFault::Refused(Trouble::Overloaded))
+            },
         );
         asked.body_permit = Some(room?);
         body.extend_from_slice(data);
@@ -159,7 +165,7 @@ async fn read_chunked<W: World>(
 async fn invite<W: World>(
     stage: &Stage<W>,
     client: &Client<W::Stream>,
-    asked: &Asked,
+    asked: &Asked<'_>,
     mut inbound: Pin<&mut dyn Inbound>,
     head_bytes: usize,
 ) -> Result<(), BodyFault> {
@@ -232,18 +238,10 @@ impl Rate {
     }
 }
 
-fn take_room<W: World>(stage: &Stage<W>, bytes: usize) -> Result<Permit, BodyFault> {
-    Permit::take(stage, Budget::BodyBytes, bytes, stage.settings.limits.body_memory_total)
-        .ok_or(BodyFault::Refused(Trouble::Overloaded))
-}
-
-fn extend_room<W: World>(
-    stage: &Stage<W>,
-    permit: Permit,
-    bytes: usize,
-) -> Result<Permit, BodyFault> {
-    permit
-        .extended(bytes, stage.settings.limits.body_memory_total)
+fn take_room<W: World>(stage: &Stage<W>, bytes: usize) -> Result<Permit<'_>, BodyFault> {
+    let gauge = &stage.counters.request_body_bytes_held;
+    let max = stage.settings.limits.body_memory_total;
+    Permit::take(&stage.common.body_bytes, gauge, bytes, Some(max))
         .ok_or(BodyFault::Refused(Trouble::Overloaded))
 }
 

@@ -1,44 +1,76 @@
 //! A backend connection while it carries a request.
 
-use std::sync::Arc;
+use std::rc::Rc;
 
-use super::{Counters, Stage};
+use super::{
+    Counters, Stage,
+    pool::{Receive, receive},
+};
 use crate::{
     balance::BackendId,
     rt::{Stream, World},
 };
 
 /// Counted as busy until it is dropped, which closes it, or given back.
-pub struct Link<S> {
-    stream: Option<S>,
+pub struct Link<'s, S> {
+    stream: Rc<S>,
+    /// The receive that was armed while the connection was idle.
+    armed: Option<Receive>,
     pub backend: BackendId,
-    /// It has served before, so it may have been closed under our hands.
-    pub reused: bool,
-    counters: Arc<Counters>,
+    counters: &'s Counters,
 }
 
-impl<S: Stream> Link<S> {
-    pub fn new(stream: S, backend: BackendId, reused: bool, counters: &Arc<Counters>) -> Self {
+impl<'s, S: Stream> Link<'s, S> {
+    /// A connection that was made now.
+    pub fn fresh(stream: S, backend: BackendId, counters: &'s Counters) -> Self {
         counters.backend_connections_busy.increment();
-        Self { stream: Some(stream), backend, reused, counters: Arc::clone(counters) }
+        Self { stream: Rc::new(stream), armed: None, backend, counters }
     }
 
-    /// The stream; it is there until the link is given back.
-    #[allow(clippy::expect_used, reason = "only `give_back`, which consumes the link, takes it")]
+    /// A connection that has served before.
+    pub fn reused(
+        stream: Rc<S>,
+        armed: Receive,
+        backend: BackendId,
+        counters: &'s Counters,
+    ) -> Self {
+        counters.backend_connections_busy.increment();
+        Self { stream, armed: Some(armed), backend, counters }
+    }
+
+    /// It may have been closed while the request was on its way to it.
+    pub fn is_reused(&self) -> bool {
+        self.armed.is_some()
+    }
+
     pub fn stream(&self) -> &S {
-        self.stream.as_ref().expect("a link holds its stream")
+        &self.stream
+    }
+
+    /// A further receive, behind what `buffer` holds.
+    pub fn receive(&self, buffer: Vec<u8>) -> Receive {
+        receive(&self.stream, buffer)
+    }
+
+    /// The receive of the answer's beginning: the one that is armed, or a new
+    /// one into `buffer`.
+    pub fn first_receive(&mut self, buffer: impl FnOnce() -> Vec<u8>) -> Receive {
+        self.armed.take().unwrap_or_else(|| receive(&self.stream, buffer()))
     }
 
     /// Both messages have ended cleanly and nothing is left unread: the
     /// connection may carry another request.
-    pub fn give_back<W: World<Stream = S>>(mut self, stage: &Stage<W>) {
-        if let Some(stream) = self.stream.take() {
-            stage.pools.borrow_mut().give_back(self.backend, stream, stage.now());
+    pub fn give_back<W: World<Stream = S>>(self, stage: &Stage<W>) {
+        let mut pools = stage.pools.borrow_mut();
+        if pools.has_room(self.backend) {
+            let stream = Rc::clone(&self.stream);
+            let receive = receive(&stream, stage.lend_buffer());
+            pools.give_back(self.backend, stream, receive, stage.now());
         }
     }
 }
 
-impl<S> Drop for Link<S> {
+impl<S> Drop for Link<'_, S> {
     fn drop(&mut self) {
         self.counters.backend_connections_busy.subtract(1);
     }

@@ -2,7 +2,7 @@
 //!
 //! 1. `understand`, `body`: what is asked. The head is parsed, the body read to
 //!    its limit and skimmed.
-//! 2. `stage::Permit`: is there room for it.
+//! 2. `permit`: is there room for it.
 //! 3. `attempt`, `link`, `pool`: a backend is chosen and asked.
 //! 4. `answer`: the backend's head, written anew for the client.
 //! 5. `relay`, `tee`: every byte as it comes; usage and the end are read along.
@@ -22,6 +22,7 @@ pub mod inbound;
 mod link;
 mod outgoing;
 pub mod pages;
+mod permit;
 mod pool;
 mod refuse;
 mod relay;

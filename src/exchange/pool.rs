@@ -1,10 +1,41 @@
 //! The shard's idle connections to its backends. Last in, first out: the one
 //! used last is the least likely to have been closed, and the rest may age
 //! out.
+//!
+//! While a connection is idle its next receive is armed already, as a client's
+//! is (`inbound`). What it brings before a request was sent, an end or bytes
+//! that nobody asked for, disqualifies the connection; otherwise it is the
+//! receive of the next answer. So a connection that has gone bad is known
+//! without asking the kernel, and no answer is taken for another's.
+//!
+//! ```text
+//! Link ──give_back──► Idle (receive armed) ──take──► Link (the same receive)
+//!                       │ an end, bytes, too old
+//!                       └──► Farewell: shut down, the receive awaited
+//! ```
 
-use std::time::Duration;
+use std::{
+    future::Future,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
 
-use crate::{balance::BackendId, base::Instant, rt::Stream};
+use crate::{
+    balance::BackendId,
+    base::Instant,
+    rt::{Stream, Transfer},
+};
+
+/// A receive that owns its stream, so that both can be kept together.
+pub type Receive = Pin<Box<dyn Future<Output = Transfer>>>;
+
+/// Starts a receive into `buffer`.
+pub fn receive<S: Stream>(stream: &Rc<S>, buffer: Vec<u8>) -> Receive {
+    let stream = Rc::clone(stream);
+    Box::pin(async move { stream.recv(buffer).await })
+}
 
 /// Idle connections, at most a set number for each backend.
 pub struct Pools<S> {
@@ -14,15 +45,38 @@ pub struct Pools<S> {
 }
 
 struct Idle<S> {
-    stream: S,
+    stream: Rc<S>,
+    receive: Receive,
     since: Instant,
 }
 
-impl<S: Stream> Idle<S> {
-    /// Not too old, not closed by its backend, and nothing left to read.
-    fn may_serve(&self, now: Instant, idle_timeout: Duration) -> bool {
-        now.since(self.since) < idle_timeout && self.stream.is_quiet()
+/// A connection that will not be used again. Its receive owns a kernel
+/// operation and is awaited: see [`Farewell::said`].
+pub struct Farewell<S> {
+    stream: Rc<S>,
+    receive: Receive,
+}
+
+impl<S: Stream> Farewell<S> {
+    /// Ends the connection; done when nothing of it is left.
+    pub async fn said(self) {
+        self.stream.shutdown();
+        drop(self.receive.await);
     }
+}
+
+impl<S: Stream> Idle<S> {
+    /// What the armed receive has brought, if anything. Nobody is woken by it.
+    fn poll(&mut self) -> Poll<Transfer> {
+        self.receive.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+    }
+}
+
+/// What became of a search for an idle connection.
+pub struct Taken<S> {
+    pub usable: Option<(Rc<S>, Receive)>,
+    /// Those that were too old.
+    pub old: Vec<Farewell<S>>,
 }
 
 impl<S: Stream> Pools<S> {
@@ -30,47 +84,70 @@ impl<S: Stream> Pools<S> {
         Self { idle: (0..backends).map(|_| Vec::new()).collect(), per_backend_max, idle_timeout }
     }
 
-    /// A connection that may carry the next request.
-    ///
-    /// Each is looked at, however short its rest: bytes that came after its
-    /// last answer (the body of an answer to HEAD, a second answer) would be
-    /// taken for the next client's. That is one system call a request.
-    pub fn take(&mut self, backend: BackendId, now: Instant) -> Option<S> {
-        let idle = self.idle.get_mut(backend.0)?;
-        while let Some(candidate) = idle.pop() {
-            if candidate.may_serve(now, self.idle_timeout) {
-                return Some(candidate.stream);
+    /// A connection that may carry the next request, with its receive armed.
+    pub fn take(&mut self, backend: BackendId, now: Instant) -> Taken<S> {
+        let mut taken = Taken { usable: None, old: Vec::new() };
+        let Some(idle) = self.idle.get_mut(backend.0) else { return taken };
+        while let Some(mut candidate) = idle.pop() {
+            if candidate.poll().is_ready() {
+                continue; // It has ended, or said what nobody asked for.
             }
+            let Idle { stream, receive, since } = candidate;
+            if now.since(since) < self.idle_timeout {
+                taken.usable = Some((stream, receive));
+                break;
+            }
+            taken.old.push(Farewell { stream, receive });
         }
-        None
+        taken
     }
 
-    /// Keeps a connection on which both messages have ended cleanly and
-    /// nothing is left unread. Beyond the maximum it is closed.
-    pub fn give_back(&mut self, backend: BackendId, stream: S, now: Instant) {
-        if let Some(idle) = self.idle.get_mut(backend.0)
-            && idle.len() < self.per_backend_max
+    pub fn has_room(&self, backend: BackendId) -> bool {
+        self.idle.get(backend.0).is_some_and(|idle| idle.len() < self.per_backend_max)
+    }
+
+    /// Keeps a connection on which both messages have ended cleanly.
+    pub fn give_back(&mut self, backend: BackendId, stream: Rc<S>, receive: Receive, now: Instant) {
+        let mut candidate = Idle { stream, receive, since: now };
+        // The first poll starts the receive; it may bring something at once.
+        if candidate.poll().is_pending()
+            && let Some(idle) = self.idle.get_mut(backend.0)
         {
-            idle.push(Idle { stream, since: now });
+            idle.push(candidate);
         }
     }
 
-    /// Closes all idle connections to a backend whose address has changed.
-    pub fn forget(&mut self, backend: BackendId) {
-        if let Some(idle) = self.idle.get_mut(backend.0) {
-            idle.clear();
-        }
+    /// Gives up all idle connections to a backend, as when its address has
+    /// changed.
+    pub fn forget(&mut self, backend: BackendId) -> Vec<Farewell<S>> {
+        let idle = self.idle.get_mut(backend.0).map(std::mem::take).unwrap_or_default();
+        idle.into_iter().filter_map(farewell).collect()
     }
 
-    /// Closes what has been idle too long or was closed by its backend.
-    pub fn sweep(&mut self, now: Instant) {
-        let idle_timeout = self.idle_timeout;
+    /// Gives up what has been idle too long, ended, or said something.
+    pub fn sweep(&mut self, now: Instant) -> Vec<Farewell<S>> {
+        let mut gone = Vec::new();
         for idle in &mut self.idle {
-            idle.retain(|candidate| candidate.may_serve(now, idle_timeout));
+            // The oldest stand in front.
+            let old = idle.partition_point(|idle| now.since(idle.since) >= self.idle_timeout);
+            gone.extend(idle.drain(..old).filter_map(farewell));
+            idle.retain_mut(|candidate| candidate.poll().is_pending());
         }
+        gone
+    }
+
+    /// Gives up everything.
+    pub fn forget_all(&mut self) -> Vec<Farewell<S>> {
+        (0..self.idle.len()).flat_map(|backend| self.forget(BackendId(backend))).collect()
     }
 
     pub fn idle_count(&self) -> usize {
         self.idle.iter().map(Vec::len).sum()
     }
+}
+
+/// Nothing is to be awaited of a receive that is over.
+fn farewell<S: Stream>(mut idle: Idle<S>) -> Option<Farewell<S>> {
+    let under_way = idle.poll().is_pending();
+    under_way.then_some(Farewell { stream: idle.stream, receive: idle.receive })
 }

@@ -24,8 +24,8 @@ use super::{
     answer::{Answer, AnswerHead, ClientFraming},
     client::{Interrupt, Wait},
     link::Link,
+    permit::Permit,
     send::SendFault,
-    stage::Permit,
     tee::Tee,
     understand::Asked,
 };
@@ -62,9 +62,9 @@ pub struct Relayed {
 pub async fn relay<W: World>(
     stage: &Stage<W>,
     client: &Client<W::Stream>,
-    asked: &Asked,
-    answer: Answer<W::Stream>,
-    permit: &mut Option<Permit>,
+    asked: &Asked<'_>,
+    answer: Answer<'_, W::Stream>,
+    permit: &mut Option<Permit<'_>>,
 ) -> Relayed {
     let Answer { head, out, received, body_at, link, reusable } = answer;
     let mut relay = Relay {
@@ -112,12 +112,12 @@ enum Ended {
     Cut(Trouble),
 }
 
-struct Relay<'a, W: World> {
+struct Relay<'a, 'p, W: World> {
     stage: &'a Stage<W>,
     client: &'a Client<W::Stream>,
     head: AnswerHead,
-    link: Option<Link<W::Stream>>,
-    permit: &'a mut Option<Permit>,
+    link: Option<Link<'a, W::Stream>>,
+    permit: &'a mut Option<Permit<'p>>,
     decoder: BodyDecoder,
     tee: Tee,
     sent: Cell<u64>,
@@ -125,7 +125,7 @@ struct Relay<'a, W: World> {
     reusable: bool,
 }
 
-impl<W: World> Relay<'_, W> {
+impl<W: World> Relay<'_, '_, W> {
     /// The whole cycle: what came with the head, then send and receive until
     /// the end. Both buffers come back.
     async fn run(
@@ -345,7 +345,7 @@ impl<W: World> Relay<'_, W> {
 
     /// Makes the cut plain: in the stream's own words where it is a stream,
     /// and never by an end that looks like one.
-    async fn tell_cut(&mut self, asked: &Asked, buffer: Vec<u8>, reason: Trouble) -> Outcome {
+    async fn tell_cut(&mut self, asked: &Asked<'_>, buffer: Vec<u8>, reason: Trouble) -> Outcome {
         // A client of HTTP/1.0 takes the end of the connection for the end of
         // the body; only a reset tells it otherwise.
         let reset = self.head.to_client == ClientFraming::UntilClose;
@@ -364,7 +364,7 @@ impl<W: World> Relay<'_, W> {
 
     fn cut_event(
         &self,
-        asked: &Asked,
+        asked: &Asked<'_>,
         mut event: Vec<u8>,
         reason: &Trouble,
     ) -> (Vec<u8>, Range<usize>) {

@@ -4,15 +4,17 @@
 use std::{
     cell::{Cell, RefCell},
     future::poll_fn,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, atomic::AtomicUsize},
     task::{Poll, Waker},
     time::Duration,
 };
 
-use super::{Counters, pages::Pages, pool::Pools, settings::Settings};
+use super::{
+    Counters,
+    pages::Pages,
+    pool::{Farewell, Pools},
+    settings::Settings,
+};
 use crate::{
     balance::RoundRobin,
     base::{Buffers, Chance, Instant, Timer, Wheel},
@@ -150,11 +152,11 @@ impl<W: World> Stage<W> {
             self.world.sleep_until(self.world.now().after(SWEEP_INTERVAL)).await;
             self.look_at_clock();
             let now = self.now();
-            let idle = {
+            let (gone, idle) = {
                 let mut pools = self.pools.borrow_mut();
-                pools.sweep(now);
-                pools.idle_count()
+                (pools.sweep(now), pools.idle_count())
             };
+            self.say_farewell(gone);
             self.counters.backend_connections_idle.set(idle as u64);
             // Half of what lay unused for a whole interval goes.
             let mut buffers = self.buffers.borrow_mut();
@@ -164,6 +166,13 @@ impl<W: World> Stage<W> {
             }
             quiet_buffers = buffers.free_count();
             self.counters.operations.set(crate::rt::operations());
+        }
+    }
+
+    /// Closes connections that will not be used again.
+    pub fn say_farewell(&self, to: Vec<Farewell<W::Stream>>) {
+        for farewell in to {
+            self.world.spawn(farewell.said());
         }
     }
 
@@ -177,62 +186,3 @@ impl<W: World> Stage<W> {
 const LONG_SLEEP: Duration = Duration::from_secs(60);
 /// How often idle things are looked at.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
-
-/// Room taken from a budget that all shards share; it gives itself back.
-#[derive(Debug)]
-pub struct Permit {
-    budget: Arc<Common>,
-    counters: Arc<Counters>,
-    amount: usize,
-    of: Budget,
-}
-
-/// What a permit is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Budget {
-    Requests,
-    BodyBytes,
-}
-
-impl Permit {
-    /// Takes `amount` if the sum stays within `max`.
-    pub fn take<W: World>(stage: &Stage<W>, of: Budget, amount: usize, max: usize) -> Option<Self> {
-        let permit = Self {
-            budget: Arc::clone(&stage.common),
-            counters: Arc::clone(&stage.counters),
-            amount: 0,
-            of,
-        };
-        permit.extended(amount, max)
-    }
-
-    /// The same permit for `more`; without room the whole permit is given
-    /// back.
-    pub fn extended(mut self, more: usize, max: usize) -> Option<Self> {
-        let held = self.cell().fetch_add(more, Ordering::Relaxed) + more;
-        self.gauge().add(more as u64);
-        self.amount += more;
-        (held <= max).then_some(self)
-    }
-
-    fn cell(&self) -> &AtomicUsize {
-        match self.of {
-            Budget::Requests => &self.budget.requests,
-            Budget::BodyBytes => &self.budget.body_bytes,
-        }
-    }
-
-    fn gauge(&self) -> &super::Counter {
-        match self.of {
-            Budget::Requests => &self.counters.requests_in_flight,
-            Budget::BodyBytes => &self.counters.request_body_bytes_held,
-        }
-    }
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        self.cell().fetch_sub(self.amount, Ordering::Relaxed);
-        self.gauge().subtract(self.amount as u64);
-    }
-}

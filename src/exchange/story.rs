@@ -11,10 +11,10 @@ use super::{
     body::{self, BodyFault},
     client::Interrupt,
     inbound::Inbound,
+    permit::Permit,
     refuse::{Addressee, count_answer, refuse, show},
     relay::{Outcome, relay},
     settle::settle,
-    stage::{Budget, Permit},
     understand::{Asked, Head, head},
 };
 use crate::{
@@ -59,9 +59,10 @@ pub async fn tell<W: World>(
     };
     stage.counters.requests.increment();
     let requests_max = stage.settings.limits.requests_in_flight;
-    let requests_max = requests_max.map_or(usize::MAX, std::num::NonZero::get);
+    let requests_max = requests_max.map(std::num::NonZero::get);
+    let gauge = &stage.counters.requests_in_flight;
     client.begin_request(asked.arrived.after(stage.settings.deadlines.total));
-    let after = match Permit::take(stage, Budget::Requests, 1, requests_max) {
+    let after = match Permit::take(&stage.common.requests, gauge, 1, requests_max) {
         Some(permit) => {
             let mut permit = Some(permit);
             match body::read(stage, client, inbound.as_mut(), &mut asked, head_bytes).await {
@@ -94,8 +95,8 @@ pub async fn tell<W: World>(
 async fn answer<W: World>(
     stage: &Stage<W>,
     client: &Client<W::Stream>,
-    asked: &mut Asked,
-    permit: &mut Option<Permit>,
+    asked: &mut Asked<'_>,
+    permit: &mut Option<Permit<'_>>,
 ) -> After {
     if let Err(trouble) = asked.peek_at_body() {
         return refuse_asked(stage, client, asked, &trouble).await;
@@ -134,7 +135,7 @@ async fn answer<W: World>(
 async fn interrupted<W: World>(
     stage: &Stage<W>,
     client: &Client<W::Stream>,
-    asked: &Asked,
+    asked: &Asked<'_>,
     interrupt: Interrupt,
 ) -> After {
     match interrupt {
@@ -164,7 +165,7 @@ pub async fn refuse_head<W: World>(
 async fn refuse_asked<W: World>(
     stage: &Stage<W>,
     client: &Client<W::Stream>,
-    asked: &Asked,
+    asked: &Asked<'_>,
     trouble: &Trouble,
 ) -> After {
     let to = Addressee {

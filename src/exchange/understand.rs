@@ -10,9 +10,9 @@ use super::{
     Stage,
     outgoing::Outgoing,
     pages::{Page, PageRequest},
+    permit::Permit,
     request_id::RequestId,
     settings::{Credentials, Settings},
-    stage::Permit,
 };
 use crate::{
     base::Instant,
@@ -29,7 +29,7 @@ const API: &[u8] = b"/v1/";
 pub const VIA: &[u8] = b"1.1 tokenring";
 
 /// What a client asks, and the request that will ask it of a backend.
-pub struct Asked {
+pub struct Asked<'s> {
     pub endpoint: Endpoint,
     /// `POST /proxy`: any JSON, and a failure is always answered in JSON.
     pub is_proxy: bool,
@@ -46,12 +46,12 @@ pub struct Asked {
     pub peek: Option<Peek>,
     pub outgoing: Outgoing,
     /// Held as long as the body is.
-    pub body_permit: Option<Permit>,
+    pub body_permit: Option<Permit<'s>>,
 }
 
 /// What a head turns out to be.
-pub enum Head {
-    Asked(Asked),
+pub enum Head<'s> {
+    Asked(Asked<'s>),
     Page { page: Page, to_head: bool, keep_alive: bool, framing: BodyFraming },
 }
 
@@ -62,12 +62,12 @@ pub struct HeadRefused {
 }
 
 /// Reads one complete head. `admin` is whether it came by the admin listener.
-pub fn head<W: World>(
-    stage: &Stage<W>,
+pub fn head<'s, W: World>(
+    stage: &'s Stage<W>,
     peer: Peer,
     admin: bool,
     bytes: &[u8],
-) -> Result<Head, HeadRefused> {
+) -> Result<Head<'s>, HeadRefused> {
     let mut table = HeaderTable::new();
     let request = parse_request(bytes, &stage.http_limits, &mut table)
         .map_err(|fault| HeadRefused { trouble: trouble_of(fault), dialect: dialect_of(bytes) })?;
@@ -115,7 +115,7 @@ pub fn head<W: World>(
     }))
 }
 
-impl Asked {
+impl Asked<'_> {
     pub fn dialect(&self) -> Dialect {
         self.endpoint.dialect()
     }

@@ -101,7 +101,8 @@ impl<W: World> Shard<W> {
             Letter::Socket { socket, seat } => self.serve(socket, seat, false),
             Letter::Addresses(backend, addresses) => {
                 // Idle connections lead to where the backend was.
-                stage.pools.borrow_mut().forget(backend);
+                let gone = stage.pools.borrow_mut().forget(backend);
+                stage.say_farewell(gone);
                 if let Some(known) = stage.addresses.borrow_mut().get_mut(backend.0) {
                     *known = addresses;
                 }
