@@ -102,6 +102,8 @@ pub struct Client<S> {
     gone: Cell<bool>,
     /// It did not take a small piece at once.
     slow: Cell<bool>,
+    /// Its next request is held already.
+    ahead: Cell<bool>,
     drained: Cell<bool>,
     /// The connection's task, for those who have news for it.
     task: Cell<Option<Waker>>,
@@ -117,6 +119,7 @@ impl<S: Stream> Client<S> {
             total_at: Cell::new(Instant::NEVER),
             gone: Cell::new(false),
             slow: Cell::new(false),
+            ahead: Cell::new(false),
             drained: Cell::new(false),
             task: Cell::new(None),
         }
@@ -176,6 +179,16 @@ impl<S: Stream> Client<S> {
 
     pub fn was_slow(&self) {
         self.slow.set(true);
+    }
+
+    /// Whether its next request has come while an answer is under way: then
+    /// no receive is armed that would wake the task.
+    pub fn is_ahead(&self) -> bool {
+        self.ahead.get()
+    }
+
+    pub fn set_ahead(&self, ahead: bool) {
+        self.ahead.set(ahead);
     }
 
     /// Ends the request under way at its next turn.

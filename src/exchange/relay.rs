@@ -182,6 +182,12 @@ impl<W: World> Relay<'_, '_, W> {
         }
         drop(self.permit.take());
         let bytes = part.len();
+        // Quietly only if the next request will wake us: one that is here
+        // already, or an end that the client waits for, must not wait.
+        if self.client.is_ahead() || !self.head.client_lives {
+            let (sent, piece) = self.send(piece, part).await;
+            return ([piece, spare], sent);
+        }
         let stream = &self.client.stream;
         let (sent, piece) =
             self.client.send_quietly(self.stage, stream, piece, part, Wait::ClientWrite).await;
