@@ -150,13 +150,18 @@ fn write_fields<W: World>(
 ) -> RequestId {
     let settings = &stage.settings;
     let mut request_id = None;
-    let mut forwarded_for = None;
+    let mut forwarded_for = smallvec::SmallVec::<[u8; 128]>::new();
     for (name, value) in forwardable(&request.fields) {
         match fate(name, settings, endpoint) {
             Fate::Travels => outgoing.field(name, value),
             Fate::EndsHere => {}
             Fate::RequestId => request_id = RequestId::from_client(value),
-            Fate::ForwardedFor => forwarded_for = Some(value),
+            // Several lines are one list (RFC 9110, section 5.3).
+            Fate::ForwardedFor if value.is_empty() => {}
+            Fate::ForwardedFor => {
+                forwarded_for.extend_from_slice(value);
+                forwarded_for.extend_from_slice(b", ");
+            }
         }
     }
     let request_id = request_id.unwrap_or_else(|| RequestId::new(&mut stage.chance.borrow_mut()));
@@ -176,13 +181,9 @@ fn write_fields<W: World>(
     request_id
 }
 
-fn write_forwarded(outgoing: &mut Outgoing, earlier: Option<&[u8]>, peer: Peer) {
+/// Ends the list of whom a request was forwarded for with its sender.
+fn write_forwarded(outgoing: &mut Outgoing, mut list: smallvec::SmallVec<[u8; 128]>, peer: Peer) {
     use std::io::Write;
-    let mut list = smallvec::SmallVec::<[u8; 128]>::new();
-    if let Some(earlier) = earlier {
-        list.extend_from_slice(earlier);
-        list.extend_from_slice(b", ");
-    }
     // Writing to memory does not fail.
     let _ = write!(list, "{peer}");
     outgoing.field(b"x-forwarded-for", &list);

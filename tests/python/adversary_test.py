@@ -578,3 +578,20 @@ def test_a_body_that_is_only_announced_takes_no_room_from_others(proxy):
     assert (answer.status, answer.body) == (200, b"ok")
     for client in clients:
         client.close()
+
+
+@pytest.mark.parametrize(
+    "lines, list_",
+    [("", ""), ("X-Forwarded-For:\r\n", ""), ("X-Forwarded-For: 1.1.1.1\r\nx-forwarded-for: 2.2.2.2, 3.3.3.3\r\n", "1.1.1.1, 2.2.2.2, 3.3.3.3, ")],
+    ids=["none", "empty", "two lines"],
+)
+def test_nobody_is_lost_from_the_list_of_forwarders(proxy, backend, lines, list_):
+    heads = []
+
+    def script(connection, request):
+        heads.append(request)
+        return answering(OK)(connection, request)
+
+    backend.scripts["/forwarded"] = script
+    assert exchange(proxy, get("/forwarded", fields=lines)).status == 200
+    assert f"\r\nx-forwarded-for: {list_}127.0.0.1\r\n".encode() in heads[0]
