@@ -19,6 +19,11 @@ use crate::{
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
+/// How large an announced body is believed to be before any of it has come.
+/// Beyond it an announcement would be memory for nothing: with huge pages the
+/// first byte written to 32 MiB takes two.
+const BELIEVED_BYTES: usize = 256 * 1024;
+
 /// Why there is no body.
 pub enum BodyFault {
     /// To be told to the client; the connection closes after it.
@@ -46,11 +51,12 @@ pub async fn read<'s, W: World>(
             let max = stage.settings.limits.body_bytes;
             let length = usize::try_from(length).ok().filter(|&length| length <= max);
             let length = length.ok_or(BodyFault::Refused(Trouble::BodyTooLarge))?;
-            if length > stage.settings.pool.buffer_bytes {
-                // A smaller one lives in buffers that are there anyway.
-                asked.body_permit = Some(take_room(stage, length)?);
-            }
-            if inbound.as_mut().held().len() < head_bytes + length {
+            let come = inbound.as_mut().held().len().saturating_sub(head_bytes);
+            if come < length {
+                // Room is taken for what has come, not for what is announced: an
+                // announcement costs its sender nothing. (A body that came with
+                // its head lives in a buffer that is there anyway.)
+                take_more_room(stage, asked, come)?;
                 invite(stage, client, asked, inbound.as_mut(), head_bytes).await?;
                 return read_length(stage, client, inbound, asked, head_bytes, length).await;
             }
@@ -60,7 +66,7 @@ pub async fn read<'s, W: World>(
             Ok(())
         }
         BodyFraming::Chunked | BodyFraming::UntilClose => {
-            asked.body_permit = Some(take_room(stage, 0)?);
+            take_more_room(stage, asked, 0)?;
             invite(stage, client, asked, inbound.as_mut(), head_bytes).await?;
             consume(inbound.as_mut().held(), head_bytes);
             read_chunked(stage, client, inbound, asked).await
@@ -75,11 +81,11 @@ fn finish(asked: &mut Asked<'_>, body: &[u8]) {
 }
 
 /// A body of known length that has not all come yet.
-async fn read_length<W: World>(
-    stage: &Stage<W>,
+async fn read_length<'s, W: World>(
+    stage: &'s Stage<W>,
     client: &Client<W::Stream>,
     mut inbound: Pin<&mut dyn Inbound>,
-    asked: &mut Asked<'_>,
+    asked: &mut Asked<'s>,
     head_bytes: usize,
     length: usize,
 ) -> Result<(), BodyFault> {
@@ -91,19 +97,29 @@ async fn read_length<W: World>(
         while inbound.as_mut().held().len() < head_bytes + length {
             let got = inbound.as_mut().held().len() - head_bytes;
             more(stage, client, inbound.as_mut(), rate, got, usize::MAX).await?;
+            let come = inbound.as_mut().held().len() - head_bytes;
+            take_more_room(stage, asked, come.min(length) - got)?;
         }
         let held = inbound.held();
         finish(asked, held.get(head_bytes..head_bytes + length).unwrap_or_default());
         consume(held, head_bytes + length);
         return Ok(());
     }
-    // It is received straight to where it will be sent from.
-    let mut body = Vec::with_capacity(length + TAIL_ROOM);
+    // It is received straight to where it will be sent from, in memory that
+    // doubles with what has come.
+    let room = length.min(BELIEVED_BYTES.max(held.len()));
+    let mut body = Vec::with_capacity(room + TAIL_ROOM);
     body.extend_from_slice(held.get(head_bytes..).unwrap_or_default());
     let mut small = std::mem::replace(held, body);
     while inbound.as_mut().held().len() < length {
-        let got = inbound.as_mut().held().len();
-        if let Err(fault) = more(stage, client, inbound.as_mut(), rate, got, usize::MAX).await {
+        let held = inbound.as_mut().held();
+        let got = held.len();
+        if held.capacity() - got <= TAIL_ROOM {
+            held.reserve_exact(got.min(length - got) + TAIL_ROOM);
+        }
+        let come = more(stage, client, inbound.as_mut(), rate, got, usize::MAX).await;
+        let come = come.map(|()| inbound.as_mut().held().len().min(length) - got);
+        if let Err(fault) = come.and_then(|come| take_more_room(stage, asked, come)) {
             stage.return_buffer(small);
             return Err(fault);
         }
@@ -140,14 +156,7 @@ async fn read_chunked<'s, W: World>(
         if body.len() + data.len() > stage.settings.limits.body_bytes {
             return Err(BodyFault::Refused(Trouble::BodyTooLarge));
         }
-        let room = asked.body_permit.take().map_or_else(
-            || take_room(stage, data.len()),
-            |permit| {
-                let more = permit.extended(data.len());
-                more.ok_or(BodyFault::Refused(Trouble::Overloaded))
-            },
-        );
-        asked.body_permit = Some(room?);
+        take_more_room(stage, asked, data.len())?;
         body.extend_from_slice(data);
         consume(held, decoded.consumed);
         if decoded.done {
@@ -238,11 +247,22 @@ impl Rate {
     }
 }
 
-fn take_room<W: World>(stage: &Stage<W>, bytes: usize) -> Result<Permit<'_>, BodyFault> {
-    let gauge = &stage.counters.request_body_bytes_held;
-    let max = stage.settings.limits.body_memory_total;
-    Permit::take(&stage.common.body_bytes, gauge, bytes, Some(max))
-        .ok_or(BodyFault::Refused(Trouble::Overloaded))
+/// Takes room for `bytes` more of the body, or gives all of it back.
+fn take_more_room<'s, W: World>(
+    stage: &'s Stage<W>,
+    asked: &mut Asked<'s>,
+    bytes: usize,
+) -> Result<(), BodyFault> {
+    let permit = match asked.body_permit.take() {
+        Some(permit) => permit.extended(bytes),
+        None => {
+            let gauge = &stage.counters.request_body_bytes_held;
+            let max = stage.settings.limits.body_memory_total;
+            Permit::take(&stage.common.body_bytes, gauge, bytes, Some(max))
+        }
+    };
+    asked.body_permit = Some(permit.ok_or(BodyFault::Refused(Trouble::Overloaded))?);
+    Ok(())
 }
 
 /// Drops the first `bytes` of what is held. Mostly that is all of it.

@@ -156,13 +156,18 @@ fn write_fields<W: World>(
 ) -> RequestId {
     let settings = &stage.settings;
     let mut request_id = None;
-    let mut forwarded_for = None;
+    let mut forwarded_for = SmallVec::<[u8; 128]>::new();
     for (name, value) in forwardable(&request.fields) {
         match fate(name, settings, endpoint) {
             Fate::Travels => outgoing.field(name, value),
             Fate::EndsHere => {}
             Fate::RequestId => request_id = RequestId::from_client(value),
-            Fate::ForwardedFor => forwarded_for = Some(value),
+            // Several lines are one list (RFC 9110, section 5.3).
+            Fate::ForwardedFor if value.is_empty() => {}
+            Fate::ForwardedFor => {
+                forwarded_for.extend_from_slice(value);
+                forwarded_for.extend_from_slice(b", ");
+            }
         }
     }
     let request_id = request_id.unwrap_or_else(|| RequestId::new(&mut stage.chance.borrow_mut()));
@@ -182,12 +187,8 @@ fn write_fields<W: World>(
     request_id
 }
 
-fn write_forwarded(outgoing: &mut Outgoing, earlier: Option<&[u8]>, peer: Peer) {
-    let mut list = SmallVec::<[u8; 128]>::new();
-    if let Some(earlier) = earlier {
-        list.extend_from_slice(earlier);
-        list.extend_from_slice(b", ");
-    }
+/// Ends the list of whom a request was forwarded for with its sender.
+fn write_forwarded(outgoing: &mut Outgoing, mut list: SmallVec<[u8; 128]>, peer: Peer) {
     match peer {
         Peer::Ip(IpAddr::V4(ip)) => {
             for (place, octet) in ip.octets().into_iter().enumerate() {

@@ -1,146 +1,15 @@
-"""Slow, rude and lying peers: the proxy outlives them and forgets them."""
+"""Lying and dying backends: nobody gets what is not theirs, or half for whole."""
 
 import random
 import threading
-import time
 
 import pytest
 
-from adversary_metrics import Metrics, open_files, resident_bytes
-from adversary_world import (
-    OK, Backend, Proxy, answering, at_once, connect, exchange, get, read_answer, reset,
-)  # fmt: skip
-from servers import wait_until
+from adversary_fixtures import admin, backend, files_at_rest, leaves_nothing_behind, proxy  # noqa: F401
+from adversary_messages import ANSWERS, EVENTS, alone, ask, path_for
+from adversary_world import OK, answering, at_once, exchange, get
 
 MIB = 1 << 20
-# What a row may leave behind in pools and in the allocator.
-RESIDENT_BYTES_MAX = 96 * MIB
-
-BODY = b'{"model":"m","messages":[]}'
-REQUESTS = {
-    "get": get("/ok"),
-    "length": get("/ok", "POST", f"Content-Length: {len(BODY)}\r\n") + BODY,
-    "chunked": get("/ok", "POST", "Transfer-Encoding: chunked\r\n") + b"5;x=y\r\nhello\r\n3\r\nyou\r\n0\r\nA: b\r\n\r\n",
-}
-EVENTS = b'data: {"choices":[{"delta":{"content":"hi"}}]}\n\ndata: [DONE]\n\n'
-EVENT_STREAM = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
-CHUNKS = b"%x\r\n%s\r\n%x\r\n%s\r\n0\r\n\r\n" % (20, EVENTS[:20], len(EVENTS) - 20, EVENTS[20:])
-# Each with the body that a client is to get.
-ANSWERS = {
-    "length": (OK, b"ok"),
-    "chunked": (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2;a\r\nhe\r\n3\r\nllo\r\n0\r\nT: u\r\n\r\n", b"hello"),
-    "until close": (b"HTTP/1.1 200 OK\r\n\r\nhello", b"hello"),
-    "no body": (b"HTTP/1.1 204 No Content\r\nx: y\r\n\r\n", b""),
-    "after interim ones": (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n" + OK, b"ok"),
-    "events": (EVENT_STREAM + b"transfer-encoding: chunked\r\n\r\n" + CHUNKS, EVENTS),
-    "events until close": (EVENT_STREAM + b"\r\n" + EVENTS, EVENTS),
-    "events of a length": (EVENT_STREAM + b"content-length: %d\r\n\r\n" % len(EVENTS) + EVENTS, EVENTS),
-}
-
-
-@pytest.fixture(scope="module")
-def backend():
-    backend = Backend()
-    yield backend
-    backend.close()
-
-
-@pytest.fixture(scope="module")
-def admin(tmp_path_factory):
-    return tmp_path_factory.mktemp("adversary") / "admin"
-
-
-@pytest.fixture(scope="module")
-def proxy(backend, admin):
-    proxy = Proxy(backend, admin)
-    yield proxy
-    proxy.stop()
-
-
-@pytest.fixture(scope="module")
-def files_at_rest(proxy, admin):
-    """Open files when the proxy has served and all is over."""
-    metrics = Metrics(admin)
-    assert exchange(proxy, get("/ok")).body == b"ok"
-    figures = metrics.come_to_rest()
-    wait_until(lambda: metrics.read()["tokenring_backend_connections_idle"] == 0, "the pool is empty")
-    files = open_files(proxy.pid)
-    metrics.close()
-    return files - figures["tokenring_connections_open"]
-
-
-@pytest.fixture(autouse=True)
-def leaves_nothing_behind(proxy, admin, files_at_rest):
-    """After every row: alive, at rest, small, and still of use."""
-    yield
-    assert proxy.runs
-    metrics = Metrics(admin)
-    answer = exchange(proxy, get("/ok"))
-    assert (answer.status, answer.body) == (200, b"ok")
-    metrics.come_to_rest()
-    metrics.close()
-    wait_until(lambda: open_files(proxy.pid) <= files_at_rest, "the files are closed")
-    assert resident_bytes(proxy.pid) < RESIDENT_BYTES_MAX
-
-
-@pytest.mark.parametrize("request_bytes", REQUESTS.values(), ids=REQUESTS.keys())
-@pytest.mark.parametrize("end", ["resets", "closes", "says no more"])
-def test_a_client_that_stops_at_any_byte_of_its_request(proxy, request_bytes, end):
-    def stop_at(at):
-        client = connect(proxy)
-        client.sendall(request_bytes[:at])
-        if end == "resets":
-            reset(client)
-        elif end == "closes":
-            client.close()
-        else:
-            with client:
-                return read_answer(client).status
-        return None
-
-    statuses = at_once(stop_at, range(1, len(request_bytes)), threads=200)
-    if end == "says no more":
-        # The deadline is for the whole of it, and it is told.
-        assert set(statuses) == {408}
-
-
-@pytest.mark.parametrize("name", ANSWERS)
-def test_a_client_that_resets_at_any_byte_of_its_answer(proxy, backend, name):
-    answer, _ = ANSWERS[name]
-    backend.scripts["/slow"] = answering(answer[:-1], answer[-1:], pause=0.02, then="closes")
-
-    def stop_at(at):
-        client = connect(proxy)
-        client.sendall(get("/slow"))
-        if at:
-            client.recv(at)
-        reset(client)
-
-    at_once(stop_at, range(0, len(answer)))
-
-
-@pytest.mark.parametrize("name", REQUESTS)
-def test_a_request_in_two_pieces_cut_at_any_byte(proxy, name):
-    request_bytes = REQUESTS[name]
-
-    def in_two(at):
-        with connect(proxy) as client:
-            client.sendall(request_bytes[:at])
-            time.sleep(0.003)
-            client.sendall(request_bytes[at:])
-            return read_answer(client)
-
-    for at, answer in enumerate(at_once(in_two, range(1, len(request_bytes))), 1):
-        assert (answer.status, answer.body, answer.whole) == (200, b"ok", True), at
-
-
-def path_for(name):
-    """Streams are read as such where their API is."""
-    return "/v1/chat/completions" if name.startswith("events") else "/row"
-
-
-def ask(path):
-    return get(path, "POST", f"Content-Length: {len(BODY)}\r\n") + BODY
 
 
 @pytest.mark.parametrize("name", ANSWERS)
@@ -190,98 +59,10 @@ def assert_told_in_band(at, got, events):
         assert events.startswith(got.body[:came].rstrip(b"\n")), f"{at}: {got}"
 
 
-def test_a_head_that_drips_is_cut_at_its_deadline(proxy):
-    with connect(proxy) as client:
-        began = time.monotonic()
-        try:
-            for byte in get("/ok", fields=f"X: {1000 * 'y'}\r\n"):
-                client.sendall(bytes([byte]))
-                time.sleep(0.02)
-                if time.monotonic() - began > 3:
-                    break
-        except ConnectionError:
-            pass
-        assert time.monotonic() - began < 3
-        assert read_answer(client).status in (408, None)  # None: our bytes met a closed door.
-
-
-def test_a_body_that_drips_is_cut_at_its_deadline(proxy):
-    with connect(proxy) as client:
-        client.sendall(get("/ok", "POST", "Content-Length: 1000\r\n"))
-        client.settimeout(0.02)
-        began, answer = time.monotonic(), b""
-        while not answer and time.monotonic() - began < 3:
-            client.sendall(b"x")
-            try:
-                answer = client.recv(4096)
-            except TimeoutError:
-                pass
-        assert answer.startswith(b"HTTP/1.1 408 ")
-
-
-@pytest.mark.parametrize("line", [b"X: y\r\n", 40_000 * b"x", b"GET /", b"\x00"], ids=["fields", "line", "lines", "nul"])
-def test_a_head_of_a_million_bytes_is_refused(proxy, line):
-    with connect(proxy) as client:
-        head = b"GET /ok HTTP/1.1\r\nHost: a\r\nX: " + line * (MIB // len(line))
-        try:
-            client.sendall(head)
-        except ConnectionError:
-            pass  # It need not be read to its end.
-        answer = read_answer(client)
-        assert answer.status in (400, 431, None)
-
-
 def test_an_answers_head_of_a_million_bytes_is_a_fault_of_the_backend(proxy, backend):
     for name, piece in {"fields": b"X: y\r\n" * 170_000, "line": b"X: " + MIB * b"y"}.items():
         backend.scripts[f"/huge-{name}"] = answering(b"HTTP/1.1 200 OK\r\n" + piece)
         assert exchange(proxy, get(f"/huge-{name}")).status == 502
-
-
-@pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
-def test_a_reader_that_stops_stops_the_backend_and_is_cut(proxy, backend, chunked):
-    size = 256 * MIB
-    sent = []
-
-    def flood(connection, _request):
-        framing = b"transfer-encoding: chunked" if chunked else b"content-length: %d" % size
-        connection.sendall(b"HTTP/1.1 200 OK\r\n" + framing + b"\r\n\r\n")
-        block = (b"10000\r\n" if chunked else b"") + (1 << 16) * b"x" + (b"\r\n" if chunked else b"")
-        while sum(sent) < size:
-            sent.append(connection.send(block))
-        return False
-
-    backend.scripts["/flood"] = flood
-    before = resident_bytes(proxy.pid)
-    with connect(proxy, receive_buffer=4096) as client:
-        client.sendall(get("/flood"))
-        time.sleep(0.5)
-        # What the kernel's buffers take, and no more.
-        assert sum(sent) < 32 * MIB
-        assert resident_bytes(proxy.pid) < before + 8 * MIB
-        time.sleep(1.5)
-    assert sum(sent) < 32 * MIB
-
-
-def test_garbage_behind_a_request_leaves_its_answer_whole(proxy):
-    chance = random.Random(5)
-    for _ in range(200):
-        with connect(proxy) as client:
-            client.sendall(get("/ok") + chance.randbytes(chance.randrange(1, 300)) + b"\n")
-            answer = read_answer(client)
-            assert (answer.status, answer.body, answer.whole) == (200, b"ok", True)
-            # Then it is refused, and closed.
-            rest = answer.rest
-            while data := client.recv(1 << 16):
-                rest += data
-            assert rest.startswith(b"HTTP/1.1 4")
-
-
-def test_a_thousand_connections_that_send_nothing_are_in_nobodys_way(proxy):
-    clients = [connect(proxy) for _ in range(1000)]
-    assert exchange(proxy, get("/ok")).body == b"ok"
-    for client in clients:
-        assert client.recv(1) == b""  # Closed at the deadline.
-        client.close()
 
 
 def test_a_backend_that_sends_random_bytes_is_at_fault(proxy, backend):
@@ -449,55 +230,6 @@ def test_a_backend_of_two_minds_about_its_body_is_not_asked_again(proxy, backend
     assert len(set(connections)) == 3
 
 
-def test_pipelined_requests_are_answered_in_their_order(proxy, backend):
-    """Also when the first answers are the slowest."""
-    count = 60
-
-    def script(connection, request):
-        number = request.split(b" ", 2)[1].rpartition(b"/")[2]
-        time.sleep(0.02 if int(number) < 5 else 0)
-        connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(number), number))
-        return True
-
-    for number in range(count):
-        backend.scripts[f"/turn/{number}"] = script
-    requests = b"".join(get(f"/turn/{number}") for number in range(count))
-    with connect(proxy) as client:
-        client.sendall(requests)
-        bodies, answer = [], None
-        for _ in range(count):
-            answer = read_answer(client, held=answer.rest if answer else b"")
-            bodies.append(answer.body)
-    assert bodies == [b"%d" % number for number in range(count)]
-
-
-def test_a_client_that_never_reads_while_it_sends_ahead(proxy):
-    """Its requests wait in its own buffers, not in ours."""
-    before = resident_bytes(proxy.pid)
-    with connect(proxy, receive_buffer=4096) as client:
-        client.settimeout(0.5)
-        try:
-            while True:
-                client.sendall(1000 * get("/ok"))
-        except OSError:
-            pass  # It takes no more, or it has cut us.
-        assert resident_bytes(proxy.pid) < before + 8 * MIB
-
-
-def alone(data):
-    return [data[at : at + 1] for at in range(len(data))]
-
-
-@pytest.mark.parametrize("name", REQUESTS)
-def test_a_request_whose_every_byte_comes_alone(proxy, name):
-    with connect(proxy) as client:
-        for byte in alone(REQUESTS[name]):
-            client.sendall(byte)
-            time.sleep(0.001)
-        answer = read_answer(client)
-    assert (answer.status, answer.body, answer.whole) == (200, b"ok", True)
-
-
 @pytest.mark.parametrize("name", ANSWERS)
 def test_an_answer_whose_every_byte_comes_alone(proxy, backend, name):
     answer, body = ANSWERS[name]
@@ -547,20 +279,3 @@ def test_a_connection_that_answered_head_is_not_asked_again(proxy, backend):
     for _ in range(3):
         assert exchange(proxy, get("/head", "HEAD")).status == 200
     assert len(set(connections)) == 3
-
-
-@pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
-def test_a_body_that_is_too_large_is_refused_in_words(proxy, chunked):
-    """The limit is 32 MiB; the client sends on, and still reads why."""
-    framing = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {64 * MIB}"
-    block = b"100000\r\n" + MIB * b"x" + b"\r\n" if chunked else MIB * b"x"
-    before = resident_bytes(proxy.pid)
-    with connect(proxy) as client:
-        client.sendall(get("/ok", "POST", framing + "\r\n"))
-        try:
-            for _ in range(64):
-                client.sendall(block)
-        except ConnectionError:
-            pass  # It has been refused already.
-        assert read_answer(client).status == 413
-    assert resident_bytes(proxy.pid) < before + 80 * MIB
