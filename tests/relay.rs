@@ -17,7 +17,7 @@ use std::{
 use support::{
     Client, End, PATIENCE, Proxy, backend::Backend, chat, mock, pattern, plan, streamed, url,
 };
-use tokenring::config::Deadlines;
+use tokenring::{base::Chance, config::Deadlines};
 
 const ENDPOINTS: [&str; 4] =
     ["/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages"];
@@ -301,4 +301,35 @@ fn an_answer_with_as_many_fields_as_allowed_passes_and_one_more_is_refused() {
     assert_eq!(answer.field("x-mock-extra-57"), Some("as was asked for"));
     assert_eq!(ask(&mut client, 59).status, 502);
     assert_eq!(client.post("/x", "x-mock-echo: 1\r\n", pattern(100)).body, pattern(100));
+}
+
+/// Sixteen clients on two shards, each with bodies that nobody else sends,
+/// over backend connections that all of them share.
+#[test]
+fn no_answer_reaches_another_client() {
+    const CLIENTS: u64 = 16;
+    let mock = mock();
+    let proxy = Proxy::of(plan(&[url(mock.address())], |w| w.cores = "0-1".to_owned()));
+    std::thread::scope(|scope| {
+        for number in 0..CLIENTS {
+            let proxy = &proxy;
+            scope.spawn(move || {
+                let mut chance = Chance::seeded(number);
+                let mut client = proxy.client();
+                for n in 0..100 {
+                    if chance.below(10) == 0 {
+                        // Leaves in the midst of an answer, which must go to nobody.
+                        client.send_post("/x", "x-mock-echo: 1\r\n", pattern(60_000));
+                        client = proxy.client();
+                    }
+                    let body = format!("{number} {n} ").repeat(1 + chance.below(4000));
+                    let framing = ["length", "chunked", "close"][chance.below(3)];
+                    let headers = format!("x-mock-echo: 1\r\nx-mock-framing: {framing}\r\n");
+                    let answer = client.post("/x", &headers, &body);
+                    assert!(answer.body == body.as_bytes(), "{number} {n} {framing}");
+                }
+            });
+        }
+    });
+    proxy.empties();
 }
