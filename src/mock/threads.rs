@@ -238,9 +238,10 @@ async fn until_stopped(stopped: &Letterbox<Stop>, work: impl Future<Output = ()>
 /// dropped with operations under way leaks their sockets, and the listening
 /// one's poll must have been cancelled as well.
 async fn hang_up(desk: &Desk<KernelWorld>) {
-    desk.hang_up();
     let deadline = desk.world.now().after(HANG_UP);
     loop {
+        // Again and again: one that was accepted last may not be listed yet.
+        desk.hang_up();
         desk.world.sleep_until(desk.world.now().after(HANG_UP_GRAIN)).await;
         if desk.is_quiet() || desk.world.now() >= deadline {
             return;
