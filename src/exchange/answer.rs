@@ -1,11 +1,9 @@
 //! The head of a backend's answer, read once and written anew for the client.
 //! Nothing here waits.
 
-use super::{
-    Stage,
-    link::Link,
-    understand::{Asked, VIA},
-};
+use std::time::Duration;
+
+use super::{Stage, link::Link, understand::Asked};
 use crate::{
     http::{BodyFraming, HeaderTable, Response, forwardable, parse_response, write},
     llm::Trouble,
@@ -142,14 +140,12 @@ fn write_head<W: World>(
     if ours.request_id && !has_id {
         write::field(out, b"x-request-id", asked.request_id.as_bytes());
     }
-    if ours.via {
-        write::field(out, b"via", VIA);
-    }
+    let lines = stage.own_fields.answers.get(link.backend.0);
+    out.extend_from_slice(lines.map_or(&[], Vec::as_slice));
     if ours.own {
-        let backend = stage.settings.backends.get(link.backend.0);
-        let name = backend.map_or(&b""[..], |backend| backend.name.as_bytes());
-        write::field(out, b"x-tokenring-backend", name);
-        write::field_number(out, b"x-tokenring-attempts", u64::from(attempts));
+        out.extend_from_slice(itoa::Buffer::new().format(attempts).as_bytes());
+        out.extend_from_slice(b"\r\n");
+        write_timing(out, asked.ours + stage.since_poll());
     }
     if head.content == Content::Events {
         // Proxies between us and the client must not gather events.
@@ -166,6 +162,20 @@ fn write_head<W: World>(
     }
     write_connection(asked.client_speaks_11, head.client_lives, out);
     write::end_of_head(out);
+}
+
+/// The time that the request spent in us and not with its backend or its
+/// client, in milliseconds (W3C Server Timing).
+fn write_timing(out: &mut Vec<u8>, ours: Duration) {
+    let micros = ours.as_micros().min(u128::from(u32::MAX)) as u32;
+    let mut digits = itoa::Buffer::new();
+    out.extend_from_slice(b"server-timing: tokenring;dur=");
+    out.extend_from_slice(digits.format(micros / 1000).as_bytes());
+    // The leading 1 keeps the fraction's zeros, and becomes the point.
+    let fraction = digits.format(1000 + micros % 1000).as_bytes();
+    out.push(b'.');
+    out.extend_from_slice(fraction.get(1..).unwrap_or_default());
+    out.extend_from_slice(b"\r\n");
 }
 
 /// Says what is not the version's default (RFC 9112, section 9.3).

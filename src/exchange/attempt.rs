@@ -348,6 +348,7 @@ async fn send_request<W: World>(
         return Err(SendFault::Closed);
     };
     let head = asked.outgoing.address_to(settings);
+    asked.ours += stage.since_poll();
     let bytes = asked.outgoing.lend();
     let (sent, bytes) = client.send_quietly(stage, stream, bytes, head, Wait::FirstByte).await;
     asked.outgoing.restore(bytes);

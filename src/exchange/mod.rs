@@ -21,6 +21,7 @@ mod counters;
 pub mod inbound;
 mod link;
 mod outgoing;
+mod own_fields;
 pub mod pages;
 mod permit;
 mod pool;

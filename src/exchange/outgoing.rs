@@ -55,6 +55,11 @@ impl Outgoing {
         write::field(&mut self.bytes, name, value);
     }
 
+    /// Whole lines, as they are.
+    pub fn lines(&mut self, lines: &[u8]) {
+        self.bytes.extend_from_slice(lines);
+    }
+
     /// Ends the head of a request that has no body at all.
     pub fn end_without_body(&mut self) {
         write::end_of_head(&mut self.bytes);

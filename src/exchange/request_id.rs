@@ -21,13 +21,13 @@ impl RequestId {
 
     pub fn new(chance: &mut Chance) -> Self {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let number = chance.next_u64();
-        let mut id = SmallVec::from_slice(b"req-");
-        for shift in (0..16).rev() {
-            let digit = (number >> (shift * 4)) & 0xf;
-            id.push(DIGITS.get(digit as usize).copied().unwrap_or(b'0'));
+        let mut number = chance.next_u64();
+        let mut id = *b"req-0000000000000000";
+        for place in id.iter_mut().skip(4) {
+            *place = DIGITS[(number & 0xf) as usize];
+            number >>= 4;
         }
-        Self(id)
+        Self(SmallVec::from_slice(&id))
     }
 
     pub fn as_bytes(&self) -> &[u8] {

@@ -11,6 +11,7 @@ use std::{
 
 use super::{
     Counters,
+    own_fields::OwnFields,
     pages::Pages,
     pool::{Farewell, Pools},
     settings::Settings,
@@ -51,6 +52,7 @@ pub struct Stage<W: World> {
     /// Room to leave before a request's fields: the longest request line and
     /// host of all backends, without method and target.
     pub prefix_room: usize,
+    pub own_fields: OwnFields,
     polled_at: Cell<Instant>,
     wheel: RefCell<Wheel>,
     wheel_task: Cell<Option<Waker>>,
@@ -89,6 +91,7 @@ impl<W: World> Stage<W> {
             draining: Cell::new(false),
             pages,
             prefix_room: longest.unwrap_or_default(),
+            own_fields: OwnFields::new(&settings),
             polled_at: Cell::new(world.now()),
             wheel: RefCell::new(Wheel::new(world.now())),
             wheel_task: Cell::new(None),
@@ -101,6 +104,11 @@ impl<W: World> Stage<W> {
     /// for it a dozen times, and between two polls hardly any passes.
     pub fn now(&self) -> Instant {
         self.polled_at.get()
+    }
+
+    /// The time that the task has worked since it was polled.
+    pub fn since_poll(&self) -> Duration {
+        self.world.now().since(self.polled_at.get())
     }
 
     /// Asks the world's clock; whoever is polled does so first.

@@ -2,7 +2,7 @@
 //! that must be known later is taken out of it or written into the outgoing
 //! request. Nothing here waits.
 
-use std::{io::Write, net::IpAddr};
+use std::{io::Write, net::IpAddr, time::Duration};
 
 use smallvec::SmallVec;
 
@@ -25,8 +25,6 @@ use crate::{
 const PROXY: &[u8] = b"/proxy";
 /// Below this path there are no pages of our own.
 const API: &[u8] = b"/v1/";
-/// How we are named in `Via` (RFC 9110, section 7.6.3).
-pub const VIA: &[u8] = b"1.1 tokenring";
 
 /// What a client asks, and the request that will ask it of a backend.
 pub struct Asked<'s> {
@@ -43,6 +41,8 @@ pub struct Asked<'s> {
     pub request_id: RequestId,
     /// When its head was complete.
     pub arrived: Instant,
+    /// How long it has been in our hands, waiting for nobody.
+    pub ours: Duration,
     pub peek: Option<Peek>,
     pub outgoing: Outgoing,
     /// Held as long as the body is.
@@ -109,6 +109,7 @@ pub fn head<'s, W: World>(
         framing: request.framing,
         request_id,
         arrived: stage.now(),
+        ours: Duration::ZERO,
         peek: None,
         outgoing,
         body_permit: None,
@@ -177,13 +178,8 @@ fn write_fields<W: World>(
     if settings.headers.forwarded {
         write_forwarded(outgoing, forwarded_for, peer);
     }
-    if settings.headers.via {
-        outgoing.field(b"via", VIA);
-    }
-    // We read the answer (usage, end of stream), so it must come as it is.
-    if is_read_by_us(endpoint) {
-        outgoing.field(b"accept-encoding", b"identity");
-    }
+    let own = &stage.own_fields;
+    outgoing.lines(if is_read_by_us(endpoint) { &own.read_request } else { &own.request });
     request_id
 }
 
@@ -204,7 +200,6 @@ fn write_forwarded(outgoing: &mut Outgoing, mut list: SmallVec<[u8; 128]>, peer:
         }
     }
     outgoing.field(b"x-forwarded-for", &list);
-    outgoing.field(b"x-forwarded-proto", b"http");
 }
 
 /// What becomes of an end-to-end field of a request.
