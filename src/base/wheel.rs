@@ -12,7 +12,7 @@
 //!              |
 //!              timers to look at then; those due fire, the others
 //!              are put into the slot of their deadline, or into the
-//!              last slot when that is beyond the horizon
+//!              one of the last when that is beyond the horizon
 //! ```
 
 use std::{
@@ -30,6 +30,8 @@ const TICK_NANOS: u64 = TICK.as_nanos() as u64;
 /// Slots of the wheel: a horizon of about ten seconds.
 const SLOTS: usize = 1024;
 const WORDS: usize = SLOTS / 64;
+/// Ticks between two looks at timers that are far from due.
+const TOGETHER: u64 = 64;
 const NEVER: u64 = u64::MAX;
 
 /// A deadline that its owner may move at any time.
@@ -189,7 +191,10 @@ impl Wheel {
 
     /// Puts the timer where the wheel will see it in time.
     fn place(&mut self, cell: Rc<TimerCell>) -> u64 {
-        let at = cell.due.get().min(self.tick + SLOTS as u64 - 1);
+        // Those beyond the horizon are looked at together: thousands of idle
+        // connections then wake the shard twice a second and not at every tick.
+        let horizon = (self.tick + SLOTS as u64 - 1) / TOGETHER * TOGETHER;
+        let at = cell.due.get().min(horizon);
         cell.looked_at.set(at);
         let slot = slot_of(at);
         self.slots[slot].push(cell);

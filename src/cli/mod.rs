@@ -66,6 +66,7 @@ Examples:
 
 /// Does what the arguments say; `args` starts with the program's name.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    crate::rt::use_ordinary_pages();
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {

@@ -292,6 +292,8 @@ fn check_shares(limits: &Limits, connections: usize, faults: &mut Faults) {
 ///                   mock's end of that one
 /// ```
 struct OpenFiles {
+    /// What the process and its shards hold before anybody connects.
+    own: usize,
     held: usize,
     each_connection: usize,
 }
@@ -302,12 +304,13 @@ impl OpenFiles {
         let idle =
             shards.saturating_mul(backends + demo).saturating_mul(written.pool.idle_per_backend);
         let own = OPEN_FILES_OF_PROCESS + OPEN_FILES_OF_SHARD * (shards + demo);
-        Self { held: own.saturating_add(idle), each_connection: 2 + demo }
+        Self { own, held: own.saturating_add(idle), each_connection: 2 + demo }
     }
 }
 
-/// How many clients may be connected, so that every one of them can also be
-/// answered by a backend.
+/// How many clients may be connected: by default so many that every one of
+/// them can also be answered by a backend at the same time. An operator who
+/// knows that most of them rest may ask for as many as there are descriptors.
 fn connections(
     written: Option<usize>,
     need: &OpenFiles,
@@ -321,12 +324,14 @@ fn connections(
     let fitting = allowed.saturating_sub(need.held) / need.each_connection;
     if fitting == 0 {
         faults.add(FLAG, "", Fault::OpenFiles { needed: need.held, allowed });
-    } else if written.is_some() && wanted > fitting {
-        let needed = need.held.saturating_add(wanted.saturating_mul(need.each_connection));
-        let fault = Fault::OpenFilesForConnections { wanted, needed, allowed, fitting };
+    }
+    let bearable = allowed.saturating_sub(need.own);
+    if written.is_some() && wanted > bearable {
+        let needed = need.own.saturating_add(wanted);
+        let fault = Fault::OpenFilesForConnections { wanted, needed, allowed, fitting: bearable };
         faults.add(FLAG, wanted, fault);
     }
-    wanted.min(fitting)
+    if written.is_some() { wanted } else { wanted.min(fitting) }
 }
 
 /// A model to try the proxy with: one thread that shares the last core, on a
