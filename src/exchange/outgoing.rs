@@ -138,6 +138,11 @@ impl Outgoing {
         self.bytes = bytes;
     }
 
+    /// Whether a second send must follow.
+    pub fn has_body_apart(&self) -> bool {
+        self.apart.is_some()
+    }
+
     /// The same for a body that stands apart.
     pub fn lend_apart(&mut self) -> Option<Vec<u8>> {
         self.apart.take()
