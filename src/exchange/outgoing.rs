@@ -138,11 +138,6 @@ impl Outgoing {
         self.bytes = bytes;
     }
 
-    /// Whether a second send must follow.
-    pub fn has_body_apart(&self) -> bool {
-        self.apart.is_some()
-    }
-
     /// The same for a body that stands apart.
     pub fn lend_apart(&mut self) -> Option<Vec<u8>> {
         self.apart.take()
@@ -150,6 +145,11 @@ impl Outgoing {
 
     pub fn restore_apart(&mut self, body: Vec<u8>) {
         self.apart = Some(body);
+    }
+
+    /// Whether a second send must follow.
+    pub fn has_body_apart(&self) -> bool {
+        self.apart.is_some()
     }
 
     /// The buffer, when the request will not be sent again.
