@@ -220,8 +220,9 @@ fn pipelined_requests_are_answered_in_order() {
     }
 }
 
-/// Neither a request that is here already nor an end that is waited for lets
-/// a send lie that nothing else would look at (`NUDGE`, 20 ms).
+/// Neither a request that is here already, nor an end that is waited for, nor
+/// a body behind its head lets a send lie that nothing else would look at
+/// (`NUDGE`, 20 ms).
 #[test]
 fn nothing_lies_until_a_nudge() {
     const REQUESTS: u32 = 100;
@@ -247,6 +248,15 @@ fn nothing_lies_until_a_nudge() {
     }
     let closed = started.elapsed();
     assert!(closed < nudged / 2, "{REQUESTS} requests that close took {closed:?}");
+
+    let body = pattern(50_000);
+    let started = Instant::now();
+    let mut client = proxy.client();
+    for _ in 0..REQUESTS {
+        assert!(client.post("/x", "x-mock-echo: 1\r\n", &body).body == body);
+    }
+    let large = started.elapsed();
+    assert!(large < nudged / 2, "{REQUESTS} large bodies took {large:?}");
 }
 
 #[test]

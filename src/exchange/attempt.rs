@@ -350,7 +350,12 @@ async fn send_request<W: World>(
     let head = asked.outgoing.address_to(settings);
     asked.ours += stage.since_poll();
     let bytes = asked.outgoing.lend();
-    let (sent, bytes) = client.send_quietly(stage, stream, bytes, head, Wait::FirstByte).await;
+    // Quietly only if the answer will wake us: it waits for a body apart.
+    let (sent, bytes) = if asked.outgoing.has_body_apart() {
+        client.send_all(stage, stream, bytes, head, Wait::FirstByte).await
+    } else {
+        client.send_quietly(stage, stream, bytes, head, Wait::FirstByte).await
+    };
     asked.outgoing.restore(bytes);
     sent?;
     let Some(body) = asked.outgoing.lend_apart() else { return Ok(()) };

@@ -147,6 +147,11 @@ impl Outgoing {
         self.apart = Some(body);
     }
 
+    /// Whether a second send must follow.
+    pub fn has_body_apart(&self) -> bool {
+        self.apart.is_some()
+    }
+
     /// The buffer, when the request will not be sent again.
     pub fn into_buffer(self) -> Vec<u8> {
         self.bytes
