@@ -15,7 +15,7 @@ pub struct Settings {
     pub pool: PoolPlan,
     pub headers: HeaderPlan,
     pub credentials: Credentials,
-    /// Where `POST /proxy` is sent: an absolute path, perhaps with a query.
+    /// Where `POST /proxy` is sent: an absolute path without a query.
     pub proxy_path: String,
     pub backends: Vec<BackendSettings>,
     /// Tests only: a request for this path panics.

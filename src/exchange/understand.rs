@@ -50,6 +50,7 @@ pub struct Asked<'s> {
 }
 
 /// What a head turns out to be.
+#[allow(clippy::large_enum_variant, reason = "the large one is the usual one, and lives on")]
 pub enum Head<'s> {
     Asked(Asked<'s>),
     Page { page: Page, to_head: bool, keep_alive: bool, framing: BodyFraming },

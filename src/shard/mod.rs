@@ -70,7 +70,11 @@ impl<W: World> Shard<W> {
         stage.world.spawn(async move { sweep.sweep().await });
         for (listener, admin) in listeners {
             let shard = Rc::clone(&self);
-            stage.world.spawn(async move { shard.accept_all(listener, admin).await });
+            self.registry.accepts();
+            stage.world.spawn(async move {
+                Rc::clone(&shard).accept_all(listener, admin).await;
+                shard.registry.accepts_no_more();
+            });
         }
         while let Some(letter) = self.next_letter(&letterbox).await {
             self.read(letter);

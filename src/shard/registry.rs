@@ -124,6 +124,8 @@ pub struct Registry<S> {
     /// The shard's main task, when it waits for the last client to leave.
     waiting: Cell<Option<Waker>>,
     stopped: Cell<bool>,
+    /// Tasks that still accept.
+    accepting: Cell<usize>,
     acceptors: RefCell<Vec<Waker>>,
 }
 
@@ -133,6 +135,7 @@ impl<S> Default for Registry<S> {
             clients: RefCell::default(),
             waiting: Cell::default(),
             stopped: Cell::default(),
+            accepting: Cell::default(),
             acceptors: RefCell::default(),
         }
     }
@@ -159,11 +162,33 @@ impl<S: Stream> Registry<S> {
         }
     }
 
-    /// Whether nobody is connected; if somebody is, `waker` is woken when the
-    /// last one has left.
+    /// One more task accepts, until [`Registry::accepts_no_more`].
+    pub fn accepts(&self) {
+        self.accepting.set(self.accepting.get() + 1);
+    }
+
+    pub fn accepts_no_more(&self) {
+        self.accepting.set(self.accepting.get() - 1);
+        self.tell_if_empty();
+    }
+
+    fn tell_if_empty(&self) {
+        if self.is_empty()
+            && let Some(waiting) = self.waiting.take()
+        {
+            waiting.wake();
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.accepting.get() == 0 && self.clients.borrow().is_empty()
+    }
+
+    /// Whether nobody is connected and nobody can come; otherwise `waker` is
+    /// woken when that is so.
     pub fn is_empty_or_wakes(&self, waker: &Waker) -> bool {
         self.waiting.set(Some(waker.clone()));
-        self.clients.borrow().is_empty()
+        self.is_empty()
     }
 
     pub fn stop_accepting(&self) {
@@ -211,11 +236,7 @@ impl<S> Drop for Entry<'_, S> {
     fn drop(&mut self) {
         self.counters.connections_open.subtract(1);
         self.registry.clients.borrow_mut().remove(self.key);
-        if self.registry.clients.borrow().is_empty()
-            && let Some(waiting) = self.registry.waiting.take()
-        {
-            waiting.wake();
-        }
+        self.registry.tell_if_empty();
     }
 }
 
