@@ -141,6 +141,20 @@ impl<S> Default for Registry<S> {
     }
 }
 
+impl<S> Registry<S> {
+    fn tell_if_empty(&self) {
+        if self.is_empty()
+            && let Some(waiting) = self.waiting.take()
+        {
+            waiting.wake();
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.accepting.get() == 0 && self.clients.borrow().is_empty()
+    }
+}
+
 impl<S: Stream> Registry<S> {
     /// Enters a client; it leaves when the entry is dropped.
     pub fn enter<'r>(
@@ -170,18 +184,6 @@ impl<S: Stream> Registry<S> {
     pub fn accepts_no_more(&self) {
         self.accepting.set(self.accepting.get() - 1);
         self.tell_if_empty();
-    }
-
-    fn tell_if_empty(&self) {
-        if self.is_empty()
-            && let Some(waiting) = self.waiting.take()
-        {
-            waiting.wake();
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.accepting.get() == 0 && self.clients.borrow().is_empty()
     }
 
     /// Whether nobody is connected and nobody can come; otherwise `waker` is
