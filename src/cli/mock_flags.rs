@@ -1,6 +1,11 @@
 //! The flags of `mock`, each with its help and default, gathered into
 //! [`MockWritten`].
 
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "these comments are the help, where brackets are brackets"
+)]
+
 use clap::Args;
 
 use crate::base::units::{Size, Time};

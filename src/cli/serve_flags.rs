@@ -3,6 +3,11 @@
 //!
 //! The defaults are the plan's own constants; nothing is decided here.
 
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "these comments are the help, where brackets are brackets"
+)]
+
 use clap::Args;
 
 use crate::base::units::{Size, Time};
