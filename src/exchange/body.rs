@@ -157,6 +157,11 @@ async fn read_chunked<'s, W: World>(
             return Err(BodyFault::Refused(Trouble::BodyTooLarge));
         }
         take_more_room(stage, asked, data.len())?;
+        if body.capacity() - body.len() < data.len() {
+            // Doubling, but not beyond what a body may be.
+            let room = stage.settings.limits.body_bytes - body.len();
+            body.reserve_exact(body.len().max(data.len()).min(room));
+        }
         body.extend_from_slice(data);
         consume(held, decoded.consumed);
         if decoded.done {
