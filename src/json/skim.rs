@@ -1,6 +1,7 @@
 //! The members of one object, in order, as spans.
 
 use super::cursor::Cursor;
+use super::words::is_printable_ascii;
 use super::{DEPTH_MAX, FaultKind, JsonFault};
 use crate::base::Span;
 
@@ -88,7 +89,7 @@ impl<'b> Skimmer<'b> {
     /// Where the value that starts at `at` ends.
     pub fn value_end(bytes: &'b [u8], at: usize) -> Result<usize, JsonFault> {
         let mut cursor = Cursor::new(bytes, at);
-        cursor.value(DEPTH_MAX)?;
+        cursor.skip(DEPTH_MAX)?;
         Ok(cursor.at())
     }
 
@@ -138,7 +139,8 @@ impl<'b> Skimmer<'b> {
     }
 }
 
-/// Whether `bytes` are one JSON value of any kind and nothing else.
+/// Whether `bytes` are one JSON value of any kind and nothing else, by the
+/// whole grammar.
 pub fn check(bytes: &[u8]) -> Result<(), JsonFault> {
     let mut cursor = Cursor::new(bytes, 0);
     cursor.blanks();
@@ -148,7 +150,7 @@ pub fn check(bytes: &[u8]) -> Result<(), JsonFault> {
 
 fn value(cursor: &mut Cursor<'_>, depth_max: u32) -> Result<Value, JsonFault> {
     let (first, start) = (cursor.byte(), cursor.at());
-    let escaped = cursor.value(depth_max)?;
+    let escaped = cursor.skip(depth_max)?;
     let kind = match first {
         Some(b'{') => Kind::Object,
         Some(b'[') => Kind::Array,
@@ -164,6 +166,5 @@ fn value(cursor: &mut Cursor<'_>, depth_max: u32) -> Result<Value, JsonFault> {
 /// No control byte, and UTF-8: a decoder that drops broken bytes could make
 /// another key of it.
 fn is_clean(key: &[u8]) -> bool {
-    let printable_ascii = key.iter().all(|byte| (0x20..0x7f).contains(byte));
-    printable_ascii || (key.iter().all(|byte| *byte >= 0x20) && std::str::from_utf8(key).is_ok())
+    is_printable_ascii(key) || (key.iter().all(|byte| *byte >= 0x20) && std::str::from_utf8(key).is_ok())
 }
