@@ -2,8 +2,7 @@
 //!
 //! Nothing recurses and nothing allocates: the open brackets are bits.
 
-use memchr::memchr2;
-
+use super::words::{quote_or_backslash, short_plain};
 use super::{DEPTH_MAX, FaultKind, JsonFault};
 
 pub(super) struct Cursor<'b> {
@@ -79,8 +78,23 @@ impl<'b> Cursor<'b> {
 
     /// From an opening quote to behind the closing one. Says whether an escape
     /// was met.
+    ///
+    /// Most strings are keys and short words without an escape, for which the
+    /// call would cost more than the search: they end here.
     #[inline]
     pub(super) fn string(&mut self) -> Result<bool, JsonFault> {
+        let rest = self.bytes.get(self.at + 1..).unwrap_or_default();
+        match short_plain(rest) {
+            Some(length) => {
+                self.at += length + 2;
+                Ok(false)
+            }
+            None => self.long_string(),
+        }
+    }
+
+    #[inline(never)]
+    fn long_string(&mut self) -> Result<bool, JsonFault> {
         let opening = self.at;
         let mut escaped = false;
         self.at += 1;
@@ -188,8 +202,50 @@ impl<'b> Cursor<'b> {
         Ok(false)
     }
 
-    /// One value of any kind, to behind its end. Says whether it is a string
-    /// with an escape.
+    /// One value, to behind its end, its inside looked at no closer than its
+    /// end demands: strings, and brackets that close in order. Says whether it
+    /// is a string with an escape.
+    #[inline]
+    pub(super) fn skip(&mut self, depth_max: u32) -> Result<bool, JsonFault> {
+        match self.byte() {
+            Some(b'{' | b'[') => self.skip_brackets(depth_max).map(|()| false),
+            _ => self.scalar(),
+        }
+    }
+
+    /// From an opening bracket to behind the one that closes it.
+    fn skip_brackets(&mut self, depth_max: u32) -> Result<(), JsonFault> {
+        let mut nest = Nest { bits: 0, depth: 0 };
+        loop {
+            match self.byte() {
+                Some(byte) if is_inert(byte) => self.step(),
+                Some(b'"') => drop(self.string()?),
+                Some(open @ (b'{' | b'[')) => {
+                    if !nest.open(open == b'{', depth_max) {
+                        return Err(self.fault(FaultKind::TooDeep));
+                    }
+                    self.step();
+                }
+                Some(close @ (b'}' | b']')) if nest.in_object() == (close == b'}') => {
+                    self.step();
+                    nest.close();
+                    if nest.depth == 0 {
+                        return Ok(());
+                    }
+                }
+                None | Some(b'}' | b']') if nest.in_object() => {
+                    return Err(self.fault(FaultKind::ExpectedCommaOrBrace));
+                }
+                None | Some(b'}' | b']') => {
+                    return Err(self.fault(FaultKind::ExpectedCommaOrBracket));
+                }
+                Some(_) => return Err(self.fault(FaultKind::ExpectedValue)),
+            }
+        }
+    }
+
+    /// One value of any kind, to behind its end, by the whole grammar. Says
+    /// whether it is a string with an escape.
     pub(super) fn value(&mut self, depth_max: u32) -> Result<bool, JsonFault> {
         let mut nest = Nest { bits: 0, depth: 0 };
         loop {
@@ -268,30 +324,21 @@ impl<'b> Cursor<'b> {
     }
 }
 
-/// How many words are looked through before the vector search is worth its
-/// call: keys, roles and the stretches between escapes are shorter than this.
-const WORDS_FIRST: usize = 2;
-
-#[inline]
-fn quote_or_backslash(rest: &[u8]) -> Option<usize> {
-    let (words, _) = rest.as_chunks::<8>();
-    for (index, word) in words.iter().take(WORDS_FIRST).enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let hits = zero_bytes(word ^ (REPEAT * u64::from(b'"')))
-            | zero_bytes(word ^ (REPEAT * u64::from(b'\\')));
-        if hits != 0 {
-            return Some(index * 8 + hits.trailing_zeros() as usize / 8);
-        }
+/// What JSON writes between brackets and strings: blanks, commas, colons,
+/// numbers and literals.
+#[allow(clippy::indexing_slicing, reason = "done while compiling, where it cannot fail later")]
+const INERT: [bool; 256] = {
+    let bytes = b" \t\n\r,:0123456789+-.eEtrufalsn";
+    let mut inert = [false; 256];
+    let mut at = 0;
+    while at < bytes.len() {
+        inert[bytes[at] as usize] = true;
+        at += 1;
     }
-    let searched = words.len().min(WORDS_FIRST) * 8;
-    memchr2(b'"', b'\\', rest.get(searched..)?).map(|found| searched + found)
-}
+    inert
+};
 
-const REPEAT: u64 = 0x0101_0101_0101_0101;
-
-/// The top bit of each byte that is zero. A borrow may set bits above the
-/// first such byte, so only the lowest one is to be trusted.
 #[inline]
-fn zero_bytes(word: u64) -> u64 {
-    word.wrapping_sub(REPEAT) & !word & (REPEAT << 7)
+fn is_inert(byte: u8) -> bool {
+    INERT.get(usize::from(byte)) == Some(&true)
 }

@@ -2,17 +2,23 @@
 //!
 //! # The rule
 //!
-//! A document is refused unless it follows RFC 8259's grammar throughout:
-//! brackets, commas, colons, numbers, literals, the ends of strings and the
-//! form of escapes, at every depth to [`DEPTH_MAX`], and nothing but blanks
-//! after the end. What stands *inside* a string is not examined, with one
-//! exception: the keys that [`Skimmer`] hands out are free of control bytes
-//! and are valid UTF-8.
+//! [`check`] holds a document to RFC 8259's grammar throughout: brackets,
+//! commas, colons, numbers, literals, the ends of strings and the form of
+//! escapes, at every depth to [`DEPTH_MAX`], and nothing but blanks after the
+//! end. What stands *inside* a string is not examined.
 //!
-//! So a backend may still refuse what passes here (a control byte or broken
-//! UTF-8 in a message's text is its business), but it can never find other
-//! members or other spans in it than we did: no byte inside a string can move
-//! the string's end, apart from the quote and the backslash.
+//! [`Skimmer`] holds the members of its own object to the same, and their keys
+//! to more: no control bytes, valid UTF-8. Within an object or array that is a
+//! member's value it wants brackets that close in order, strings that end,
+//! escapes that are well formed, and between them only bytes that JSON writes
+//! there; in which order commas, numbers and literals stand is not examined.
+//!
+//! So a backend may still refuse what passes here (a missing comma in a
+//! message or a control byte in its text is its business), but it can never
+//! find other members or other spans in it than we did: no byte inside a
+//! string can move the string's end, apart from the quote and the backslash,
+//! and outside there are no comments or other quotes that some lenient reader
+//! might know.
 //!
 //! Escaped keys and duplicates are reported or left to the caller, which alone
 //! knows the keys that matter.
@@ -22,6 +28,7 @@
 mod cursor;
 mod fault;
 mod skim;
+mod words;
 mod write;
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The members of one object, in order, as spans.
 
 use super::cursor::Cursor;
+use super::words::is_printable_ascii;
 use super::{DEPTH_MAX, FaultKind, JsonFault};
 use crate::base::Span;
 
@@ -58,6 +59,8 @@ pub struct Member<'b> {
 pub struct Skimmer<'b> {
     cursor: Cursor<'b>,
     state: State,
+    /// Nothing but blanks may stand behind the object.
+    ends_text: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -78,17 +81,30 @@ impl<'b> Skimmer<'b> {
         Self::open(bytes.get(..object.end as usize).unwrap_or_default(), object.start as usize)
     }
 
+    /// Over an object that begins at `at`, with more behind it: see
+    /// [`Self::at`].
+    pub fn within(bytes: &'b [u8], at: usize) -> Result<Self, JsonFault> {
+        Self::open(bytes, at).map(|skimmer| Self { ends_text: false, ..skimmer })
+    }
+
+    /// How far it has walked: behind the object, once there are no more
+    /// members.
+    #[must_use]
+    pub fn at(&self) -> usize {
+        self.cursor.at()
+    }
+
     /// As if a member's value had just ended before `at`: only the rest of the
     /// object is walked. For buffers that hold but the tail of a document.
     #[must_use]
     pub fn after_member(bytes: &'b [u8], at: usize) -> Self {
-        Self { cursor: Cursor::new(bytes, at), state: State::Next }
+        Self { cursor: Cursor::new(bytes, at), state: State::Next, ends_text: true }
     }
 
     /// Where the value that starts at `at` ends.
     pub fn value_end(bytes: &'b [u8], at: usize) -> Result<usize, JsonFault> {
         let mut cursor = Cursor::new(bytes, at);
-        cursor.value(DEPTH_MAX)?;
+        cursor.skip(DEPTH_MAX)?;
         Ok(cursor.at())
     }
 
@@ -102,7 +118,7 @@ impl<'b> Skimmer<'b> {
             return Err(cursor.fault(FaultKind::ExpectedObject));
         }
         cursor.step();
-        Ok(Self { cursor, state: State::First })
+        Ok(Self { cursor, state: State::First, ends_text: true })
     }
 
     /// The next member, or nothing when the object and the text have ended.
@@ -114,7 +130,10 @@ impl<'b> Skimmer<'b> {
             (_, Some(b'}')) => {
                 cursor.step();
                 self.state = State::Done;
-                return cursor.end().map(|()| None);
+                if self.ends_text {
+                    cursor.end()?;
+                }
+                return Ok(None);
             }
             (State::First, _) => {}
             (State::Next, Some(b',')) => {
@@ -138,7 +157,8 @@ impl<'b> Skimmer<'b> {
     }
 }
 
-/// Whether `bytes` are one JSON value of any kind and nothing else.
+/// Whether `bytes` are one JSON value of any kind and nothing else, by the
+/// whole grammar.
 pub fn check(bytes: &[u8]) -> Result<(), JsonFault> {
     let mut cursor = Cursor::new(bytes, 0);
     cursor.blanks();
@@ -148,7 +168,7 @@ pub fn check(bytes: &[u8]) -> Result<(), JsonFault> {
 
 fn value(cursor: &mut Cursor<'_>, depth_max: u32) -> Result<Value, JsonFault> {
     let (first, start) = (cursor.byte(), cursor.at());
-    let escaped = cursor.value(depth_max)?;
+    let escaped = cursor.skip(depth_max)?;
     let kind = match first {
         Some(b'{') => Kind::Object,
         Some(b'[') => Kind::Array,
@@ -164,6 +184,6 @@ fn value(cursor: &mut Cursor<'_>, depth_max: u32) -> Result<Value, JsonFault> {
 /// No control byte, and UTF-8: a decoder that drops broken bytes could make
 /// another key of it.
 fn is_clean(key: &[u8]) -> bool {
-    let printable_ascii = key.iter().all(|byte| (0x20..0x7f).contains(byte));
-    printable_ascii || (key.iter().all(|byte| *byte >= 0x20) && std::str::from_utf8(key).is_ok())
+    is_printable_ascii(key)
+        || (key.iter().all(|byte| *byte >= 0x20) && std::str::from_utf8(key).is_ok())
 }

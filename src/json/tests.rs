@@ -143,6 +143,42 @@ fn gives_members_in_order() {
 }
 
 #[test]
+fn the_inside_of_a_value_is_skipped_over() {
+    check_members(r#"{"a":[1 2,,],"b":{:"x"},"c":1}"#, r#"a=[1 2,,] b={:"x"} c=1"#);
+    check_members(r#"{"a":[tru-e1],"b":"]"}"#, r#"a=[tru-e1] b="]""#);
+}
+
+#[test]
+fn a_value_ends_where_its_brackets_close() {
+    for (text, offset, kind) in [
+        ("{\"a\":[}", 6, FaultKind::ExpectedCommaOrBracket),
+        ("{\"a\":[", 6, FaultKind::ExpectedCommaOrBracket),
+        ("{\"a\":{]", 6, FaultKind::ExpectedCommaOrBrace),
+        ("{\"a\":[{}", 8, FaultKind::ExpectedCommaOrBracket),
+        ("{\"a\":[\"]}", 6, FaultKind::StringWithoutEnd),
+        ("{\"a\":[\"\\x\"]}", 7, FaultKind::InvalidEscape),
+        ("{\"a\":[]]}", 7, FaultKind::ExpectedCommaOrBrace),
+        ("{\"a\":[1] 2}", 9, FaultKind::ExpectedCommaOrBrace),
+        ("{\"a\":[1,],}", 10, FaultKind::ExpectedKey),
+    ] {
+        check_document_fault(text.as_bytes(), offset, kind);
+    }
+}
+
+/// Some readers know comments, single quotes or bare words, and would find
+/// other strings and brackets than we do.
+#[test]
+fn no_other_languages_bytes_stand_outside_strings() {
+    for byte in 0..=255_u8 {
+        let text = [b"{\"a\":[", &[byte][..], b"]}"].concat();
+        let known = b" \t\n\r,:0123456789+-.eEtrufalsn".contains(&byte);
+        assert_eq!(members_of(&text).is_ok(), known, "{}", byte.escape_ascii());
+    }
+    check_document_fault(b"{\"a\":[/*\"*/]}", 6, FaultKind::ExpectedValue);
+    check_document_fault(b"{\"a\":['\"']}", 6, FaultKind::ExpectedValue);
+}
+
+#[test]
 fn a_document_is_one_object() {
     check_document_fault(b"", 0, FaultKind::ExpectedObject);
     check_document_fault(b"[]", 0, FaultKind::ExpectedObject);

@@ -1,7 +1,7 @@
 //! The doors for fuzzing: any bytes in, and what must hold for all of them.
 
 use crate::base::Span;
-use crate::json::{self, Skimmer};
+use crate::json::{self, FaultKind, Kind, Skimmer};
 use crate::llm::{BodyTee, End, Endpoint, MODEL_BYTES_MAX, StreamTee, TAIL_BYTES, is_json, peek};
 use crate::llm::{Peek, usage};
 use crate::sse::{EventScanner, Reading};
@@ -23,14 +23,14 @@ pub fn fuzz_json_peek(data: &[u8]) {
             Err(fault) => assert!(fault.offset <= data.len() && !fault.reason().is_empty()),
         }
     }
-    if let Err(fault) = is_json(data) {
-        assert!(fault.offset <= data.len(), "a fault lies within its document");
+    match is_json(data) {
+        Ok(()) => check_members(data),
+        Err(fault) => assert!(fault.offset <= data.len(), "a fault lies within its document"),
     }
     check_cuts_of_body(data);
 }
 
 fn check_peek(data: &[u8], endpoint: Endpoint, peek: &Peek) {
-    assert_eq!(is_json(data), Ok(()), "what can be peeked at is JSON");
     assert!(peek.model.is_some() || !endpoint.needs_model());
     assert!(peek.prompt_bytes as usize <= data.len());
     if let Some(model) = peek.model {
@@ -42,16 +42,37 @@ fn check_peek(data: &[u8], endpoint: Endpoint, peek: &Peek) {
         assert!(quotes.starts_with(b"\"") && quotes.ends_with(b"\""));
     }
     for span in [peek.messages, peek.tools, peek.stream_options].into_iter().flatten() {
-        assert_eq!(json::check(span.of(data)), Ok(()), "a span is a value of its own");
+        let value = span.of(data);
+        assert_eq!(Skimmer::value_end(value, 0), Ok(value.len()), "a span is a value of its own");
     }
     let mut members = Skimmer::document(data).ok();
     while let Some(Ok(Some(member))) = members.as_mut().map(Skimmer::next_member) {
         assert!(!member.key_escaped);
-        assert_eq!(json::check(member.value.span.of(data)), Ok(()));
+        let value = member.value.span.of(data);
+        assert_eq!(Skimmer::value_end(value, 0), Ok(value.len()));
+        if !matches!(member.value.kind, Kind::Object | Kind::Array) {
+            assert_eq!(json::check(value), Ok(()), "only the inside of brackets is skipped over");
+        }
     }
     let last = data.iter().rposition(|byte| *byte == b'}').unwrap_or_default();
     let torn = data.get(..last).unwrap_or_default();
     assert!(self::peek(torn, endpoint).is_err(), "an object without its end is refused");
+}
+
+/// An object that is JSON by the whole grammar is one for the skimmer too, and
+/// so are its members' values; only a key's bytes may displease it.
+fn check_members(data: &[u8]) {
+    let mut members = match Skimmer::document(data) {
+        Ok(members) => members,
+        Err(fault) => return assert_eq!(fault.kind, FaultKind::ExpectedObject),
+    };
+    loop {
+        match members.next_member() {
+            Ok(Some(member)) => assert_eq!(json::check(member.value.span.of(data)), Ok(())),
+            Ok(None) => return,
+            Err(fault) => return assert_eq!(fault.kind, FaultKind::InvalidKey),
+        }
+    }
 }
 
 /// A body within the tail that is kept gives the same usage in any cut.

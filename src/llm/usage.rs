@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use memchr::memmem::{Finder, FinderRev};
+use memchr::memmem::Finder;
 
 use crate::base::Span;
 use crate::json::{JsonFault, Kind, Skimmer, Value};
@@ -20,8 +20,11 @@ const CANDIDATES_MAX: usize = 8;
 const SEARCHED_BYTES_MAX: usize = 64 << 10;
 
 const KEY: &[u8] = b"\"usage\"";
-static KEY_FORWARD: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(KEY));
-static KEY_BACKWARD: LazyLock<FinderRev<'static>> = LazyLock::new(|| FinderRev::new(KEY));
+static KEY_FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(KEY));
+
+/// Behind the member stand a few short ones at most.
+const WINDOW_BYTES: usize = 1 << 10;
+const _: () = assert!(WINDOW_BYTES >= KEY.len());
 
 /// What one answer cost, in tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,8 +69,11 @@ impl UsageReport {
     /// Reads a `usage` object. Refused as a whole when a count in it is
     /// negative, has a fraction or an exponent, or exceeds [`TOKENS_MAX`].
     pub fn read(bytes: &[u8], object: Span) -> Result<Self, UsageRefused> {
+        Self::take_members(bytes, &mut Skimmer::nested(bytes, object)?)
+    }
+
+    fn take_members(bytes: &[u8], members: &mut Skimmer<'_>) -> Result<Self, UsageRefused> {
         let mut report = Self::default();
-        let mut members = Skimmer::nested(bytes, object)?;
         while let Some(member) = members.next_member()? {
             let value = member.value;
             match member.key {
@@ -140,25 +146,48 @@ pub fn find_in_body(tail: &[u8]) -> Option<Usage> {
     let tail = tail.get(tail.len().saturating_sub(SEARCHED_BYTES_MAX)..)?;
     let mut before = tail;
     for _ in 0..CANDIDATES_MAX {
-        let at = KEY_BACKWARD.rfind(before)?;
+        let at = last_key(before)?;
         before = tail.get(..at)?;
         if before.last() != Some(&b'\\')
             && let Some(value_at) = value_after_key(tail, at + KEY.len())
-            && let Some(object) = outermost_value(tail, value_at)
+            && let Some(usage) = outermost(tail, value_at)
         {
-            return UsageReport::read(tail, object).ok()?.usage();
+            return usage;
         }
     }
     None
 }
 
-/// The span of the object at `value_at` if only the end of the outermost
-/// object follows it.
-fn outermost_value(tail: &[u8], value_at: usize) -> Option<Span> {
-    let end = Skimmer::value_end(tail, value_at).ok()?;
+/// Where the last key stands. The vector search only runs forwards, so it is
+/// let loose on one window after the other, from the end: the first nearly
+/// always holds the member.
+fn last_key(bytes: &[u8]) -> Option<usize> {
+    let mut end = bytes.len();
+    loop {
+        let start = end.saturating_sub(WINDOW_BYTES);
+        let window = bytes.get(start..end)?;
+        if let Some(at) = KEY_FINDER.find_iter(window).last() {
+            return Some(start + at);
+        }
+        if start == 0 {
+            return None;
+        }
+        end = start + KEY.len() - 1; // the key may stand across the edge
+    }
+}
+
+/// Reads the object at `value_at` if only the end of the outermost object
+/// follows it.
+fn outermost(tail: &[u8], value_at: usize) -> Option<Option<Usage>> {
+    let mut members = Skimmer::within(tail, value_at).ok()?;
+    let report = UsageReport::take_members(tail, &mut members);
+    let end = match &report {
+        Ok(_) => members.at(),
+        Err(UsageRefused) => Skimmer::value_end(tail, value_at).ok()?,
+    };
     let mut rest = Skimmer::after_member(tail, end);
     while rest.next_member().ok()?.is_some() {}
-    Some(Span::new(value_at, end))
+    Some(report.ok().and_then(|report| report.usage()))
 }
 
 /// Finds `usage` in one event's data: at the top, or within `response`
@@ -197,7 +226,7 @@ fn may_hold_usage(data: &[u8]) -> bool {
     if data.ends_with(b"\"usage\":null}") {
         return false; // OpenAI's form; spares the search
     }
-    KEY_FORWARD.find_iter(data).any(|at| value_after_key(data, at + KEY.len()).is_some())
+    KEY_FINDER.find_iter(data).any(|at| value_after_key(data, at + KEY.len()).is_some())
 }
 
 /// Where the object behind a key begins; `at` is just behind the key's quote.

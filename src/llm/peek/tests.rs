@@ -172,8 +172,13 @@ fn what_is_not_json_is_refused_at_its_offset() {
     check_fault(r#"{"model":"m""#, 12, PeekFaultKind::Json(FaultKind::ExpectedCommaOrBrace));
     check_fault(r#"{"model":"m"}}"#, 13, PeekFaultKind::Json(FaultKind::BytesAfterEnd));
     check_fault(
-        r#"{"model":"m","messages":[{"a" 1}]}"#,
-        30,
+        r#"{"model":"m","messages":[{"a":1]}"#,
+        31,
+        PeekFaultKind::Json(FaultKind::ExpectedCommaOrBrace),
+    );
+    check_fault(
+        r#"{"model":"m","stream_options":{"a" 1}}"#,
+        35,
         PeekFaultKind::Json(FaultKind::ExpectedColon),
     );
 }
@@ -193,5 +198,6 @@ fn any_json_value_is_json() {
     assert_eq!(is_json(b"[1, \"x\"]"), Ok(()));
     assert_eq!(is_json(b"3"), Ok(()));
     assert!(is_json(b"").is_err());
+    assert!(is_json(b"{\"a\":[1 2]}").is_err(), "by the whole grammar");
     assert!(is_json(b"{\"a\":1").is_err());
 }
