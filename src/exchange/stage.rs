@@ -30,8 +30,6 @@ pub struct Common {
     pub body_bytes: AtomicUsize,
     /// Requests under way.
     pub requests: AtomicUsize,
-    /// Client connections open, those being handed over included.
-    pub connections: AtomicUsize,
 }
 
 /// One shard's stage.
