@@ -64,6 +64,8 @@ counters! {
     Counter connections_handed_over;
     /// Client connections refused for want of room.
     Counter connections_refused;
+    /// Attempts to accept that the kernel refused, for want of descriptors.
+    Counter accept_failures;
     /// Client connections open.
     Gauge connections_open;
     /// Client connections that wait without a buffer.

@@ -1,6 +1,6 @@
 //! Accepting connections, and handing them to a less loaded shard.
 
-use std::{future::poll_fn, pin::pin, rc::Rc, task::Poll, time::Duration};
+use std::{future::poll_fn, io, pin::pin, rc::Rc, task::Poll, time::Duration};
 
 use super::{Letter, Seat, Shard};
 use crate::rt::{Accepted, Listen, World};
@@ -21,11 +21,21 @@ content-type: application/json\r\ncontent-length: 139\r\nretry-after: 1\r\nconne
 impl<W: World> Shard<W> {
     /// Accepts until the shard is told to stop.
     pub(super) async fn accept_all(self: Rc<Self>, listener: W::Listener, admin: bool) {
+        let mut refused = false;
         while self.until_readable(&listener).await {
-            if !self.accept_some(&listener, admin) {
-                let later = self.stage.world.now().after(REST);
-                self.stage.world.sleep_until(later).await;
+            let Err(error) = self.accept_some(&listener, admin) else {
+                refused = false;
+                continue;
+            };
+            self.stage.counters.accept_failures.increment();
+            // Said once until it is over: the want may last for hours.
+            if !refused {
+                tracing::warn!(%error, "no connection can be accepted; raise the limit on \
+                                        open files (ulimit -n) or lower --connections");
             }
+            refused = true;
+            let later = self.stage.world.now().after(REST);
+            self.stage.world.sleep_until(later).await;
         }
         // Whoever has come until now is still answered, and told to close.
         while let Ok(Some(socket)) = listener.accept() {
@@ -46,23 +56,14 @@ impl<W: World> Shard<W> {
         .await
     }
 
-    /// Accepts a batch; false if the kernel refused.
-    fn accept_some(self: &Rc<Self>, listener: &W::Listener, admin: bool) -> bool {
+    /// Accepts a batch, or what there is of it before the kernel refuses.
+    fn accept_some(self: &Rc<Self>, listener: &W::Listener, admin: bool) -> io::Result<()> {
         for _ in 0..BATCH {
-            match listener.accept() {
-                Ok(Some(socket)) => {
-                    self.stage.counters.connections_accepted.increment();
-                    self.place(socket, admin);
-                }
-                Ok(None) => return true,
-                Err(error) => {
-                    tracing::warn!(%error, "no connection can be accepted; raise the limit on \
-                                            open files (ulimit -n) or lower --connections");
-                    return false;
-                }
-            }
+            let Some(socket) = listener.accept()? else { break };
+            self.stage.counters.connections_accepted.increment();
+            self.place(socket, admin);
         }
-        true
+        Ok(())
     }
 
     /// Finds a seat for a connection: here, in another shard, or nowhere.

@@ -10,7 +10,7 @@ use std::{
 
 use tokenring::config::DriverChoice;
 
-use super::{Client, PATIENCE, driver, eventually};
+use super::{Client, PATIENCE, driver, eventually, url};
 
 pub struct Process {
     child: Child,
@@ -24,13 +24,21 @@ impl Process {
     /// `tokenring serve` with one shard on a free port and the admin's pages
     /// on a Unix socket, before `backends`.
     pub fn serve(backends: &[SocketAddr], more: &[&str]) -> Self {
+        let backends: Vec<_> = backends.iter().copied().map(url).collect();
+        Self::serve_after(":", &backends, more)
+    }
+
+    /// The same, in a process that a shell has prepared: its words run first.
+    pub fn serve_after(shell: &str, backends: &[String], more: &[&str]) -> Self {
         let admin = tempfile::tempdir().unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tokenring"));
+        let mut command = Command::new("sh");
+        command.args(["-ec", &format!("{shell}\nexec \"$0\" \"$@\"")]);
+        command.arg(env!("CARGO_BIN_EXE_tokenring"));
         command.args(["serve", "--listen", "127.0.0.1:0", "--cores", "0", "--no-pin"]);
         command.args(["--driver", driver_word(), "--admin"]);
         command.arg(format!("unix:{}", socket_in(admin.path())));
         for backend in backends {
-            command.arg("--backend").arg(format!("http://{backend}"));
+            command.args(["--backend", backend]);
         }
         command.args(more).env_remove("TOKENRING_LOG").stderr(Stdio::piped()).stdout(Stdio::null());
         let mut child = command.spawn().unwrap();
@@ -64,10 +72,12 @@ impl Process {
     /// One figure of the metrics page.
     #[track_caller]
     pub fn metric(&self, name: &str) -> u64 {
-        let mut admin = Client::unix(Path::new(&socket_in(self.admin.path())));
-        let page = admin.get("/metrics").text();
-        let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        line.unwrap_or_else(|| panic!("{name} is not in\n{page}")).parse().unwrap()
+        metric(&mut self.admin(), name)
+    }
+
+    /// A connection to the admin's pages.
+    pub fn admin(&self) -> Client {
+        Client::unix(Path::new(&socket_in(self.admin.path())))
     }
 
     /// Open descriptors.
@@ -105,6 +115,15 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait(); // as above
     }
+}
+
+/// One figure of the metrics page, asked for on a connection to the admin's
+/// pages.
+#[track_caller]
+pub fn metric(admin: &mut Client, name: &str) -> u64 {
+    let page = admin.get("/metrics").text();
+    let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("{name} is not in\n{page}")).parse().unwrap()
 }
 
 pub fn driver_word() -> &'static str {
