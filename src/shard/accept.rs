@@ -1,6 +1,13 @@
 //! Accepting connections, and handing them to a less loaded shard.
 
-use std::{future::poll_fn, io, pin::pin, rc::Rc, task::Poll, time::Duration};
+use std::{
+    future::poll_fn,
+    io,
+    pin::{Pin, pin},
+    rc::Rc,
+    task::Poll,
+    time::Duration,
+};
 
 use super::{Letter, Seat, Shard};
 use crate::rt::{Accepted, Listen, World};
@@ -22,7 +29,8 @@ impl<W: World> Shard<W> {
     /// Accepts until the shard is told to stop.
     pub(super) async fn accept_all(self: Rc<Self>, listener: W::Listener, admin: bool) {
         let mut refused = false;
-        while self.until_readable(&listener).await {
+        let mut stopped = pin!(self.registry.stopped());
+        while until_readable(&listener, stopped.as_mut()).await {
             let Err(error) = self.accept_some(&listener, admin) else {
                 refused = false;
                 continue;
@@ -41,19 +49,6 @@ impl<W: World> Shard<W> {
         while let Ok(Some(socket)) = listener.accept() {
             self.place(socket, admin);
         }
-    }
-
-    /// Waits for somebody; false when the shard accepts no more.
-    async fn until_readable(&self, listener: &W::Listener) -> bool {
-        let mut readable = pin!(listener.readable());
-        let mut stopped = pin!(self.registry.stopped());
-        poll_fn(|cx| {
-            if stopped.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(false);
-            }
-            readable.as_mut().poll(cx).map(|_| true)
-        })
-        .await
     }
 
     /// Accepts a batch, or what there is of it before the kernel refuses.
@@ -95,6 +90,21 @@ impl<W: World> Shard<W> {
             Err(_) => {}
         }
     }
+}
+
+/// Waits for somebody; false when the shard accepts no more.
+async fn until_readable(
+    listener: &impl Listen,
+    mut stopped: Pin<&mut impl Future<Output = ()>>,
+) -> bool {
+    let mut readable = pin!(listener.readable());
+    poll_fn(|cx| {
+        if stopped.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(false);
+        }
+        readable.as_mut().poll(cx).map(|_| true)
+    })
+    .await
 }
 
 #[cfg(test)]

@@ -200,7 +200,8 @@ impl<S: Stream> Registry<S> {
         }
     }
 
-    /// Waits until the shard accepts no more.
+    /// Waits until the shard accepts no more. Each task that accepts calls it
+    /// once, as it leaves a waker behind.
     pub async fn stopped(&self) {
         let mut told = false;
         poll_fn(|cx| {
@@ -209,7 +210,9 @@ impl<S: Stream> Registry<S> {
             }
             if !told {
                 told = true;
-                self.acceptors.borrow_mut().push(cx.waker().clone());
+                let mut acceptors = self.acceptors.borrow_mut();
+                acceptors.push(cx.waker().clone());
+                debug_assert!(acceptors.len() <= self.accepting.get(), "a waker for each task");
             }
             Poll::Pending
         })
