@@ -12,7 +12,7 @@ mod support;
 use std::time::Instant;
 
 use support::{
-    Client, chat, eventually, mock,
+    Client, chat, error_word, eventually, mock,
     process::{Process, metric},
     url,
 };
@@ -113,4 +113,23 @@ fn without_descriptors_who_is_there_is_served_and_who_comes_waits() {
     drop(stalled);
     assert_eq!(process.client().post(CHAT, "", chat(1)).status, 200);
     assert!(streams.event().is_some());
+}
+
+/// The want is our own: the backend is as healthy as before.
+#[test]
+fn a_backend_is_not_blamed_for_descriptors_that_we_lack() {
+    let mock = mock();
+    let process = with_few_descriptors(&mock);
+    let _stalled = stalled_clients(&process, &mock);
+    let mut idle = idle_clients(&process);
+    let mut asks = idle.pop().unwrap();
+    for (path, word) in [(CHAT, "overloaded"), ("/v1/messages", "overloaded_error")] {
+        let answer = asks.post(path, "", chat(1));
+        assert_eq!((answer.status, answer.field("retry-after")), (503, Some("1")));
+        assert_eq!(error_word(path, &answer.body), word);
+        assert_eq!(asks.get("/ready").status, 200);
+    }
+    idle.truncate(idle.len() - 2);
+    eventually("they have left", || process.descriptors() <= OPEN_FILES - 2);
+    assert_eq!(asks.post(CHAT, "", chat(1)).status, 200);
 }

@@ -31,7 +31,7 @@ use crate::{
     balance::BackendId,
     http::HeadSearch,
     llm::Trouble,
-    rt::{Stream, TAIL_ROOM, Transfer, World},
+    rt::{Stream, TAIL_ROOM, Transfer, World, is_exhaustion},
 };
 
 /// Backends asked for one request.
@@ -133,6 +133,12 @@ async fn connect<'s, W: World>(
                 stage.counters.backend_connects.increment();
                 stage.balance.borrow_mut().reached(backend);
                 return Ok(Link::fresh(stream, backend, &stage.counters));
+            }
+            Ok(Err(error)) if is_exhaustion(&error) => {
+                // Not the backend's fault, which is not to rest for it.
+                tracing::debug!(?address, %error, "no connection could be begun");
+                stage.counters.backend_connect_failures.increment();
+                return Err(Trouble::Overloaded.into());
             }
             Ok(Err(error)) => {
                 tracing::debug!(?address, %error, "a backend refused a connection");

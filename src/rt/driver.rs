@@ -113,8 +113,12 @@ fn build_rung(rung: DriverInForce, entries: u32) -> io::Result<Runtime> {
     Ok(Runtime::Uring(builder.enable_timer().build()?))
 }
 
-/// A rung further down would meet the same want. `ENOMEM` is how kernels
-/// before 5.12 tell that RLIMIT_MEMLOCK is too small for a ring.
-fn is_exhaustion(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM))
+/// Whether this process or this machine has run out of something, whatever it
+/// was asked for: a rung further down would meet the same want, and a backend
+/// is not to blame. `ENOMEM` is also how kernels before 5.12 tell that
+/// RLIMIT_MEMLOCK is too small for a ring.
+#[must_use]
+pub fn is_exhaustion(error: &io::Error) -> bool {
+    let wants = [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::ENOBUFS];
+    error.raw_os_error().is_some_and(|code| wants.contains(&code))
 }

@@ -27,7 +27,7 @@ use std::{future::Future, io, ops::Range};
 pub use accept::{Listener, Peer, Socket, bind, probe};
 pub use clock::{Clock, unix_time};
 pub use cores::{allowed_cores, allowed_descriptors, pin_to, seed, use_ordinary_pages};
-pub use driver::{DriverChoice, DriverInForce, Runtime, build};
+pub use driver::{DriverChoice, DriverInForce, Runtime, build, is_exhaustion};
 pub use mailbox::{Letterbox, Mailbox, mailbox};
 pub use resolver::{Resolved, Resolver};
 pub use signals::{Signal, on_signals};
