@@ -106,24 +106,26 @@ async fn take_link<'s, W: World>(
     backend: BackendId,
     fresh_only: bool,
 ) -> Result<Link<'s, W::Stream>, AttemptFault> {
+    let moves = stage.pools.borrow().moves(backend);
     if !fresh_only {
         let taken = stage.pools.borrow_mut().take(backend, stage.now());
         stage.say_farewell(taken.old);
         if let Some((stream, armed)) = taken.usable {
             stage.counters.backend_reuses.increment();
-            return Ok(Link::reused(stream, armed, backend, &stage.counters));
+            return Ok(Link::reused(stream, armed, backend, moves, &stage.counters));
         }
     }
-    connect(stage, client, backend).await
+    let stream = connect(stage, client, backend).await?;
+    Ok(Link::fresh(stream, backend, moves, &stage.counters))
 }
 
 /// Tries each address of the backend in turn, within one connect deadline
 /// each.
-async fn connect<'s, W: World>(
-    stage: &'s Stage<W>,
+async fn connect<W: World>(
+    stage: &Stage<W>,
     client: &Client<W::Stream>,
     backend: BackendId,
-) -> Result<Link<'s, W::Stream>, AttemptFault> {
+) -> Result<W::Stream, AttemptFault> {
     let mut trouble = Trouble::BackendUnreachable;
     let addresses = stage.addresses.borrow().get(backend.0).cloned().unwrap_or_default();
     for address in addresses.iter().take(ADDRESSES_MAX) {
@@ -132,7 +134,7 @@ async fn connect<'s, W: World>(
             Ok(Ok(stream)) => {
                 stage.counters.backend_connects.increment();
                 stage.balance.borrow_mut().reached(backend);
-                return Ok(Link::fresh(stream, backend, &stage.counters));
+                return Ok(stream);
             }
             Ok(Err(error)) if is_exhaustion(&error) => {
                 // Not the backend's fault, which is not to rest for it.

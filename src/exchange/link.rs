@@ -17,14 +17,16 @@ pub struct Link<'s, S> {
     /// The receive that was armed while the connection was idle.
     armed: Option<Receive>,
     pub backend: BackendId,
+    /// How often its backend had moved when it was made.
+    moves: u64,
     counters: &'s Counters,
 }
 
 impl<'s, S: Stream> Link<'s, S> {
     /// A connection that was made now.
-    pub fn fresh(stream: S, backend: BackendId, counters: &'s Counters) -> Self {
+    pub fn fresh(stream: S, backend: BackendId, moves: u64, counters: &'s Counters) -> Self {
         counters.backend_connections_busy.increment();
-        Self { stream: Rc::new(stream), armed: None, backend, counters }
+        Self { stream: Rc::new(stream), armed: None, backend, moves, counters }
     }
 
     /// A connection that has served before.
@@ -32,10 +34,11 @@ impl<'s, S: Stream> Link<'s, S> {
         stream: Rc<S>,
         armed: Receive,
         backend: BackendId,
+        moves: u64,
         counters: &'s Counters,
     ) -> Self {
         counters.backend_connections_busy.increment();
-        Self { stream, armed: Some(armed), backend, counters }
+        Self { stream, armed: Some(armed), backend, moves, counters }
     }
 
     /// It may have been closed while the request was on its way to it.
@@ -62,7 +65,7 @@ impl<'s, S: Stream> Link<'s, S> {
     /// connection may carry another request.
     pub fn give_back<W: World<Stream = S>>(self, stage: &Stage<W>) {
         let mut pools = stage.pools.borrow_mut();
-        if pools.has_room(self.backend) {
+        if pools.has_room(self.backend, self.moves) {
             let stream = Rc::clone(&self.stream);
             let receive = receive(&stream, stage.lend_buffer());
             pools.give_back(self.backend, stream, receive, stage.now());

@@ -40,6 +40,8 @@ pub fn receive<S: Stream>(stream: &Rc<S>, buffer: Vec<u8>) -> Receive {
 /// Idle connections, at most a set number for each backend.
 pub struct Pools<S> {
     idle: Vec<Vec<Idle<S>>>,
+    /// How often each backend has moved.
+    moves: Vec<u64>,
     per_backend_max: usize,
     idle_timeout: Duration,
 }
@@ -81,7 +83,8 @@ pub struct Taken<S> {
 
 impl<S: Stream> Pools<S> {
     pub fn new(backends: usize, per_backend_max: usize, idle_timeout: Duration) -> Self {
-        Self { idle: (0..backends).map(|_| Vec::new()).collect(), per_backend_max, idle_timeout }
+        let idle = (0..backends).map(|_| Vec::new()).collect();
+        Self { idle, moves: vec![0; backends], per_backend_max, idle_timeout }
     }
 
     /// A connection that may carry the next request, with its receive armed.
@@ -102,8 +105,16 @@ impl<S: Stream> Pools<S> {
         taken
     }
 
-    pub fn has_room(&self, backend: BackendId) -> bool {
-        self.idle.get(backend.0).is_some_and(|idle| idle.len() < self.per_backend_max)
+    /// Tells connections that lead to where a backend is from those that lead
+    /// to where it was.
+    pub fn moves(&self, backend: BackendId) -> u64 {
+        self.moves.get(backend.0).copied().unwrap_or_default()
+    }
+
+    /// Whether a connection that was made after so many moves may come back.
+    pub fn has_room(&self, backend: BackendId, moves: u64) -> bool {
+        let has_room = |idle: &Vec<_>| idle.len() < self.per_backend_max;
+        self.moves(backend) == moves && self.idle.get(backend.0).is_some_and(has_room)
     }
 
     /// Keeps a connection on which both messages have ended cleanly.
@@ -117,9 +128,16 @@ impl<S: Stream> Pools<S> {
         }
     }
 
-    /// Gives up all idle connections to a backend, as when its address has
-    /// changed.
-    pub fn forget(&mut self, backend: BackendId) -> Vec<Farewell<S>> {
+    /// The backend is reached elsewhere now: gives up its idle connections,
+    /// and takes back none that was made before.
+    pub fn moved(&mut self, backend: BackendId) -> Vec<Farewell<S>> {
+        if let Some(moves) = self.moves.get_mut(backend.0) {
+            *moves += 1;
+        }
+        self.forget(backend)
+    }
+
+    fn forget(&mut self, backend: BackendId) -> Vec<Farewell<S>> {
         let idle = self.idle.get_mut(backend.0).map(std::mem::take).unwrap_or_default();
         idle.into_iter().filter_map(farewell).collect()
     }

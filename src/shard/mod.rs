@@ -104,8 +104,7 @@ impl<W: World> Shard<W> {
         match letter {
             Letter::Socket { socket, seat } => self.serve(socket, seat, false),
             Letter::Addresses(backend, addresses) => {
-                // Idle connections lead to where the backend was.
-                let gone = stage.pools.borrow_mut().forget(backend);
+                let gone = stage.pools.borrow_mut().moved(backend);
                 stage.say_farewell(gone);
                 if let Some(known) = stage.addresses.borrow_mut().get_mut(backend.0) {
                     *known = addresses;
