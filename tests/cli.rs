@@ -250,6 +250,7 @@ fn the_help_of_serve_shows_every_setting_with_its_default() {
             ("--pool-buffers", &count(pool.buffers)),
             ("--pool-buffer-bytes", &size(pool.buffer_bytes)),
             ("--rest-before-idle", &time(pool.rest_before_idle)),
+            ("--resolve-every", &time(Plan::RESOLVE_EVERY)),
             ("--pass-credentials", ""),
             ("--no-via", ""),
             ("--no-forwarded", ""),

@@ -32,7 +32,7 @@ fn with_few_descriptors(mock: &MockHandle) -> Process {
     let more = ["--connections", CONNECTIONS, "--pool-idle-per-backend", "4"];
     let keep = ["--pool-idle-timeout", "1h", "--keep-alive-timeout", "2h"];
     let limit = format!("ulimit -n {OPEN_FILES}");
-    Process::serve_after(&limit, &[url(mock.address())], &[&more[..], &keep].concat())
+    Process::serve_after(&["sh"], &limit, &[url(mock.address())], &[&more[..], &keep].concat())
 }
 
 /// Clients whose requests stay at the backend: two descriptors each, until no

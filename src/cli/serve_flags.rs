@@ -58,6 +58,9 @@ struct PlaceFlags {
     /// Model server: http://HOST:PORT[/BASE] or unix:/PATH; repeatable
     #[arg(long, value_name = "URL")]
     backend: Vec<String>,
+    /// How often the name of a backend is resolved again
+    #[arg(long, value_name = "TIME", default_value_t = Time(Plan::RESOLVE_EVERY))]
+    resolve_every: Time,
     /// Start the built-in mock on a free loopback port as a backend; no other is needed
     #[arg(long)]
     demo: bool,
@@ -205,6 +208,7 @@ impl ServeFlags {
             pin: !machine.no_pin,
             driver: machine.driver.0,
             rings: RingPlan { entries: machine.ring_entries },
+            resolve_every: places.resolve_every.0,
             drain: deadlines.drain.0,
             deadlines: deadlines.written(),
             connections: limits.connections.count(),

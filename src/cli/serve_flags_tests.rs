@@ -43,6 +43,8 @@ fn a_repeated_flag_adds_and_replaces_the_default() {
 #[test]
 fn places_and_cores_are_kept_as_words() {
     check(&["--admin", "x"], |w| w.admin = Some("x".into()));
+    let time = Duration::from_millis(123);
+    check(&["--resolve-every", "123ms"], |w| w.resolve_every = time);
     check(&["--demo"], |w| w.demo = true);
     check(&["--proxy-path", "/x"], |w| w.proxy_path = "/x".into());
     check(&["--cores", "0-1,3"], |w| w.cores = "0-1,3".into());

@@ -98,6 +98,7 @@ pub fn check(written: &Written, machine: &Machine) -> Result<Plan, Vec<PlanError
     let cores = faults.take("--cores", &written.cores, cores);
     check_rings(written.rings, &mut faults);
     let deadlines = check_deadlines(&written.deadlines, &mut faults);
+    check_time("--resolve-every", written.resolve_every, &mut faults);
     // Zero is allowed here: stop at once.
     faults.at_most("--drain", Time(written.drain), Time(Deadlines::LONGEST), LONGER_IS_NO_END);
     let limits = check_limits(&written.limits, &written.pool, &mut faults);
@@ -121,6 +122,7 @@ pub fn check(written: &Written, machine: &Machine) -> Result<Plan, Vec<PlanError
             rings: written.rings,
             deadlines,
             pool,
+            resolve_every: written.resolve_every,
             drain: written.drain,
             proxy_path: written.proxy_path.clone(),
             credentials: written.credentials,

@@ -189,6 +189,10 @@ fn a_deadline_is_neither_shorter_than_a_tick_nor_endless() {
         |written| written.deadlines.body_rate_min = 0,
         &["--body-rate-min 0B: the value must be at least 1B; raise it"],
     );
+    check_refused(
+        |written| written.resolve_every = Duration::ZERO,
+        &["--resolve-every 0s: the value must be at least 10ms; raise it"],
+    );
 }
 
 #[test]

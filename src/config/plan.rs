@@ -32,6 +32,8 @@ pub struct Plan {
     pub deadlines: Deadlines,
     pub limits: Limits,
     pub pool: PoolPlan,
+    /// How often the names of backends are resolved again.
+    pub resolve_every: Duration,
     /// How long requests under way may go on after SIGTERM.
     pub drain: Duration,
     /// Where `POST /proxy` is sent.
@@ -45,6 +47,8 @@ pub struct Plan {
 impl Plan {
     /// As long as the longest ordinary answer, so that a deployment cuts none.
     pub const DRAIN: Duration = Duration::from_secs(10 * 60);
+    /// Short beside the life of a process, long beside a resolver's cache.
+    pub const RESOLVE_EVERY: Duration = Duration::from_secs(30);
     pub const PROXY_PATH: &str = "/v1/chat/completions";
 }
 

@@ -27,6 +27,7 @@ pub struct Written {
     /// `None` is what the open-file limit bears.
     pub connections: Option<usize>,
     pub pool: PoolPlan,
+    pub resolve_every: Duration,
     pub drain: Duration,
     pub proxy_path: String,
     pub headers: HeaderPlan,
@@ -54,6 +55,7 @@ impl Default for Written {
             limits: Limits::DEFAULT,
             connections: None,
             pool: PoolPlan::DEFAULT,
+            resolve_every: Plan::RESOLVE_EVERY,
             drain: Plan::DRAIN,
             proxy_path: Plan::PROXY_PATH.to_owned(),
             headers: HeaderPlan::DEFAULT,

@@ -48,6 +48,16 @@ pub enum ConnectAddress {
     Unix(PathBuf),
 }
 
+impl ConnectAddress {
+    #[must_use]
+    pub fn tcp(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(address) => Some(*address),
+            Self::Unix(_) => None,
+        }
+    }
+}
+
 /// The world of one shard's thread. It is used only on that thread, inside
 /// [`super::Runtime::block_on`].
 #[derive(Clone, Copy, Debug)]

@@ -5,14 +5,14 @@ mod listeners;
 mod names;
 mod shards;
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use anyhow::Context;
 
 use crate::{
     config::{BackendPlan, Plan, startup_line},
     mock::{self, MockHandle},
-    rt::{self, Signal},
+    rt::{self, Lookup, Resolver, Signal},
 };
 
 pub use shards::Running;
@@ -56,7 +56,15 @@ pub fn serve(mut plan: Plan) -> anyhow::Result<()> {
 /// # Errors
 /// What keeps it from starting, with the mend.
 pub fn start(plan: Plan) -> anyhow::Result<Running> {
-    shards::start(plan)
+    start_with(plan, Arc::new(Resolver::resolve))
+}
+
+/// The same, with names resolved by `lookup`; for tests.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_with(plan: Plan, lookup: Lookup) -> anyhow::Result<Running> {
+    shards::start(plan, lookup)
 }
 
 /// The built-in mock, as one more backend.

@@ -1,52 +1,52 @@
 //! Backends' names: resolved at the start, and again while the process runs.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr, time::Duration};
 
 use crate::{
     balance::BackendId,
     config::{BackendAddress, BackendPlan, Host},
-    rt::{ConnectAddress, Resolver},
+    rt::{ConnectAddress, Lookup, Resolver, Watched},
 };
 
-/// How often a name is resolved again. Short beside the life of a process,
-/// long beside a resolver's cache.
-const INTERVAL: Duration = Duration::from_secs(30);
-
 /// The addresses of each backend, as far as they are known now.
-pub fn resolve_all(backends: &[BackendPlan]) -> Vec<Vec<ConnectAddress>> {
-    backends.iter().map(resolve).collect()
+pub fn resolve_all(backends: &[BackendPlan], lookup: &Lookup) -> Vec<Vec<ConnectAddress>> {
+    backends.iter().map(|backend| resolve(backend, lookup)).collect()
 }
 
-fn resolve(backend: &BackendPlan) -> Vec<ConnectAddress> {
+fn resolve(backend: &BackendPlan, lookup: &Lookup) -> Vec<ConnectAddress> {
     match &backend.address {
         BackendAddress::Unix(path) => vec![ConnectAddress::Unix(path.clone())],
         BackendAddress::Tcp { host: Host::Ip(ip), port } => {
             vec![ConnectAddress::Tcp(SocketAddr::new(*ip, *port))]
         }
-        BackendAddress::Tcp { host: Host::Name(name), port } => {
-            match Resolver::resolve(name, *port) {
-                Ok(addresses) => addresses.into_iter().map(ConnectAddress::Tcp).collect(),
-                Err(error) => {
-                    // It may come; until then its requests go elsewhere.
-                    tracing::warn!(backend = backend.name, error, "the name does not resolve");
-                    Vec::new()
-                }
+        BackendAddress::Tcp { host: Host::Name(name), port } => match lookup(name, *port) {
+            Ok(addresses) => addresses.into_iter().map(ConnectAddress::Tcp).collect(),
+            Err(error) => {
+                // It may come; until then its requests go elsewhere.
+                tracing::warn!(backend = backend.name, error, "the name does not resolve");
+                Vec::new()
             }
-        }
+        },
     }
 }
 
-/// Resolves names for ever and tells `news` what has changed.
+/// Resolves names for ever and tells `news` when one stands for something else
+/// than the addresses that [`resolve_all`] has found.
 pub fn watch(
     backends: &[BackendPlan],
-    news: impl Fn(BackendId, Vec<ConnectAddress>) + Send + 'static,
-) -> std::io::Result<Option<Resolver>> {
+    addresses: &[Vec<ConnectAddress>],
+    interval: Duration,
+    lookup: Lookup,
+    news: impl Fn(BackendId, &[ConnectAddress]) -> bool + Send + 'static,
+) -> io::Result<Option<Resolver>> {
     let (ids, names): (Vec<_>, Vec<_>) = backends
         .iter()
+        .zip(addresses)
         .enumerate()
-        .filter_map(|(index, backend)| match &backend.address {
-            BackendAddress::Tcp { host: Host::Name(name), port } => {
-                Some((BackendId(index), (name.clone(), *port)))
+        .filter_map(|(index, (backend, addresses))| match &backend.address {
+            BackendAddress::Tcp { host: Host::Name(host), port } => {
+                let known = addresses.iter().filter_map(ConnectAddress::tcp).collect();
+                Some((BackendId(index), Watched { host: host.clone(), port: *port, known }))
             }
             _ => None,
         })
@@ -54,9 +54,11 @@ pub fn watch(
     if names.is_empty() {
         return Ok(None);
     }
-    let resolver = Resolver::start(names, INTERVAL, move |place, addresses| {
-        let addresses = addresses.iter().copied().map(ConnectAddress::Tcp).collect();
-        news(ids[place], addresses);
+    let shown: Vec<String> = ids.iter().map(|id: &BackendId| backends[id.0].name.clone()).collect();
+    let resolver = Resolver::start(names, interval, lookup, move |place, addresses| {
+        tracing::info!(backend = shown[place], ?addresses, "the name stands for other addresses");
+        let addresses: Vec<_> = addresses.iter().copied().map(ConnectAddress::Tcp).collect();
+        news(ids[place], &addresses)
     })?;
     Ok(Some(resolver))
 }

@@ -20,8 +20,8 @@ use crate::{
     config::Plan,
     exchange::{BackendSettings, Common, Counters, Settings, Stage},
     rt::{
-        Clock, ConnectAddress, DriverInForce, KernelWorld, Letterbox, Listener, Mailbox, Resolver,
-        Socket, build, mailbox, pin_to, seed, spawn_thread,
+        Clock, ConnectAddress, DriverInForce, KernelWorld, Letterbox, Listener, Lookup, Mailbox,
+        Resolver, Socket, build, mailbox, pin_to, seed, spawn_thread,
     },
     shard::{House, Letter, Shard},
 };
@@ -60,7 +60,7 @@ struct Job {
     clock: Clock,
 }
 
-pub fn start(plan: Plan) -> anyhow::Result<Running> {
+pub fn start(plan: Plan, lookup: Lookup) -> anyhow::Result<Running> {
     // A limit that cannot be raised shows when connections are counted.
     if let Err(error) = crate::rt::allowed_descriptors() {
         tracing::warn!(%error, "the limit on open files is not known");
@@ -76,7 +76,7 @@ pub fn start(plan: Plan) -> anyhow::Result<Running> {
         (0..shards).map(|_| Arc::new(Counters::default())).collect();
     let per_address = plan.limits.connections_per_address.map(std::num::NonZero::get);
     let house = Arc::new(House::new(shards, per_address));
-    let addresses = names::resolve_all(&plan.backends);
+    let addresses = names::resolve_all(&plan.backends, &lookup);
     let (common, clock) = (Arc::new(Common::default()), Clock::start());
     let (ready, readiness) = mpsc::channel();
     let (end, ends) = mpsc::channel();
@@ -105,9 +105,8 @@ pub fn start(plan: Plan) -> anyhow::Result<Running> {
         .map(|_| readiness.recv().unwrap_or_else(|_| Err(anyhow!("a shard died at its start"))))
         .collect::<anyhow::Result<_>>()?;
     let news = stopper.clone();
-    let resolver = names::watch(&plan.backends, move |backend, addresses| {
-        tell_addresses(&news, backend, &addresses);
-    })?;
+    let news = move |backend, to: &[_]| tell_addresses(&news, backend, to);
+    let resolver = names::watch(&plan.backends, &addresses, plan.resolve_every, lookup, news)?;
     Ok(Running {
         threads,
         ends,
@@ -121,11 +120,12 @@ pub fn start(plan: Plan) -> anyhow::Result<Running> {
     })
 }
 
-fn tell_addresses(to: &Stopper, backend: BackendId, addresses: &[ConnectAddress]) {
-    for mailbox in &to.mailboxes {
-        // A full mailbox hears it at the next change.
-        let _ = mailbox.send(Letter::Addresses(backend, addresses.to_vec()));
-    }
+/// False if a mailbox was full: that shard has to be told another time.
+fn tell_addresses(to: &Stopper, backend: BackendId, addresses: &[ConnectAddress]) -> bool {
+    let letter = || Letter::Addresses(backend, addresses.to_vec());
+    // Every shard is told, also behind one that does not hear.
+    let deaf = to.mailboxes.iter().filter(|mailbox| mailbox.send(letter()).is_err());
+    deaf.count() == 0
 }
 
 fn driver_line(drivers: &[DriverInForce]) -> String {

@@ -48,7 +48,10 @@ impl Request {
 
 impl Backend {
     pub fn start(script: impl Fn(&mut Conn) + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::on(TcpListener::bind("127.0.0.1:0").unwrap(), script)
+    }
+
+    pub fn on(listener: TcpListener, script: impl Fn(&mut Conn) + Send + Sync + 'static) -> Self {
         let address = listener.local_addr().unwrap();
         let (connections, stopped) =
             (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));

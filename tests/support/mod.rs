@@ -19,6 +19,7 @@ use tokenring::{
     config::{Address, DriverChoice, Machine, MockPlan, MockScript, Plan, Written, check},
     exchange::{Counter, Counters},
     mock::{self, MockHandle},
+    rt::{Lookup, Resolver},
     server::{self, Running},
 };
 
@@ -90,7 +91,12 @@ pub struct Proxy {
 
 impl Proxy {
     pub fn of(plan: Plan) -> Self {
-        let running = server::start(plan).unwrap();
+        Self::resolving(plan, Arc::new(Resolver::resolve))
+    }
+
+    /// Names of backends are resolved by `lookup`.
+    pub fn resolving(plan: Plan, lookup: Lookup) -> Self {
+        let running = server::start_with(plan, lookup).unwrap();
         let tcp = running.bound().iter().find_map(|bound| bound.parse().ok());
         Self {
             address: tcp.unwrap_or_else(|| ([127, 0, 0, 1], 0).into()),

@@ -25,15 +25,21 @@ impl Process {
     /// on a Unix socket, before `backends`.
     pub fn serve(backends: &[SocketAddr], more: &[&str]) -> Self {
         let backends: Vec<_> = backends.iter().copied().map(url).collect();
-        Self::serve_after(":", &backends, more)
+        let tokenring = Command::new(env!("CARGO_BIN_EXE_tokenring"));
+        Self::serve_by(tokenring, &backends, more)
     }
 
-    /// The same, in a process that a shell has prepared: its words run first.
-    pub fn serve_after(shell: &str, backends: &[String], more: &[&str]) -> Self {
+    /// The same, in a process that a shell prepares: its words run first.
+    /// `command` starts the shell.
+    pub fn serve_after(command: &[&str], words: &str, backends: &[String], more: &[&str]) -> Self {
+        let mut shell = Command::new(command[0]);
+        shell.args(&command[1..]).args(["-ec", &format!("{words}\nexec \"$0\" \"$@\"")]);
+        shell.arg(env!("CARGO_BIN_EXE_tokenring"));
+        Self::serve_by(shell, backends, more)
+    }
+
+    fn serve_by(mut command: Command, backends: &[String], more: &[&str]) -> Self {
         let admin = tempfile::tempdir().unwrap();
-        let mut command = Command::new("sh");
-        command.args(["-ec", &format!("{shell}\nexec \"$0\" \"$@\"")]);
-        command.arg(env!("CARGO_BIN_EXE_tokenring"));
         command.args(["serve", "--listen", "127.0.0.1:0", "--cores", "0", "--no-pin"]);
         command.args(["--driver", driver_word(), "--admin"]);
         command.arg(format!("unix:{}", socket_in(admin.path())));
