@@ -7,6 +7,7 @@ always stop early: what is refused is safe. It may never forward another one.
 import dataclasses
 import os
 import pathlib
+import re
 
 HOST = b"Host: a\r\n"
 CHUNKED = b"Transfer-Encoding: chunked\r\n"
@@ -292,13 +293,19 @@ def rfc_9112():
     yield refused("RFC 9112, 3.2.3", b"CONNECT www.example.com:80 HTTP/1.1\r\nHost: www.example.com\r\n\r\n")
 
 
+ESCAPED = re.compile(rb"\\(?:([rnt0])|x([0-9A-Fa-f]{2}))")
+
+
+def escaped_byte(match):
+    letter, digits = match.groups()
+    return bytes.fromhex(digits.decode()) if digits else {b"r": b"\r", b"n": b"\n", b"t": b"\t", b"0": b"\0"}[letter]
+
+
 def gunicorn():
     """Another server's test requests: what they mean to us is not foretold."""
     folder = os.environ.get("TOKENRING_GUNICORN_CORPUS")
     for path in sorted(pathlib.Path(folder).glob("*/*.http")) if folder else []:
-        text = path.read_bytes().replace(b"\n", b"")
-        for escaped, byte in {b"\\r": b"\r", b"\\n": b"\n", b"\\t": b"\t", b"\\0": b"\0"}.items():
-            text = text.replace(escaped, byte)
+        text = ESCAPED.sub(escaped_byte, path.read_bytes().replace(b"\n", b""))
         name = f"gunicorn {path.parent.name}/{path.stem}"
         yield Case(name, text, None)
         if b"Host:" not in text:
