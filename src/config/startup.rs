@@ -20,7 +20,7 @@ pub fn startup_line(plan: &Plan, driver_in_force: &str, version: &str, bound: &[
         limits(plan),
     );
     match (&plan.demo, bound.first()) {
-        (Some(_), Some(address)) => format!("{line}\ntry: {}", curl(address)),
+        (Some(_), Some(address)) => format!("{line}\ntry, in another terminal: {}", curl(address)),
         _ => line,
     }
 }
@@ -125,7 +125,7 @@ mod tests {
     fn check_curl(bound: &str, expected: &str) {
         let plan = plan(|written| written.demo = true);
         let said = startup_line(&plan, "epoll", "1.2.3", &[bound.to_owned()]);
-        let (_, curl) = said.split_once("\ntry: ").unwrap();
+        let (_, curl) = said.split_once("\ntry, in another terminal: ").unwrap();
         assert!(curl.starts_with(expected), "{curl}");
     }
 

@@ -39,7 +39,11 @@ pub fn serve(mut plan: Plan) -> anyhow::Result<()> {
         }
         Signal::Stop => {
             told = true;
-            tracing::info!(?patience, "draining: no new connections, answers under way may end");
+            tracing::info!(
+                ?patience,
+                "draining: no new connections, answers under way may end; a second signal \
+                 (Ctrl-C) ends at once"
+            );
             stop.drain(patience);
         }
         Signal::Reload => tracing::info!("nothing to reload: the settings are flags"),
