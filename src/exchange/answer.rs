@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Stage, link::Link, understand::Asked};
 use crate::{
-    http::{BodyFraming, HeaderTable, Response, forwardable, parse_response, write},
+    http::{BodyFraming, HeaderTable, Name, Response, forward, parse_response, write},
     llm::Trouble,
     rt::World,
 };
@@ -114,9 +114,7 @@ pub fn arrive<W: World>(
 fn interim<W: World>(stage: &Stage<W>, response: &Response<'_, '_>) -> Vec<u8> {
     let mut out = stage.lend_buffer();
     write::status_line(&mut out, response.status);
-    for (name, value) in forwardable(&response.fields) {
-        write::field(&mut out, name, value);
-    }
+    forward(&mut out, &response.fields, |_, _| true);
     write::end_of_head(&mut out);
     out
 }
@@ -133,10 +131,10 @@ fn write_head<W: World>(
     let ours = &stage.settings.headers;
     write::status_line(out, response.status);
     let mut has_id = false;
-    for (name, value) in forwardable(&response.fields) {
-        has_id |= name.len() == 12 && name.eq_ignore_ascii_case(b"x-request-id");
-        write::field(out, name, value);
-    }
+    forward(out, &response.fields, |name, _| {
+        has_id |= name == Name::RequestId;
+        true
+    });
     if ours.request_id && !has_id {
         write::field(out, b"x-request-id", asked.request_id.as_bytes());
     }
@@ -195,10 +193,9 @@ fn write_if_missing(response: &Response<'_, '_>, out: &mut Vec<u8>, name: &[u8],
 
 fn content_of(response: &Response<'_, '_>) -> Content {
     let coded = response
-        .fields
-        .get(b"content-encoding")
+        .content_encoding
         .is_some_and(|coding| !coding.eq_ignore_ascii_case(b"identity"));
-    let media_type = response.fields.get(b"content-type").unwrap_or_default();
+    let media_type = response.content_type.unwrap_or_default();
     if coded {
         Content::Opaque
     } else if starts_with(media_type, b"text/event-stream") {

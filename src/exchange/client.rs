@@ -94,7 +94,8 @@ pub enum Interrupt {
 /// One client connection.
 pub struct Client<S> {
     pub stream: S,
-    pub peer: Peer,
+    /// The field that names this client to a backend, written once.
+    pub forwarded_for: Box<[u8]>,
     timer: Timer,
     waiting_for: Cell<Wait>,
     /// When the request under way must be over.
@@ -113,7 +114,7 @@ impl<S: Stream> Client<S> {
     pub fn new(stream: S, peer: Peer) -> Self {
         Self {
             stream,
-            peer,
+            forwarded_for: format!("x-forwarded-for: {peer}\r\n").into_bytes().into(),
             timer: Wheel::timer(),
             waiting_for: Cell::new(Wait::KeepAlive),
             total_at: Cell::new(Instant::NEVER),

@@ -12,7 +12,7 @@
 use std::ops::Range;
 
 use super::settings::BackendSettings;
-use crate::http::write;
+use crate::http::{Fields, Name, forward, write};
 
 const VERSION_LINE: &[u8] = b" HTTP/1.1\r\n";
 const HOST: &[u8] = b"host: ";
@@ -53,6 +53,16 @@ impl Outgoing {
 
     pub fn field(&mut self, name: &[u8], value: &[u8]) {
         write::field(&mut self.bytes, name, value);
+    }
+
+    /// The fields of a client's that travel on: see [`forward`].
+    #[inline]
+    pub fn forward<'b>(
+        &mut self,
+        fields: &Fields<'_, 'b>,
+        wanted: impl FnMut(Name, &'b [u8]) -> bool,
+    ) {
+        forward(&mut self.bytes, fields, wanted);
     }
 
     /// Whole lines, as they are.

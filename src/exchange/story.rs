@@ -46,7 +46,8 @@ pub async fn tell<W: World>(
     admin: bool,
 ) -> After {
     let bytes = inbound.as_mut().held();
-    let understood = head(stage, client.peer, admin, bytes.get(..head_bytes).unwrap_or_default());
+    let head_text = bytes.get(..head_bytes).unwrap_or_default();
+    let understood = head(stage, &client.forwarded_for, admin, head_text);
     let mut asked = match understood {
         Ok(Head::Asked(asked)) => asked,
         Ok(Head::Page { page, to_head, keep_alive, framing }) => {

@@ -2,7 +2,7 @@
 //! that must be known later is taken out of it or written into the outgoing
 //! request. Nothing here waits.
 
-use std::{io::Write, net::IpAddr, time::Duration};
+use std::time::Duration;
 
 use smallvec::SmallVec;
 
@@ -16,9 +16,9 @@ use super::{
 };
 use crate::{
     base::Instant,
-    http::{BodyFraming, HeaderTable, Request, RequestFault, Version, forwardable, parse_request},
+    http::{BodyFraming, HeaderTable, Name, Request, RequestFault, Version, parse_request},
     llm::{Dialect, Endpoint, Peek, Trouble, is_json, peek},
-    rt::{Peer, World},
+    rt::World,
 };
 
 /// The path of the small proxy that most people write first.
@@ -62,10 +62,11 @@ pub struct HeadRefused {
     pub dialect: Dialect,
 }
 
-/// Reads one complete head. `admin` is whether it came by the admin listener.
+/// Reads one complete head. `forwarded_for` is the field that names the client
+/// to a backend, `admin` whether the head came by the admin listener.
 pub fn head<'s, W: World>(
     stage: &'s Stage<W>,
-    peer: Peer,
+    forwarded_for: &[u8],
     admin: bool,
     bytes: &[u8],
 ) -> Result<Head<'s>, HeadRefused> {
@@ -98,7 +99,7 @@ pub fn head<'s, W: World>(
     }
     let target = if is_proxy { stage.settings.proxy_path.as_bytes() } else { request.origin_form };
     let mut outgoing = Outgoing::begin(stage.lend_buffer(), method, target, stage.prefix_room);
-    let request_id = write_fields(stage, &request, peer, endpoint, &mut outgoing);
+    let request_id = write_fields(stage, &request, forwarded_for, endpoint, &mut outgoing);
     Ok(Head::Asked(Asked {
         endpoint,
         is_proxy,
@@ -152,55 +153,49 @@ fn refuse_websocket(request: &Request<'_, '_>, endpoint: Endpoint) -> Result<(),
 fn write_fields<W: World>(
     stage: &Stage<W>,
     request: &Request<'_, '_>,
-    peer: Peer,
+    forwarded_for: &[u8],
     endpoint: Endpoint,
     outgoing: &mut Outgoing,
 ) -> RequestId {
     let settings = &stage.settings;
-    let mut request_id = None;
-    let mut forwarded_for = SmallVec::<[u8; 128]>::new();
-    for (name, value) in forwardable(&request.fields) {
-        match fate(name, settings, endpoint) {
-            Fate::Travels => outgoing.field(name, value),
-            Fate::EndsHere => {}
-            Fate::RequestId => request_id = RequestId::from_client(value),
-            // Several lines are one list (RFC 9110, section 5.3).
-            Fate::ForwardedFor if value.is_empty() => {}
-            Fate::ForwardedFor => {
-                forwarded_for.extend_from_slice(value);
-                forwarded_for.extend_from_slice(b", ");
-            }
+    let reads_answer = is_read_by_us(endpoint);
+    let mut given_id = None;
+    let mut senders = SmallVec::<[&[u8]; 4]>::new();
+    outgoing.forward(&request.fields, |name, value| match fate(name, settings, reads_answer) {
+        Fate::Travels => true,
+        Fate::EndsHere => false,
+        Fate::RequestId => {
+            given_id = RequestId::from_client(value);
+            false
         }
-    }
-    let request_id = request_id.unwrap_or_else(|| RequestId::new(&mut stage.chance.borrow_mut()));
+        Fate::ForwardedFor => {
+            senders.push(value);
+            false
+        }
+    });
+    let request_id = given_id.unwrap_or_else(|| RequestId::new(&mut stage.chance.borrow_mut()));
     if settings.headers.request_id {
         outgoing.field(b"x-request-id", request_id.as_bytes());
     }
     if settings.headers.forwarded {
-        write_forwarded(outgoing, forwarded_for, peer);
+        write_forwarded(outgoing, &senders, forwarded_for);
     }
     let own = &stage.own_fields;
-    outgoing.lines(if is_read_by_us(endpoint) { &own.read_request } else { &own.request });
+    outgoing.lines(if reads_answer { &own.read_request } else { &own.request });
     request_id
 }
 
-/// Ends the list of whom a request was forwarded for with its sender.
-fn write_forwarded(outgoing: &mut Outgoing, mut list: SmallVec<[u8; 128]>, peer: Peer) {
-    match peer {
-        Peer::Ip(IpAddr::V4(ip)) => {
-            for (place, octet) in ip.octets().into_iter().enumerate() {
-                if place > 0 {
-                    list.push(b'.');
-                }
-                list.extend_from_slice(itoa::Buffer::new().format(octet).as_bytes());
-            }
-        }
-        other => {
-            // Writing to memory does not fail.
-            let _ = write!(list, "{other}");
-        }
+/// Ends the list of whom a request was forwarded for with its sender. Several
+/// lines are one list (RFC 9110, section 5.3).
+fn write_forwarded(outgoing: &mut Outgoing, senders: &[&[u8]], own_line: &[u8]) {
+    const NAME: &[u8] = b"x-forwarded-for: ";
+    let (name, own) = own_line.split_at_checked(NAME.len()).unwrap_or_default();
+    outgoing.lines(name);
+    for sender in senders.iter().filter(|sender| !sender.is_empty()) {
+        outgoing.lines(sender);
+        outgoing.lines(b", ");
     }
-    outgoing.field(b"x-forwarded-for", &list);
+    outgoing.lines(own);
 }
 
 /// What becomes of an end-to-end field of a request.
@@ -211,27 +206,16 @@ enum Fate {
     ForwardedFor,
 }
 
-/// Told apart by length first: most fields are decided by one comparison.
-fn fate(name: &[u8], settings: &Settings, endpoint: Endpoint) -> Fate {
-    let is = |wanted: &[u8]| name.eq_ignore_ascii_case(wanted);
-    let credential = match name.len() {
-        6 => is(b"cookie"),
-        7 => is(b"api-key"),
-        9 => is(b"x-api-key"),
-        12 if is(b"x-request-id") => {
-            return if settings.headers.request_id { Fate::RequestId } else { Fate::Travels };
-        }
-        13 => is(b"authorization"),
-        14 => is(b"x-goog-api-key"),
-        15 if settings.headers.forwarded && is(b"x-forwarded-for") => return Fate::ForwardedFor,
-        15 if is(b"accept-encoding") && is_read_by_us(endpoint) => return Fate::EndsHere,
-        17 if settings.headers.forwarded && is(b"x-forwarded-proto") => return Fate::EndsHere,
-        _ => false,
-    };
-    if credential && settings.credentials == Credentials::Drop {
-        Fate::EndsHere
-    } else {
-        Fate::Travels
+#[inline]
+fn fate(name: Name, settings: &Settings, reads_answer: bool) -> Fate {
+    let ours = &settings.headers;
+    match name {
+        Name::Credential if settings.credentials == Credentials::Drop => Fate::EndsHere,
+        Name::RequestId if ours.request_id => Fate::RequestId,
+        Name::ForwardedFor if ours.forwarded => Fate::ForwardedFor,
+        Name::ForwardedProto if ours.forwarded => Fate::EndsHere,
+        Name::AcceptEncoding if reads_answer => Fate::EndsHere,
+        _ => Fate::Travels,
     }
 }
 

@@ -42,23 +42,42 @@ fn is_valid_ipv6(authority: &[u8]) -> bool {
 }
 
 /// reg-name = *( unreserved / pct-encoded / sub-delims ), without the comma.
-fn is_registered_name(mut name: &[u8]) -> bool {
+fn is_registered_name(name: &[u8]) -> bool {
+    let is_plain = |byte: &u8| PLAIN.get(usize::from(*byte)) == Some(&true);
+    name.iter().all(is_plain) || is_registered_name_with_escapes(name)
+}
+
+#[cold]
+fn is_registered_name_with_escapes(mut name: &[u8]) -> bool {
     loop {
         name = match name {
             [] => return true,
             [b'%', high, low, rest @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
                 rest
             }
-            [b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'.' | b'_' | b'~', rest @ ..] => {
-                rest
-            }
-            [b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b';' | b'=', rest @ ..] => {
-                rest
-            }
+            [byte, rest @ ..] if PLAIN.get(usize::from(*byte)) == Some(&true) => rest,
             _ => return false,
         }
     }
 }
+
+/// unreserved / sub-delims, without the comma.
+#[allow(clippy::indexing_slicing, reason = "done while compiling, where it cannot fail later")]
+const PLAIN: [bool; 256] = {
+    let others = b"-._~!$&'()*+;=";
+    let mut plain = [false; 256];
+    let mut at = 0;
+    while at < plain.len() {
+        plain[at] = (at as u8).is_ascii_alphanumeric();
+        at += 1;
+    }
+    let mut at = 0;
+    while at < others.len() {
+        plain[others[at] as usize] = true;
+        at += 1;
+    }
+    plain
+};
 
 fn is_port(port: &[u8]) -> bool {
     (1..=PORT_DIGITS_MAX).contains(&port.len())

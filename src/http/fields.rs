@@ -1,6 +1,8 @@
 //! The fields of a parsed head, in the order in which they came.
 
-use super::name;
+use std::ops::Range;
+
+use super::name::{self, Name};
 
 /// Field lines of one head. Names are tokens, values carry no control bytes
 /// but the tab, and no blanks around them.
@@ -9,7 +11,10 @@ use super::name;
 /// cannot be printed does not end up in a log.
 #[derive(Clone, Copy)]
 pub struct Fields<'t, 'b> {
+    head: &'b [u8],
     headers: &'t [httparse::Header<'b>],
+    /// What the names mean; at least as many as there are headers.
+    names: &'t [Name],
     /// Whether Connection names fields beyond the usual options, which is rare
     /// and costs a second look at every field.
     connection_names_fields: bool,
@@ -17,8 +22,42 @@ pub struct Fields<'t, 'b> {
 
 impl<'t, 'b> Fields<'t, 'b> {
     #[inline]
-    pub(super) fn new(headers: &'t [httparse::Header<'b>], connection_names_fields: bool) -> Self {
-        Self { headers, connection_names_fields }
+    pub(super) fn new(
+        head: &'b [u8],
+        headers: &'t [httparse::Header<'b>],
+        names: &'t [Name],
+        connection_names_fields: bool,
+    ) -> Self {
+        Self { head, headers, names, connection_names_fields }
+    }
+
+    /// Every field as `(what its name means, name, value)`.
+    #[inline]
+    pub(super) fn named(
+        &self,
+    ) -> impl Iterator<Item = (Name, &'b [u8], &'b [u8])> + use<'t, 'b> {
+        let fields = self.names.iter().zip(self.headers);
+        fields.map(|(meaning, header)| (*meaning, header.name.as_bytes(), header.value))
+    }
+
+    /// Where the whole line of a field of this head stands, if it is written
+    /// as `write::field` would write it: one blank behind the colon, none
+    /// before the line's end.
+    #[inline]
+    pub(super) fn plain_line(&self, name: &[u8], value: &[u8]) -> Option<Range<usize>> {
+        // Both lie in the head; anything else fails the comparisons below.
+        let within = |part: &[u8]| (part.as_ptr() as usize).wrapping_sub(self.head.as_ptr() as usize);
+        let start = within(name);
+        let (colon, value_at) = (start.checked_add(name.len())?, within(value));
+        let end = value_at.checked_add(value.len())?;
+        let is_plain = self.head.get(colon..value_at) == Some(b": ")
+            && self.head.get(end..end.checked_add(2)?) == Some(b"\r\n");
+        is_plain.then_some(start..end + 2)
+    }
+
+    #[inline]
+    pub(super) fn head(&self) -> &'b [u8] {
+        self.head
     }
 
     /// Every field as `(name, value)`.

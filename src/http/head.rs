@@ -5,6 +5,8 @@ use std::mem::MaybeUninit;
 
 use memchr::memchr_iter;
 
+use super::name::Name;
+
 /// The hard size of the field table; `Limits::headers_max` cannot go beyond it.
 pub const HEADERS_MAX: usize = 256;
 
@@ -75,22 +77,31 @@ impl HeadSearch {
 }
 
 /// Room for the fields of one head. It lives on the stack of the function that
-/// parses and is never zeroed: only slots that were filled are looked at.
+/// parses; the slots are never zeroed: only those that were filled are looked
+/// at.
 pub struct HeaderTable<'b> {
     slots: [MaybeUninit<httparse::Header<'b>>; HEADERS_MAX],
+    /// What each field's name means.
+    names: [Name; HEADERS_MAX],
 }
 
 impl<'b> HeaderTable<'b> {
     #[inline(always)] // A call would copy eight kilobytes of nothing.
     pub fn new() -> Self {
-        Self { slots: [const { MaybeUninit::uninit() }; HEADERS_MAX] }
+        Self {
+            slots: [const { MaybeUninit::uninit() }; HEADERS_MAX],
+            names: [Name::EndToEnd; HEADERS_MAX],
+        }
     }
 
-    /// As many slots as the limits allow.
+    /// As many slots as the limits allow, and room for what they mean.
     #[inline]
-    pub(super) fn slots(&mut self, limits: &Limits) -> &mut [MaybeUninit<httparse::Header<'b>>] {
+    pub(super) fn slots(
+        &mut self,
+        limits: &Limits,
+    ) -> (&mut [MaybeUninit<httparse::Header<'b>>], &mut [Name; HEADERS_MAX]) {
         let count = limits.headers_max.min(HEADERS_MAX);
-        self.slots.get_mut(..count).unwrap_or_default()
+        (self.slots.get_mut(..count).unwrap_or_default(), &mut self.names)
     }
 }
 

@@ -35,7 +35,8 @@ pub use chunk::ChunkFault;
 pub use fault::{FramingFault, HeadFault, RequestFault, ResponseFault};
 pub use fields::Fields;
 pub use head::{HEADERS_MAX, HeadSearch, HeaderTable, Limits};
-pub use hop::forwardable;
+pub use hop::{forward, forwardable};
+pub use name::Name;
 pub use request::{Method, Request, parse_request};
 pub use response::{Response, parse_response};
 

@@ -1,13 +1,16 @@
 //! The server's side of a head: reads a request and refuses what is doubtful.
 
+use std::mem::MaybeUninit;
+
 use httparse::Status::Complete;
 
 use super::body::BodyFraming;
 use super::fault::{FramingFault, HeadFault, RequestFault};
 use super::fields::Fields;
 use super::head::{HeaderTable, Limits, lines_end_in_crlf};
+use super::name::{self, Name};
 use super::survey::Survey;
-use super::{Version, authority, diagnose, name, target};
+use super::{Version, authority, diagnose, target};
 
 /// A request head, checked. Everything in it borrows from the bytes received.
 pub struct Request<'t, 'b> {
@@ -85,7 +88,8 @@ pub fn parse_request<'t, 'b>(
     if head.len() > limits.head_bytes_max {
         return Err(HeadFault::TooLarge.into());
     }
-    let parsed = parse_lines(head, limits, table)?;
+    let (slots, names) = table.slots(limits);
+    let parsed = parse_lines(head, slots)?;
     let method = Method::new(parsed.method.unwrap_or_default().as_bytes());
     if let Method::Other(b"CONNECT" | b"TRACE") = method {
         return Err(RequestFault::MethodRefused);
@@ -98,7 +102,7 @@ pub fn parse_request<'t, 'b>(
     let version = Version::from_minor(parsed.version.unwrap_or(1));
 
     let headers: &'t [httparse::Header<'b>] = parsed.headers;
-    let survey = survey_fields(headers)?;
+    let survey = survey_fields(headers, names)?;
     let framing = framing(&survey, version)?;
     if survey.expects_something_else {
         return Err(RequestFault::ExpectUnknown);
@@ -119,7 +123,7 @@ pub fn parse_request<'t, 'b>(
         // RFC 9110 section 7.8: ignored from HTTP/1.0, and meant for this hop
         // only when Connection says so.
         upgrade: survey.has_upgrade && survey.connection.upgrade && is_http11,
-        fields: Fields::new(headers, survey.connection.names_fields),
+        fields: Fields::new(head, headers, names, survey.connection.names_fields),
     })
 }
 
@@ -127,8 +131,7 @@ pub fn parse_request<'t, 'b>(
 #[inline]
 fn parse_lines<'t, 'b>(
     head: &'b [u8],
-    limits: &Limits,
-    table: &'t mut HeaderTable<'b>,
+    slots: &'t mut [MaybeUninit<httparse::Header<'b>>],
 ) -> Result<httparse::Request<'t, 'b>, RequestFault> {
     // RFC 9112 section 2.2 lets a server skip a blank line in front of the
     // request line. It is left over from a body that was longer than its
@@ -137,7 +140,7 @@ fn parse_lines<'t, 'b>(
         return Err(HeadFault::LeadingBlankLine.into());
     }
     let mut parsed = httparse::Request::new(&mut []);
-    match parsed.parse_with_uninit_headers(head, table.slots(limits)) {
+    match parsed.parse_with_uninit_headers(head, slots) {
         Ok(Complete(length)) if length == head.len() && lines_end_in_crlf(head, parsed.headers) => {
             Ok(parsed)
         }
@@ -146,14 +149,17 @@ fn parse_lines<'t, 'b>(
 }
 
 #[inline]
-fn survey_fields<'b>(headers: &[httparse::Header<'b>]) -> Result<Survey<'b>, RequestFault> {
+fn survey_fields<'b>(
+    headers: &[httparse::Header<'b>],
+    names: &mut [Name],
+) -> Result<Survey<'b>, RequestFault> {
     let mut survey = Survey::default();
-    for header in headers {
+    for (header, meaning) in headers.iter().zip(names) {
         let name = header.name.as_bytes();
         if name::shadows_a_known_name(name) {
             return Err(RequestFault::NameShadowsKnown);
         }
-        survey.take(name, header.value)?;
+        *meaning = survey.take(name, header.value)?;
     }
     Ok(survey)
 }

@@ -1,5 +1,7 @@
 //! The client's side of a head: reads a backend's response.
 
+use std::mem::MaybeUninit;
+
 use httparse::Status::Complete;
 
 use super::body::BodyFraming;
@@ -20,6 +22,10 @@ pub struct Response<'t, 'b> {
     /// What Content-Length says, also where no body follows: an answer to HEAD
     /// passes it on (RFC 9110 section 8.6).
     pub content_length: Option<u64>,
+    /// Content-Type as it stands there.
+    pub content_type: Option<&'b [u8]>,
+    /// Content-Encoding as it stands there.
+    pub content_encoding: Option<&'b [u8]>,
     pub fields: Fields<'t, 'b>,
 }
 
@@ -34,7 +40,8 @@ pub fn parse_response<'t, 'b>(
     if head.len() > limits.head_bytes_max {
         return Err(HeadFault::TooLarge.into());
     }
-    let parsed = parse_lines(head, limits, table)?;
+    let (slots, names) = table.slots(limits);
+    let parsed = parse_lines(head, slots)?;
     let status = parsed.code.unwrap_or_default();
     match status {
         // RFC 9110 section 7.8: only an Upgrade asks for it, and none is sent.
@@ -46,8 +53,8 @@ pub fn parse_response<'t, 'b>(
 
     let headers: &'t [httparse::Header<'b>] = parsed.headers;
     let mut survey = Survey::default();
-    for header in headers {
-        survey.take(header.name.as_bytes(), header.value)?;
+    for (header, meaning) in headers.iter().zip(names.iter_mut()) {
+        *meaning = survey.take(header.name.as_bytes(), header.value)?;
     }
     // RFC 9112 section 6.3: these have no body, whatever they say.
     let is_bodiless = to_head_request || matches!(status, 100..=199 | 204 | 304);
@@ -63,15 +70,16 @@ pub fn parse_response<'t, 'b>(
             && framing != BodyFraming::UntilClose
             && !has_two_lengths,
         content_length: survey.content_length.filter(|_| !survey.is_chunked),
-        fields: Fields::new(headers, survey.connection.names_fields),
+        content_type: survey.content_type,
+        content_encoding: survey.content_encoding,
+        fields: Fields::new(head, headers, names, survey.connection.names_fields),
     })
 }
 
 #[inline]
 fn parse_lines<'t, 'b>(
     head: &'b [u8],
-    limits: &Limits,
-    table: &'t mut HeaderTable<'b>,
+    slots: &'t mut [MaybeUninit<httparse::Header<'b>>],
 ) -> Result<httparse::Response<'t, 'b>, ResponseFault> {
     // httparse would skip blank lines in front of the status line.
     if matches!(head.first(), Some(b'\r' | b'\n')) {
@@ -81,7 +89,7 @@ fn parse_lines<'t, 'b>(
     let outcome = httparse::ParserConfig::default().parse_response_with_uninit_headers(
         &mut parsed,
         head,
-        table.slots(limits),
+        slots,
     );
     match outcome {
         Ok(Complete(length)) if length == head.len() && lines_end_in_crlf(head, parsed.headers) => {

@@ -4,7 +4,7 @@
 use super::Version;
 use super::fault::FramingFault;
 use super::head::LENGTH_LIMIT;
-use super::name::{self, Name};
+use super::name::{self, Name, classify};
 
 /// Options a Connection field may list. Each is compared with each field when
 /// a head is forwarded, so their number has to be small.
@@ -19,6 +19,10 @@ pub(super) struct Survey<'b> {
     pub(super) expects_continue: bool,
     pub(super) expects_something_else: bool,
     pub(super) has_upgrade: bool,
+    /// Of several fields of this name, the first.
+    pub(super) content_type: Option<&'b [u8]>,
+    /// The same.
+    pub(super) content_encoding: Option<&'b [u8]>,
     pub(super) connection: ConnectionOptions,
 }
 
@@ -34,10 +38,11 @@ pub(super) struct ConnectionOptions {
 }
 
 impl<'b> Survey<'b> {
+    /// Takes one field, and says what its name means.
     #[inline]
-    pub(super) fn take(&mut self, name: &[u8], value: &'b [u8]) -> Result<(), FramingFault> {
-        match name::classify(name) {
-            Name::EndToEnd | Name::HopByHop => {}
+    pub(super) fn take(&mut self, name: &[u8], value: &'b [u8]) -> Result<Name, FramingFault> {
+        let name = classify(name);
+        match name {
             Name::Host => {
                 self.host = value;
                 self.host_count += 1;
@@ -47,8 +52,11 @@ impl<'b> Survey<'b> {
             Name::Connection => self.connection.take(value)?,
             Name::Expect => self.take_expect(value),
             Name::Upgrade => self.has_upgrade = true,
+            Name::ContentType => self.content_type = self.content_type.or(Some(value)),
+            Name::ContentEncoding => self.content_encoding = self.content_encoding.or(Some(value)),
+            _ => {}
         }
-        Ok(())
+        Ok(name)
     }
 
     /// RFC 9112 section 6.3 lets a recipient take equal lengths for one. Two

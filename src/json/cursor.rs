@@ -2,12 +2,22 @@
 //!
 //! Nothing recurses and nothing allocates: the open brackets are bits.
 
-use super::words::{quote_or_backslash, short_plain};
+use super::words::{quote_or_backslash, short_plain, short_printable};
 use super::{DEPTH_MAX, FaultKind, JsonFault};
 
 pub(super) struct Cursor<'b> {
     bytes: &'b [u8],
     at: usize,
+}
+
+/// Where a key stands, without its quotes.
+pub(super) struct KeySpan {
+    pub(super) start: usize,
+    pub(super) end: usize,
+    /// It holds an escape.
+    pub(super) escaped: bool,
+    /// It is known to be printable ASCII; otherwise it must be looked at.
+    pub(super) is_printable: bool,
 }
 
 /// The open brackets, the innermost in the lowest bit: 1 is `{`, 0 is `[`.
@@ -169,15 +179,21 @@ impl<'b> Cursor<'b> {
         Ok(())
     }
 
-    /// A key, its colon and the blanks around it, up to the value. Gives the
-    /// key's range without its quotes, and whether it holds an escape.
+    /// A key, its colon and the blanks around it, up to the value.
     #[inline]
-    pub(super) fn key(&mut self) -> Result<(usize, usize, bool), JsonFault> {
+    pub(super) fn key(&mut self) -> Result<KeySpan, JsonFault> {
         if self.byte() != Some(b'"') {
             return Err(self.fault(FaultKind::ExpectedKey));
         }
         let start = self.at + 1;
-        let escaped = self.string()?;
+        let short = short_printable(self.bytes.get(start..).unwrap_or_default());
+        let escaped = match short {
+            Some(length) => {
+                self.at = start + length + 1;
+                false
+            }
+            None => self.long_string()?,
+        };
         let end = self.at - 1;
         self.blanks();
         if self.byte() != Some(b':') {
@@ -185,7 +201,7 @@ impl<'b> Cursor<'b> {
         }
         self.step();
         self.blanks();
-        Ok((start, end, escaped))
+        Ok(KeySpan { start, end, escaped, is_printable: short.is_some() })
     }
 
     /// A value that is neither object nor array. Says whether it is a string

@@ -23,6 +23,25 @@ pub(super) fn short_plain(rest: &[u8]) -> Option<usize> {
     in_first_words(rest).filter(|found| rest.get(*found) == Some(&b'"'))
 }
 
+/// The length of what stands before the closing quote, if that is near and all
+/// before it is printable ASCII and no backslash: such a key needs no further
+/// look.
+#[inline]
+pub(super) fn short_printable(rest: &[u8]) -> Option<usize> {
+    let (words, _) = rest.as_chunks::<8>();
+    for (index, word) in words.iter().take(WORDS_FIRST).enumerate() {
+        let number = u64::from_le_bytes(*word);
+        let hits = zero_bytes(number ^ (REPEAT * u64::from(b'"')))
+            | zero_bytes(number ^ (REPEAT * u64::from(b'\\')))
+            | unprintable(*word);
+        if hits != 0 {
+            let found = index * 8 + hits.trailing_zeros() as usize / 8;
+            return (rest.get(found) == Some(&b'"')).then_some(found);
+        }
+    }
+    None
+}
+
 #[inline]
 fn in_first_words(rest: &[u8]) -> Option<usize> {
     let (words, _) = rest.as_chunks::<8>();
@@ -82,6 +101,14 @@ mod tests {
                     assert_eq!(is_printable_ascii(&bytes), expected, "{byte:#x} at {at}");
                     let found = matches!(byte, b'"' | b'\\').then_some(at);
                     assert_eq!(quote_or_backslash(&bytes), found, "{byte:#x} at {at}");
+                    bytes.extend_from_slice(b"\"       ");
+                    let is_near = at.max(length) < 8 * WORDS_FIRST;
+                    let end = if byte == b'"' { at } else { length };
+                    let plain = expected && byte != b'\\' || byte == b'"';
+                    if is_near {
+                        let short = plain.then_some(end);
+                        assert_eq!(short_printable(&bytes), short, "{byte:#x} at {at}");
+                    }
                 }
             }
         }

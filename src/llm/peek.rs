@@ -141,7 +141,9 @@ fn model(body: &[u8], value: Value) -> Result<Span, PeekFault> {
 }
 
 fn is_printable(name: &[u8]) -> bool {
-    name.iter().all(|byte| !byte.is_ascii_control()) && std::str::from_utf8(name).is_ok()
+    let is_ascii = name.iter().all(|byte| (0x20..0x7f).contains(byte));
+    is_ascii
+        || (name.iter().all(|byte| !byte.is_ascii_control()) && std::str::from_utf8(name).is_ok())
 }
 
 fn boolean(value: Value, otherwise: PeekFaultKind) -> Result<Option<bool>, PeekFault> {
