@@ -192,9 +192,8 @@ fn write_if_missing(response: &Response<'_, '_>, out: &mut Vec<u8>, name: &[u8],
 }
 
 fn content_of(response: &Response<'_, '_>) -> Content {
-    let coded = response
-        .content_encoding
-        .is_some_and(|coding| !coding.eq_ignore_ascii_case(b"identity"));
+    let coded =
+        response.content_encoding.is_some_and(|coding| !coding.eq_ignore_ascii_case(b"identity"));
     let media_type = response.content_type.unwrap_or_default();
     if coded {
         Content::Opaque

@@ -33,9 +33,7 @@ impl<'t, 'b> Fields<'t, 'b> {
 
     /// Every field as `(what its name means, name, value)`.
     #[inline]
-    pub(super) fn named(
-        &self,
-    ) -> impl Iterator<Item = (Name, &'b [u8], &'b [u8])> + use<'t, 'b> {
+    pub(super) fn named(&self) -> impl Iterator<Item = (Name, &'b [u8], &'b [u8])> + use<'t, 'b> {
         let fields = self.names.iter().zip(self.headers);
         fields.map(|(meaning, header)| (*meaning, header.name.as_bytes(), header.value))
     }
@@ -46,7 +44,8 @@ impl<'t, 'b> Fields<'t, 'b> {
     #[inline]
     pub(super) fn plain_line(&self, name: &[u8], value: &[u8]) -> Option<Range<usize>> {
         // Both lie in the head; anything else fails the comparisons below.
-        let within = |part: &[u8]| (part.as_ptr() as usize).wrapping_sub(self.head.as_ptr() as usize);
+        let within =
+            |part: &[u8]| (part.as_ptr() as usize).wrapping_sub(self.head.as_ptr() as usize);
         let start = within(name);
         let (colon, value_at) = (start.checked_add(name.len())?, within(value));
         let end = value_at.checked_add(value.len())?;
