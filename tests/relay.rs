@@ -17,7 +17,7 @@ use std::{
 use support::{
     Client, End, PATIENCE, Proxy, backend::Backend, chat, mock, pattern, plan, streamed, url,
 };
-use tokenring::{base::Chance, config::Deadlines};
+use tokenring::base::{Chance, TICK};
 
 const ENDPOINTS: [&str; 4] =
     ["/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages"];
@@ -221,14 +221,14 @@ fn pipelined_requests_are_answered_in_order() {
 }
 
 /// Neither a request that is here already, nor an end that is waited for, nor
-/// a body behind its head lets a send lie that nothing else would look at
-/// (`NUDGE`, 20 ms).
+/// a body behind its head lets a send lie until something else wakes its task:
+/// the next that would is a tick of the deadline wheel, and two are borne.
 #[test]
-fn nothing_lies_until_a_nudge() {
+fn no_send_lies_until_its_task_is_woken() {
     const REQUESTS: u32 = 100;
     let mock = mock();
     let proxy = Proxy::before(mock.address());
-    let nudged = Deadlines::NUDGE * REQUESTS;
+    let nudged = 2 * TICK * REQUESTS;
 
     let started = Instant::now();
     let mut client = proxy.client();

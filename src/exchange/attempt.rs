@@ -12,6 +12,7 @@
 use std::{
     cell::Cell,
     future::{Future, poll_fn},
+    ops::Range,
     pin::pin,
     task::Poll,
 };
@@ -24,7 +25,7 @@ use super::{
     client::{Interrupt, Wait},
     link::Link,
     pool::Receive,
-    send::SendFault,
+    send::{SendFault, send_now},
     understand::Asked,
 };
 use crate::{
@@ -261,10 +262,7 @@ struct Spoken {
     interrupt: Option<Interrupt>,
 }
 
-/// Sends the request while the first receive is armed already: a backend may
-/// answer before it has read everything (a refusal of a large body), and may
-/// stop reading then. An early answer ends the sending; an interim one does
-/// not (RFC 9110, section 15.2).
+/// Sends the request and receives the beginning of its answer.
 async fn converse<W: World>(
     stage: &Stage<W>,
     client: &Client<W::Stream>,
@@ -272,10 +270,33 @@ async fn converse<W: World>(
     link: &mut Link<'_, W::Stream>,
 ) -> Spoken {
     let first = link.first_receive(|| stage.lend_buffer());
-    let link = &*link;
+    let stream = link.stream();
+    let rest = match begin_request(stage, asked, stream, link.backend) {
+        Ok(rest) if rest.is_empty() && !asked.outgoing.has_body_apart() => {
+            client.wait_for(stage, Wait::FirstByte);
+            let ((_, received), interrupt) = client.guard(stream, first).await;
+            return Spoken { received, sent_whole: true, interrupt };
+        }
+        rest => rest,
+    };
+    converse_at_length(stage, client, asked, link, first, rest).await
+}
+
+/// Sends the rest of the request while the first receive is armed already: a
+/// backend may answer before it has read everything (a refusal of a large
+/// body), and may stop reading then. An early answer ends the sending; an
+/// interim one does not (RFC 9110, section 15.2).
+async fn converse_at_length<W: World>(
+    stage: &Stage<W>,
+    client: &Client<W::Stream>,
+    asked: &mut Asked<'_>,
+    link: &Link<'_, W::Stream>,
+    first: Receive,
+    rest: Result<Range<usize>, SendFault>,
+) -> Spoken {
     let stream = link.stream();
     let is_sending = Cell::new(true);
-    let mut sending = pin!(send_request(stage, client, asked, stream, link.backend));
+    let mut sending = pin!(send_request(stage, client, asked, stream, rest));
     let mut receiving = pin!(first_bytes(client, link, first, &is_sending));
     let mut sent: Option<Result<(), SendFault>> = None;
     let mut received: Option<(Transfer, Option<Interrupt>)> = None;
@@ -344,26 +365,33 @@ fn final_answer_begins(mut received: &[u8]) -> bool {
     }
 }
 
-/// Sends head and body; both buffers come back into `asked`.
+/// Addresses the request and sends what the kernel takes of it at once. Says
+/// what is left, a body apart not counted.
+fn begin_request<W: World>(
+    stage: &Stage<W>,
+    asked: &mut Asked<'_>,
+    stream: &W::Stream,
+    backend: BackendId,
+) -> Result<Range<usize>, SendFault> {
+    let settings = stage.settings.backends.get(backend.0).ok_or(SendFault::Closed)?;
+    let mut part = asked.outgoing.address_to(settings);
+    asked.ours += stage.since_poll();
+    send_now(stream, asked.outgoing.bytes(), &mut part)?;
+    Ok(part)
+}
+
+/// Sends the rest of the head and a body apart; both buffers come back into
+/// `asked`.
 async fn send_request<W: World>(
     stage: &Stage<W>,
     client: &Client<W::Stream>,
     asked: &mut Asked<'_>,
     stream: &W::Stream,
-    backend: BackendId,
+    rest: Result<Range<usize>, SendFault>,
 ) -> Result<(), SendFault> {
-    let Some(settings) = stage.settings.backends.get(backend.0) else {
-        return Err(SendFault::Closed);
-    };
-    let head = asked.outgoing.address_to(settings);
-    asked.ours += stage.since_poll();
+    let rest = rest?;
     let bytes = asked.outgoing.lend();
-    // Quietly only if the answer will wake us: it waits for a body apart.
-    let (sent, bytes) = if asked.outgoing.has_body_apart() {
-        client.send_all(stage, stream, bytes, head, Wait::FirstByte).await
-    } else {
-        client.send_quietly(stage, stream, bytes, head, Wait::FirstByte).await
-    };
+    let (sent, bytes) = client.send_rest(stage, stream, bytes, rest, Wait::FirstByte).await;
     asked.outgoing.restore(bytes);
     sent?;
     let Some(body) = asked.outgoing.lend_apart() else { return Ok(()) };

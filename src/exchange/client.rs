@@ -39,8 +39,6 @@ pub enum Wait {
     Total,
     /// The client's end, after an answer that closes.
     Linger,
-    /// A send that will hardly need waiting for: see `send`.
-    Nudge,
 }
 
 impl Wait {
@@ -58,7 +56,6 @@ impl Wait {
             Self::ClientWrite => deadlines.client_write,
             Self::Total => deadlines.total,
             Self::Linger => Deadlines::LINGER,
-            Self::Nudge => Deadlines::NUDGE,
         }
     }
 
@@ -75,8 +72,7 @@ impl Wait {
             | Self::Head
             | Self::Body
             | Self::ClientWrite
-            | Self::Linger
-            | Self::Nudge => Trouble::RequestTimeout,
+            | Self::Linger => Trouble::RequestTimeout,
         }
     }
 }
@@ -101,10 +97,6 @@ pub struct Client<S> {
     /// When the request under way must be over.
     total_at: Cell<Instant>,
     gone: Cell<bool>,
-    /// It did not take a small piece at once.
-    slow: Cell<bool>,
-    /// Its next request is held already.
-    ahead: Cell<bool>,
     drained: Cell<bool>,
     /// The connection's task, for those who have news for it.
     task: Cell<Option<Waker>>,
@@ -119,8 +111,6 @@ impl<S: Stream> Client<S> {
             waiting_for: Cell::new(Wait::KeepAlive),
             total_at: Cell::new(Instant::NEVER),
             gone: Cell::new(false),
-            slow: Cell::new(false),
-            ahead: Cell::new(false),
             drained: Cell::new(false),
             task: Cell::new(None),
         }
@@ -165,31 +155,9 @@ impl<S: Stream> Client<S> {
         stage.set_timer(&self.timer, at);
     }
 
-    pub fn deadline_passed(&self) -> bool {
-        self.timer.fired()
-    }
-
     /// The client's stream has ended.
     pub fn is_gone(&self) {
         self.gone.set(true);
-    }
-
-    pub fn is_slow(&self) -> bool {
-        self.slow.get()
-    }
-
-    pub fn was_slow(&self) {
-        self.slow.set(true);
-    }
-
-    /// Whether its next request has come while an answer is under way: then
-    /// no receive is armed that would wake the task.
-    pub fn is_ahead(&self) -> bool {
-        self.ahead.get()
-    }
-
-    pub fn set_ahead(&self, ahead: bool) {
-        self.ahead.set(ahead);
     }
 
     /// Ends the request under way at its next turn.
@@ -210,7 +178,7 @@ impl<S: Stream> Client<S> {
     pub fn interrupt(&self) -> Option<Interrupt> {
         if self.gone.get() {
             Some(Interrupt::ClientGone)
-        } else if self.timer.fired() && self.waiting_for.get() != Wait::Nudge {
+        } else if self.timer.fired() {
             Some(Interrupt::Deadline(self.waiting_for.get()))
         } else if self.drained.get() {
             Some(Interrupt::Drained)

@@ -139,6 +139,11 @@ impl Outgoing {
         end
     }
 
+    /// The bytes of which [`Self::address_to`] names a range.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// Lends the bytes to an operation; they come back with [`Self::restore`].
     pub fn lend(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.bytes)

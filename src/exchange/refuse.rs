@@ -114,7 +114,7 @@ async fn finish<W: World>(
     count_answer(stage, status);
     let whole = 0..out.len();
     stage.counters.bytes_to_clients.add(whole.len() as u64);
-    let (sent, out) = client.send_all(stage, &client.stream, out, whole, Wait::ClientWrite).await;
+    let (sent, out) = client.send_rest(stage, &client.stream, out, whole, Wait::ClientWrite).await;
     stage.return_buffer(out);
     sent.is_ok()
 }

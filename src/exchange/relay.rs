@@ -25,14 +25,14 @@ use super::{
     client::{Interrupt, Wait},
     link::Link,
     permit::Permit,
-    send::SendFault,
+    send::{SendFault, send_now},
     tee::Tee,
     understand::Asked,
 };
 use crate::{
     http::{BodyDecoder, write},
     llm::{Trouble, Usage, write_cut_event},
-    rt::{Stream, World},
+    rt::{Stream, Transfer, World},
 };
 
 /// How relaying ended.
@@ -104,6 +104,47 @@ pub async fn relay<W: World>(
     };
     let (usage, events) = relay.tee.finish();
     Relayed { outcome, usage, events, bytes_to_client: relay.sent.get() }
+}
+
+/// Sends the rest of a piece, which a slow client has not taken at once, while
+/// the next one is received already.
+async fn pass_slowly<W: World>(
+    stage: &Stage<W>,
+    client: &Client<W::Stream>,
+    backend: &W::Stream,
+    (piece, part): (Vec<u8>, Range<usize>),
+    spare: Vec<u8>,
+) -> ((Result<(), SendFault>, Vec<u8>), (Transfer, Option<Interrupt>)) {
+    let mut sending = pin!(client.send_rest(stage, &client.stream, piece, part, Wait::ClientWrite));
+    let mut receiving = pin!(client.guard(backend, backend.recv(spare)));
+    let (mut sent, mut received) = (None, None);
+    poll_fn(|cx| {
+        let mut sent_now = false;
+        if sent.is_none()
+            && let Poll::Ready(result) = sending.as_mut().poll(cx)
+        {
+            if result.0.is_err() {
+                backend.shutdown();
+            }
+            sent_now = true;
+            sent = Some(result);
+        }
+        if received.is_none() {
+            match receiving.as_mut().poll(cx) {
+                Poll::Ready(result) => received = Some(result),
+                Poll::Pending if sent_now => client.wait_for(stage, Wait::MoreAnswer),
+                Poll::Pending => {}
+            }
+        }
+        match (sent.take(), received.take()) {
+            (Some(sent), Some(received)) => Poll::Ready((sent, received)),
+            waiting => {
+                (sent, received) = waiting;
+                Poll::Pending
+            }
+        }
+    })
+    .await
 }
 
 /// Why relaying stopped early.
@@ -181,17 +222,8 @@ impl<W: World> Relay<'_, '_, W> {
             link.give_back(self.stage);
         }
         drop(self.permit.take());
-        let bytes = part.len();
-        // Quietly only if the next request will wake us: one that is here
-        // already, or an end that the client waits for, must not wait.
-        if self.client.is_ahead() || !self.head.client_lives {
-            let (sent, piece) = self.send(piece, part).await;
-            return ([piece, spare], sent);
-        }
-        let stream = &self.client.stream;
-        let (sent, piece) =
-            self.client.send_quietly(self.stage, stream, piece, part, Wait::ClientWrite).await;
-        ([piece, spare], self.count_sent(bytes, sent))
+        let (sent, piece) = self.send(piece, part).await;
+        ([piece, spare], sent)
     }
 
     /// Sends the head, with the first piece of the body behind it when that
@@ -214,54 +246,35 @@ impl<W: World> Relay<'_, '_, W> {
         (sent, (received, first, head))
     }
 
-    /// Sends a piece while the next one is received already. The piece after
-    /// that is not asked for before this one is out.
+    /// Sends a piece and receives the next one. The piece after that is not
+    /// asked for before this one is out.
     async fn pass_and_fetch(
         &mut self,
         piece: Vec<u8>,
-        part: Range<usize>,
+        mut part: Range<usize>,
         mut spare: Vec<u8>,
     ) -> (Result<(), Ended>, Result<usize, Ended>, Vec<u8>, Vec<u8>) {
         let Some(link) = &self.link else {
             return (Err(Ended::ClientGone), Ok(0), piece, spare); // Not before the last piece.
         };
         let (backend, bytes) = (link.stream(), part.len());
+        let (stage, client) = (self.stage, self.client);
         spare.clear();
         spare.resize(write::CHUNK_PREFIX_MAX, 0);
-        let (stage, client) = (self.stage, self.client);
-        let mut sending =
-            pin!(client.send_quietly(stage, &client.stream, piece, part, Wait::ClientWrite));
-        let mut receiving = pin!(client.guard(backend, backend.recv(spare)));
-        let (mut sent, mut received) = (None, None);
-        let both = poll_fn(|cx| {
-            let mut sent_now = false;
-            if sent.is_none()
-                && let Poll::Ready((result, piece)) = sending.as_mut().poll(cx)
-            {
-                if result.is_err() {
-                    backend.shutdown();
-                }
-                sent_now = true;
-                sent = Some((result, piece));
+        let sent = send_now(&client.stream, &piece, &mut part);
+        if sent.is_err() || part.is_empty() {
+            let sent = self.count_sent(bytes, sent);
+            if sent.is_err() {
+                return (sent, Ok(0), piece, spare);
             }
-            if received.is_none() {
-                match receiving.as_mut().poll(cx) {
-                    Poll::Ready(result) => received = Some(result),
-                    Poll::Pending if sent_now => client.wait_for(stage, Wait::MoreAnswer),
-                    Poll::Pending => {}
-                }
-            }
-            match (sent.take(), received.take()) {
-                (Some(sent), Some(received)) => Poll::Ready((sent, received)),
-                waiting => {
-                    (sent, received) = waiting;
-                    Poll::Pending
-                }
-            }
-        });
-        let ((sent, piece), ((result, spare), interrupt)) = both.await;
-        let received = self.what_came(result, interrupt);
-        (self.count_sent(bytes, sent), received, piece, spare)
+            client.wait_for(stage, Wait::MoreAnswer);
+            let ((result, spare), interrupt) = client.guard(backend, backend.recv(spare)).await;
+            return (sent, self.what_came(result, interrupt), piece, spare);
+        }
+        let (sent, received) = pass_slowly(stage, client, backend, (piece, part), spare).await;
+        let (sent, piece) = (self.count_sent(bytes, sent.0), sent.1);
+        let ((result, spare), interrupt) = received;
+        (sent, self.what_came(result, interrupt), piece, spare)
     }
 
     /// Decodes what came from `from` on and frames it for the client, in

@@ -74,9 +74,6 @@ impl Deadlines {
     /// How long a connection that is being closed waits for its client's end,
     /// so that the last answer is not lost to a reset (RFC 9112, section 9.6).
     pub const LINGER: Duration = Duration::from_secs(2);
-    /// How long a send that was begun without waiting may go unlooked at, if
-    /// nothing else wakes its task.
-    pub const NUDGE: Duration = Duration::from_millis(20);
     /// One tick of the shard's deadline wheel; a shorter time cannot be kept.
     pub const SHORTEST: Duration = Duration::from_millis(10);
     /// Longer is no deadline, it is a leak.

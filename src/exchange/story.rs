@@ -201,7 +201,6 @@ fn beside<S: Stream, T>(
             watching = false;
             client.is_gone();
         }
-        client.set_ahead(!inbound.is_armed());
         work.as_mut().poll(cx)
     })
 }

@@ -62,6 +62,11 @@ pub trait Stream: 'static {
     /// Sends some of `part` of `buffer`: at least one byte, maybe not all.
     fn send(&self, buffer: Vec<u8>, part: Range<usize>) -> impl Future<Output = Transfer>;
 
+    /// Sends what the kernel takes of `bytes` at once, by a plain system call;
+    /// zero if nothing. For a small piece that is cheaper than an operation,
+    /// and it is on its way now and not at the end of the shard's turn.
+    fn try_send(&self, bytes: &[u8]) -> io::Result<usize>;
+
     /// Waits, without holding a buffer, until `recv` would not wait.
     fn readable(&self) -> impl Future<Output = io::Result<()>>;
 

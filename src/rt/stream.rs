@@ -94,6 +94,15 @@ impl Stream for KernelStream {
         Unwrapped { transfer: self.exclusive().write(part) }
     }
 
+    fn try_send(&self, bytes: &[u8]) -> io::Result<usize> {
+        count_operation();
+        let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+        match self.with_socket(|socket| socket.send_with_flags(bytes, flags)) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            result => result,
+        }
+    }
+
     async fn readable(&self) -> io::Result<()> {
         count_operation();
         self.shared().readable(false).await
