@@ -19,6 +19,7 @@ use std::{
 };
 
 use crate::{
+    base::TICK,
     exchange::{
         After, Client, Interrupt, Stage, Wait, consume, dialect_of,
         inbound::{Armed, Inbound, fill},
@@ -146,11 +147,12 @@ async fn next_head<W: World>(
             }
         }
         if !head_began {
-            if stage.draining.get() {
-                return NextHead::Gone;
-            }
-            let until = stage.now().after(stage.settings.pool.rest_before_idle);
-            client.wait_until(stage, Wait::Rest, until);
+            // In a drain nothing is waited for, but what has come is taken: the
+            // receive ends at the next tick, and `rest` finds out whether there
+            // is anything.
+            let draining = stage.draining.get();
+            let patience = if draining { TICK } else { stage.settings.pool.rest_before_idle };
+            client.wait_until(stage, Wait::Rest, stage.now().after(patience));
         }
         match receive(client, inbound.as_mut(), head_bytes_max).await {
             Ok(true) => {}

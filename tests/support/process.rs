@@ -21,8 +21,8 @@ pub struct Process {
 }
 
 impl Process {
-    /// `tokenring serve` with one shard on a free port and the admin's pages
-    /// on a Unix socket, before `backends`.
+    /// `tokenring serve` with one shard (if `more` does not say how many) on a
+    /// free port and the admin's pages on a Unix socket, before `backends`.
     pub fn serve(backends: &[SocketAddr], more: &[&str]) -> Self {
         let backends: Vec<_> = backends.iter().copied().map(url).collect();
         let tokenring = Command::new(env!("CARGO_BIN_EXE_tokenring"));
@@ -40,7 +40,10 @@ impl Process {
 
     fn serve_by(mut command: Command, backends: &[String], more: &[&str]) -> Self {
         let admin = tempfile::tempdir().unwrap();
-        command.args(["serve", "--listen", "127.0.0.1:0", "--cores", "0", "--no-pin"]);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--no-pin"]);
+        if !more.contains(&"--cores") {
+            command.args(["--cores", "0"]);
+        }
         command.args(["--driver", driver_word(), "--admin"]);
         command.arg(format!("unix:{}", socket_in(admin.path())));
         for backend in backends {
@@ -102,6 +105,22 @@ impl Process {
         let id = self.child.id().to_string();
         let sent = Command::new("sh").args(["-c", "kill -s \"$0\" \"$1\"", name, &id]).status();
         assert!(sent.unwrap().success(), "SIG{name} to {id}");
+    }
+
+    /// Stops it until it is sent SIGCONT.
+    #[track_caller]
+    pub fn stands_still(&self) {
+        self.signal("STOP");
+        let tasks = format!("/proc/{}/task", self.child.id());
+        eventually("no thread of it runs", || {
+            std::fs::read_dir(&tasks).unwrap().all(|task| {
+                let stat = std::fs::read_to_string(task.unwrap().path().join("stat"));
+                // The state stands behind the name, which is in brackets.
+                stat.is_ok_and(|stat| {
+                    stat.rsplit_once(") ").is_some_and(|(_, s)| s.starts_with('T'))
+                })
+            })
+        });
     }
 
     pub fn is_running(&mut self) -> bool {
