@@ -9,9 +9,17 @@
 
 mod support;
 
+use std::{os::fd::OwnedFd, rc::Rc, sync::Arc};
+
 use support::{
-    Client, chat, eventually, mock,
+    Client, chat, eventually, mock, plan,
     process::{Process, metric},
+};
+use tokenring::{
+    admin::{Facts, pages},
+    exchange::{BackendSettings, Counters, Settings, Stage},
+    rt::{self, Clock, KernelWorld, Letterbox, Listener, Mailbox, Peer, Socket},
+    shard::{House, Letter, Shard},
 };
 
 const CHAT: &str = "/v1/chat/completions";
@@ -51,4 +59,69 @@ fn requests_that_came_before_the_drain_are_answered() {
     clients.iter_mut().for_each(Client::is_closed);
     assert_eq!(process.exit().code(), Some(0), "{}", process.said());
     assert_eq!(mock.stats().requests, 2 * CLIENTS as u64);
+}
+
+/// One shard of two, whose other has ended, with one client of its own.
+/// Returns once it has drained.
+fn shard_beside_one_that_has_ended(
+    listener: OwnedFd,
+    mailbox: (Mailbox<Letter<Socket>>, Letterbox<Letter<Socket>>),
+) {
+    let plan = plan(&["http://127.0.0.1:1".to_owned()], |_| ());
+    let settings = Settings {
+        deadlines: plan.deadlines,
+        limits: plan.limits,
+        pool: plan.pool,
+        headers: plan.headers,
+        credentials: plan.credentials,
+        proxy_path: plan.proxy_path,
+        backends: vec![BackendSettings::default()],
+        panics_at: None,
+    };
+    let facts = Facts { version: "", driver: String::new(), panics: || 0 };
+    let (counters, house) = (Arc::new(Counters::default()), Arc::new(House::new(2, None)));
+    // The other one has fewer, and so is the better place.
+    let _seat = house.take_seat(0, Peer::Local, 2).unwrap();
+    let (ended, _) = rt::mailbox(1);
+    let (mut runtime, _) = rt::build(plan.driver, plan.rings.entries).unwrap();
+    runtime.block_on(async {
+        let pages = pages(Arc::new([Arc::clone(&counters)]), facts);
+        let world = KernelWorld::new(Clock::start());
+        let stage = Stage::new(world, settings, Arc::default(), counters, pages, 0, 1);
+        let listener = Listener::adopt(listener).unwrap();
+        let shard = Shard::new(0, stage, vec![mailbox.0, ended], house, 9);
+        Rc::new(shard).run(vec![(listener, false)], mailbox.1).await;
+    });
+}
+
+#[track_caller]
+fn is_served_beside_a_shard_that_has_ended(drains_first: bool) {
+    let listener = rt::bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let mut client = Client::tcp(Listener::local_address(&listener).unwrap().unwrap());
+    let (mailbox, letterbox) = rt::mailbox(1);
+    client.send("GET /health HTTP/1.1\r\nhost: p\r\n\r\n");
+    let drain = || assert!(mailbox.send(Letter::Drain).is_ok());
+    if drains_first {
+        drain();
+    }
+    let theirs = (mailbox.clone(), letterbox);
+    let shard = std::thread::spawn(move || shard_beside_one_that_has_ended(listener, theirs));
+    assert_eq!(client.answer().status, 200);
+    if !drains_first {
+        drain();
+    }
+    client.is_closed();
+    drop(client);
+    shard.join().unwrap();
+}
+
+#[test]
+fn a_shard_that_drains_hands_nobody_over() {
+    is_served_beside_a_shard_that_has_ended(true);
+}
+
+/// It may have heard of the drain earlier.
+#[test]
+fn a_shard_that_has_ended_is_handed_nobody() {
+    is_served_beside_a_shard_that_has_ended(false);
 }

@@ -28,7 +28,7 @@ pub use accept::{Listener, Peer, Socket, bind, probe};
 pub use clock::{Clock, unix_time};
 pub use cores::{allowed_cores, allowed_descriptors, pin_to, seed, use_ordinary_pages};
 pub use driver::{DriverChoice, DriverInForce, Runtime, build, is_exhaustion};
-pub use mailbox::{Letterbox, Mailbox, mailbox};
+pub use mailbox::{Letterbox, Mailbox, Unsent, mailbox};
 pub use resolver::{Lookup, Resolved, Resolver, Watched};
 pub use signals::{Signal, on_signals};
 pub use stream::KernelStream;

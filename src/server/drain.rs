@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    rt::{Mailbox, Socket, spawn_thread},
+    rt::{Mailbox, Socket, Unsent, spawn_thread},
     shard::Letter,
 };
 
@@ -33,7 +33,8 @@ impl Stopper {
 
     fn tell(&self, letter: impl Fn() -> Letter<Socket>) {
         for mailbox in &self.mailboxes {
-            if mailbox.send(letter()).is_err() {
+            // Who has ended already needs not be told.
+            if let Err(Unsent::Full(_)) = mailbox.send(letter()) {
                 tracing::error!("a shard's mailbox is full; it may not hear of the end");
             }
         }

@@ -21,7 +21,7 @@ use crate::{
     exchange::{BackendSettings, Common, Counters, Settings, Stage},
     rt::{
         Clock, ConnectAddress, DriverInForce, KernelWorld, Letterbox, Listener, Lookup, Mailbox,
-        Resolver, Socket, build, mailbox, pin_to, seed, spawn_thread,
+        Resolver, Socket, Unsent, build, mailbox, pin_to, seed, spawn_thread,
     },
     shard::{House, Letter, Shard},
 };
@@ -124,7 +124,8 @@ pub fn start(plan: Plan, lookup: Lookup) -> anyhow::Result<Running> {
 fn tell_addresses(to: &Stopper, backend: BackendId, addresses: &[ConnectAddress]) -> bool {
     let letter = || Letter::Addresses(backend, addresses.to_vec());
     // Every shard is told, also behind one that does not hear.
-    let deaf = to.mailboxes.iter().filter(|mailbox| mailbox.send(letter()).is_err());
+    let is_full = |mailbox: &&Mailbox<_>| matches!(mailbox.send(letter()), Err(Unsent::Full(_)));
+    let deaf = to.mailboxes.iter().filter(is_full);
     deaf.count() == 0
 }
 

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{Letter, Seat, Shard};
-use crate::rt::{Accepted, Listen, World};
+use crate::rt::{Accepted, Listen, Unsent, World};
 
 /// Connections accepted in one turn, so that a flood of them leaves room for
 /// the requests of others.
@@ -64,7 +64,8 @@ impl<W: World> Shard<W> {
     /// Finds a seat for a connection: here, in another shard, or nowhere.
     fn place(self: &Rc<Self>, socket: W::Socket, admin: bool) {
         let shards = self.mailboxes.len();
-        let goes_to = if shards < 2 || admin {
+        // In a drain the others may have ended, and nobody needs a better seat.
+        let goes_to = if shards < 2 || admin || self.stage.draining.get() {
             self.index
         } else {
             let step = 1 + self.stage.chance.borrow_mut().below(shards - 1);
@@ -84,10 +85,9 @@ impl<W: World> Shard<W> {
         let letter = Letter::Socket { socket, seat };
         match self.mailboxes[to].send(letter) {
             Ok(()) => self.stage.counters.connections_handed_over.increment(),
-            // A full mailbox: that shard is not as idle as it seemed. The seat
-            // is counted there, which only makes it look a little busier.
-            Err(Letter::Socket { socket, seat }) => self.serve(socket, seat, false),
-            Err(_) => {}
+            // That shard is not as idle as it seemed, or has ended. The seat is
+            // counted there, which only makes it look a little busier.
+            Err(Unsent::Full(letter) | Unsent::Ended(letter)) => self.read(letter),
         }
     }
 }

@@ -91,7 +91,12 @@ impl<W: World> Shard<W> {
             if let Poll::Ready(letter) = letter.as_mut().poll(cx) {
                 return Poll::Ready(Some(letter));
             }
-            if self.stage.draining.get() && self.registry.is_empty_or_wakes(cx.waker()) {
+            // A letter that came since is read first; its sender has woken us.
+            // None can come after: a socket that is not taken stays where it is.
+            if self.stage.draining.get()
+                && self.registry.is_empty_or_wakes(cx.waker())
+                && letterbox.close_if_empty()
+            {
                 return Poll::Ready(None);
             }
             Poll::Pending

@@ -21,8 +21,8 @@ pub struct Process {
 }
 
 impl Process {
-    /// `tokenring serve` with one shard (if `more` does not say how many) on a
-    /// free port and the admin's pages on a Unix socket, before `backends`.
+    /// `tokenring serve` with one shard on a free port and the admin's pages
+    /// on a Unix socket, before `backends`.
     pub fn serve(backends: &[SocketAddr], more: &[&str]) -> Self {
         let backends: Vec<_> = backends.iter().copied().map(url).collect();
         let tokenring = Command::new(env!("CARGO_BIN_EXE_tokenring"));
@@ -40,10 +40,7 @@ impl Process {
 
     fn serve_by(mut command: Command, backends: &[String], more: &[&str]) -> Self {
         let admin = tempfile::tempdir().unwrap();
-        command.args(["serve", "--listen", "127.0.0.1:0", "--no-pin"]);
-        if !more.contains(&"--cores") {
-            command.args(["--cores", "0"]);
-        }
+        command.args(["serve", "--listen", "127.0.0.1:0", "--cores", "0", "--no-pin"]);
         command.args(["--driver", driver_word(), "--admin"]);
         command.arg(format!("unix:{}", socket_in(admin.path())));
         for backend in backends {
