@@ -90,6 +90,36 @@ fn a_reused_connection_that_dies_costs_one_retry() {
     assert_eq!((proxy.sum(|c| &c.backend_retries), backend.connections()), (3, 4));
 }
 
+/// Who has seen it may have died of it.
+#[test]
+fn a_request_that_kills_its_backend_reaches_no_other() {
+    let (killed, kills) = mpsc::channel();
+    let backends: Vec<_> = (0..3)
+        .map(|_| {
+            let killed = killed.clone();
+            Backend::once(move |conn| {
+                conn.request();
+                conn.say(OK);
+                // Its next request is its last.
+                if conn.request().is_some() {
+                    killed.send(()).unwrap();
+                }
+            })
+        })
+        .collect();
+    let proxy =
+        Proxy::of(plan(&backends.iter().copied().map(url).collect::<Vec<_>>(), |written| {
+            written.pool.idle_timeout = PATIENCE;
+        }));
+    let mut client = proxy.client();
+    for _ in 0..3 {
+        assert_eq!(client.post("/v1/chat/completions", "", chat(1)).status, 200);
+    }
+    let answer = client.post("/v1/chat/completions", "", chat(1));
+    is_refused("/v1/chat/completions", &answer, 502, "backend_closed");
+    assert_eq!((kills.try_iter().count(), proxy.sum(|c| &c.backend_retries)), (1, 1));
+}
+
 #[test]
 fn a_fresh_connection_that_dies_costs_no_retry() {
     let backend = Backend::start(|conn| {

@@ -6,7 +6,8 @@
 //!   is asked, at most [`ATTEMPTS_MAX`] in all.
 //! - A reused connection that dies before any byte of an answer was most
 //!   likely closed while it was idle: once, the request is sent again on a
-//!   fresh one (RFC 9112, section 9.3.1; the request is held).
+//!   fresh one to the same backend (RFC 9112, section 9.3.1; the request is
+//!   held). If the request was what killed it, it must not reach the others.
 //! - Everything else may have had an effect, and is told to the client.
 
 use std::{
@@ -69,15 +70,17 @@ pub async fn attempt<'s, W: World>(
     let mut tried = SmallVec::<[BackendId; ATTEMPTS_MAX]>::new();
     let mut trouble = Trouble::NoBackend;
     let mut attempts = 0;
+    let mut resent = false;
     while tried.len() < ATTEMPTS_MAX {
         let picked = stage.balance.borrow_mut().pick(stage.now(), &tried);
         let Some(backend) = picked else { break };
         tried.push(backend);
         attempts += 1;
-        let mut fresh_only = false;
         loop {
-            let link = match take_link(stage, client, backend, fresh_only).await {
+            let link = match take_link(stage, client, backend, resent).await {
                 Ok(link) => link,
+                // It may be what the request has done to it.
+                Err(AttemptFault::Refused(_)) if resent => return Err(Trouble::BackendCut.into()),
                 Err(AttemptFault::Refused(reason)) => {
                     trouble = reason;
                     break;
@@ -90,7 +93,7 @@ pub async fn attempt<'s, W: World>(
                 Ok(None) if reused => {
                     stage.counters.backend_retries.increment();
                     attempts += 1;
-                    fresh_only = true;
+                    resent = true;
                 }
                 Ok(None) => return Err(Trouble::BackendCut.into()),
                 Err(fault) => return Err(fault),

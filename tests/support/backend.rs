@@ -74,6 +74,19 @@ impl Backend {
         Self { address, connections, stopped, acceptor: Some(acceptor) }
     }
 
+    /// Runs its script for one connection; from then on nobody listens there.
+    pub fn once(script: impl FnOnce(&mut Conn) + Send + 'static) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            let (socket, _) = listener.accept().unwrap();
+            drop(listener);
+            socket.set_read_timeout(Some(PATIENCE)).unwrap();
+            script(&mut Conn { socket, index: 0, ahead: Vec::new() });
+        });
+        address
+    }
+
     /// Answers every request with these bytes and keeps the connection.
     pub fn saying(answer: impl Into<Vec<u8>>) -> Self {
         let answer = answer.into();
