@@ -3,7 +3,7 @@
 //! 1. `understand`, `body`: what is asked. The head is parsed, the body read to
 //!    its limit and skimmed.
 //! 2. `permit`: is there room for it.
-//! 3. `attempt`, `link`, `pool`: a backend is chosen and asked.
+//! 3. `attempt`, `converse`, `link`, `pool`: a backend is chosen and asked.
 //! 4. `answer`: the backend's head, written anew for the client.
 //! 5. `relay`, `tee`: every byte as it comes; usage and the end are read along.
 //! 6. `settle`: what it came to, counted exactly once.
@@ -17,6 +17,7 @@ mod answer;
 mod attempt;
 mod body;
 mod client;
+mod converse;
 mod counters;
 pub mod inbound;
 mod link;

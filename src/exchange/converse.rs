@@ -1,0 +1,187 @@
+//! Verb five, its talk with one connection: the request goes out, and the
+//! beginning of an answer comes in.
+
+use std::{
+    cell::Cell,
+    future::{Future, poll_fn},
+    ops::Range,
+    pin::pin,
+    task::Poll,
+};
+
+use super::{
+    Client, Stage,
+    client::{Interrupt, Wait},
+    link::Link,
+    pool::Receive,
+    send::{SendFault, send_now},
+    understand::Asked,
+};
+use crate::{
+    balance::BackendId,
+    http::HeadSearch,
+    rt::{Stream, TAIL_ROOM, Transfer, World},
+};
+
+/// What sending and the first receive came to.
+pub struct Spoken {
+    pub received: Vec<u8>,
+    /// The whole request went out before the answer began.
+    pub sent_whole: bool,
+    pub interrupt: Option<Interrupt>,
+}
+
+/// Sends the request and receives the beginning of its answer.
+pub async fn converse<W: World>(
+    stage: &Stage<W>,
+    client: &Client<W::Stream>,
+    asked: &mut Asked<'_>,
+    link: &mut Link<'_, W::Stream>,
+) -> Spoken {
+    let first = link.first_receive(|| stage.lend_buffer());
+    let stream = link.stream();
+    let rest = match begin_request(stage, asked, stream, link.backend) {
+        Ok(rest) if rest.is_empty() && !asked.outgoing.has_body_apart() => {
+            client.wait_for(stage, Wait::FirstByte);
+            let ((_, received), interrupt) = client.guard(stream, first).await;
+            return Spoken { received, sent_whole: true, interrupt };
+        }
+        rest => rest,
+    };
+    converse_at_length(stage, client, asked, link, first, rest).await
+}
+
+/// Sends the rest of the request while the first receive is armed already: a
+/// backend may answer before it has read everything (a refusal of a large
+/// body), and may stop reading then. An early answer ends the sending; an
+/// interim one does not (RFC 9110, section 15.2).
+async fn converse_at_length<W: World>(
+    stage: &Stage<W>,
+    client: &Client<W::Stream>,
+    asked: &mut Asked<'_>,
+    link: &Link<'_, W::Stream>,
+    first: Receive,
+    rest: Result<Range<usize>, SendFault>,
+) -> Spoken {
+    let stream = link.stream();
+    let is_sending = Cell::new(true);
+    let mut sending = pin!(send_request(stage, client, asked, stream, rest));
+    let mut receiving = pin!(first_bytes(client, link, first, &is_sending));
+    let mut sent: Option<Result<(), SendFault>> = None;
+    let mut received: Option<(Transfer, Option<Interrupt>)> = None;
+    let mut sent_whole = false;
+    poll_fn(|cx| {
+        if sent.is_none()
+            && let Poll::Ready(result) = sending.as_mut().poll(cx)
+        {
+            sent_whole = result.is_ok() && received.is_none();
+            sent = Some(result);
+            is_sending.set(false);
+            client.wait_for(stage, Wait::FirstByte);
+        }
+        if received.is_none()
+            && let Poll::Ready(result) = receiving.as_mut().poll(cx)
+        {
+            if sent.is_none() {
+                stream.finish();
+            }
+            received = Some(result);
+        }
+        match (&sent, received.take()) {
+            (Some(_), Some(((_, received), interrupt))) => {
+                Poll::Ready(Spoken { received, sent_whole, interrupt })
+            }
+            (_, waiting) => {
+                received = waiting;
+                Poll::Pending
+            }
+        }
+    })
+    .await
+}
+
+/// Receives the beginning of an answer. While the request is being sent, that
+/// is the beginning of the final one, as far as a buffer goes.
+async fn first_bytes<S: Stream>(
+    client: &Client<S>,
+    link: &Link<'_, S>,
+    mut receive: Receive,
+    is_sending: &Cell<bool>,
+) -> (Transfer, Option<Interrupt>) {
+    loop {
+        let ((result, received), interrupt) = client.guard(link.stream(), receive).await;
+        let is_full = received.capacity() - received.len() <= TAIL_ROOM;
+        let goes_on = matches!(result, Ok(1..)) && interrupt.is_none() && is_sending.get();
+        if !goes_on || is_full || final_answer_begins(&received) {
+            return ((result, received), interrupt);
+        }
+        receive = link.receive(received);
+    }
+}
+
+/// Whether more has come than interim answers, which have a head and no body.
+fn final_answer_begins(mut received: &[u8]) -> bool {
+    /// `HTTP/1.1 `, behind which the status stands.
+    const STATUS_AT: usize = 9;
+    loop {
+        match received.get(STATUS_AT) {
+            None => return false,
+            Some(b'1') => {}
+            Some(_) => return true,
+        }
+        let Some(head_bytes) = HeadSearch::default().find(received) else { return false };
+        received = received.get(head_bytes..).unwrap_or_default();
+    }
+}
+
+/// Addresses the request and sends what the kernel takes of it at once. Says
+/// what is left, a body apart not counted.
+fn begin_request<W: World>(
+    stage: &Stage<W>,
+    asked: &mut Asked<'_>,
+    stream: &W::Stream,
+    backend: BackendId,
+) -> Result<Range<usize>, SendFault> {
+    let settings = stage.settings.backends.get(backend.0).ok_or(SendFault::Closed)?;
+    let mut part = asked.outgoing.address_to(settings);
+    asked.ours += stage.since_poll();
+    send_now(stream, asked.outgoing.bytes(), &mut part)?;
+    Ok(part)
+}
+
+/// Sends the rest of the head and a body apart; both buffers come back into
+/// `asked`.
+async fn send_request<W: World>(
+    stage: &Stage<W>,
+    client: &Client<W::Stream>,
+    asked: &mut Asked<'_>,
+    stream: &W::Stream,
+    rest: Result<Range<usize>, SendFault>,
+) -> Result<(), SendFault> {
+    let rest = rest?;
+    let bytes = asked.outgoing.lend();
+    let (sent, bytes) = client.send_rest(stage, stream, bytes, rest, Wait::FirstByte).await;
+    asked.outgoing.restore(bytes);
+    sent?;
+    let Some(body) = asked.outgoing.lend_apart() else { return Ok(()) };
+    let whole = 0..body.len();
+    let (sent, body) = client.send_all(stage, stream, body, whole, Wait::FirstByte).await;
+    asked.outgoing.restore_apart(body);
+    sent
+}
+
+#[cfg(test)]
+mod tests {
+    use super::final_answer_begins;
+
+    #[test]
+    fn an_interim_answer_is_no_beginning_of_the_final_one() {
+        let interim = b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n";
+        let whole = [&interim[..], interim, b"HTTP/1.1 200 OK\r\n"].concat();
+        let final_status = 2 * interim.len() + 9;
+        for end in 0..=whole.len() {
+            assert_eq!(final_answer_begins(&whole[..end]), end > final_status, "{end}");
+        }
+        assert!(final_answer_begins(b"what is this"));
+    }
+}
