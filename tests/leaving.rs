@@ -96,6 +96,21 @@ fn a_client_that_leaves_in_mid_body() {
     });
 }
 
+/// What it has sent behind its request does not hide that it leaves.
+#[test]
+fn a_client_that_leaves_with_a_request_behind_its_own() {
+    let next = "POST /v1/chat/completions HTTP/1.1\r\nhost: p\r\ncontent-length: 2\r\n\r\n{}";
+    for behind in ["P", next, &next.repeat(3), &"x".repeat(10_000)] {
+        for headers in ["x-mock-stall-at: head\r\n", "x-mock-first-token: 1h\r\n"] {
+            check("/v1/chat/completions", headers, ENDLESS_BODY, |client, mock| {
+                client.send(behind);
+                asked(client, mock);
+                client.send(behind);
+            });
+        }
+    }
+}
+
 #[test]
 fn a_client_that_leaves_in_mid_request_never_reaches_a_backend() {
     let mock = mock();

@@ -10,6 +10,8 @@
 mod support;
 
 use std::{
+    io::Write,
+    net::TcpStream,
     sync::{Mutex, mpsc},
     time::Instant,
 };
@@ -217,6 +219,45 @@ fn pipelined_requests_are_answered_in_order() {
     }
     for n in 0..50 {
         assert_eq!(client.answer().text(), format!("this is {n}"));
+    }
+}
+
+/// They come while the answer before is awaited, in pieces: a head, bodies of
+/// both framings, more than is read ahead.
+#[test]
+fn requests_that_come_in_pieces_during_an_answer_are_whole() {
+    let mock = mock();
+    let proxy = Proxy::before(mock.address());
+    let large = pattern(300_000);
+    let post = |framing: &str| {
+        format!("POST /x HTTP/1.1\r\nhost: p\r\nx-mock-echo: 1\r\n{framing}\r\n\r\n").into_bytes()
+    };
+    let mut ahead = post("content-length: 5");
+    ahead.extend_from_slice(b"small");
+    ahead.extend(post("transfer-encoding: chunked"));
+    ahead.extend_from_slice(b"3\r\nchu\r\n4\r\nnked\r\n0\r\n\r\n");
+    ahead.extend(post("content-length: 300000"));
+    ahead.extend_from_slice(&large);
+    ahead.extend(post("content-length: 4"));
+    ahead.extend_from_slice(b"last");
+    for first_piece in [1, 20, 60, 90, 100, 200, 300, 20_000] {
+        let mut sender = TcpStream::connect(proxy.address).unwrap();
+        sender.set_nodelay(true).unwrap();
+        sender.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut client = Client::of(Box::new(sender.try_clone().unwrap()));
+        client.send_post("/v1/chat/completions", "x-mock-first-token: 30ms\r\n", chat(1));
+        let (first, rest) = ahead.split_at(first_piece);
+        std::thread::scope(|scope| {
+            // By itself, as the proxy reads no more than it has to.
+            scope.spawn(move || {
+                sender.write_all(first).unwrap();
+                rest.chunks(7_001).for_each(|piece| sender.write_all(piece).unwrap());
+            });
+            assert_eq!(client.answer().status, 200);
+            for body in [&b"small"[..], b"chunked", &large, b"last"] {
+                assert!(client.answer().body == body, "{first_piece}");
+            }
+        });
     }
 }
 

@@ -69,7 +69,7 @@ pub async fn tell<W: World>(
             match body::read(stage, client, inbound.as_mut(), &mut asked, head_bytes).await {
                 Ok(()) => {
                     let work = pin!(answer(stage, client, &mut asked, &mut permit));
-                    beside(client, inbound, work).await
+                    beside(stage, client, inbound, work).await
                 }
                 Err(BodyFault::Refused(trouble)) => {
                     asked.keep_alive = false; // Where its body ends is not known.
@@ -190,14 +190,16 @@ fn after(told: bool, client_lives: bool) -> After {
 /// Runs the work with the next receive armed beside it: see `inbound`. The work
 /// is pinned by the caller, since a future is as large as its whole story and
 /// moving it is copying it.
-fn beside<S: Stream, T>(
-    client: &Client<S>,
+fn beside<W: World, T>(
+    stage: &Stage<W>,
+    client: &Client<W::Stream>,
     mut inbound: Pin<&mut dyn Inbound>,
     mut work: Pin<&mut impl Future<Output = T>>,
 ) -> impl Future<Output = T> {
     let mut watching = true;
+    let ahead_max = stage.settings.limits.head_bytes;
     poll_fn(move |cx| {
-        if watching && inbound.as_mut().poll_watch(cx) {
+        if watching && inbound.as_mut().poll_watch(cx, ahead_max) {
             watching = false;
             client.is_gone();
         }

@@ -77,7 +77,7 @@ async fn rest<W: World>(stage: &Stage<W>, client: &Client<W::Stream>) -> bool {
 /// is done with (false).
 async fn busy<W: World>(stage: &Stage<W>, client: &Client<W::Stream>, admin: bool) -> bool {
     let arm = |buffer| client.stream.recv_cancelable(buffer);
-    let mut inbound = pin!(Armed::new(arm, stage.lend_buffer()));
+    let mut inbound = pin!(Armed::new(arm, &stage.buffers));
     let rests = loop {
         let after = match next_head(stage, client, inbound.as_mut()).await {
             NextHead::Complete(bytes) => tell(stage, client, inbound.as_mut(), bytes, admin).await,
@@ -108,9 +108,7 @@ async fn busy<W: World>(stage: &Stage<W>, client: &Client<W::Stream>, admin: boo
         // Whatever came is for nobody.
         let _ = fill(inbound.as_mut(), 0).await;
     }
-    if let Some(buffer) = inbound.take_buffer() {
-        stage.return_buffer(buffer);
-    }
+    inbound.return_buffer();
     rests
 }
 
@@ -133,15 +131,16 @@ async fn next_head<W: World>(
     let mut search = HeadSearch::default();
     let mut head_began = false;
     loop {
-        if !inbound.is_armed() {
-            let held = inbound.as_mut().held();
+        // Whatever is held is looked at, also when more is awaited already.
+        let held = inbound.as_mut().held();
+        if !held.is_empty() {
             if let Some(bytes) = search.find(held) {
                 return NextHead::Complete(bytes);
             }
             if held.len() >= head_bytes_max {
                 return NextHead::Refused(Trouble::HeadTooLarge);
             }
-            if !held.is_empty() && !head_began {
+            if !head_began {
                 head_began = true;
                 client.wait_for(stage, Wait::Head);
             }
@@ -175,11 +174,9 @@ async fn linger<W: World>(
     client.wait_for(stage, Wait::Linger);
     let mut thrown_away = 0;
     while thrown_away < LINGER_BYTES {
-        if !inbound.is_armed() {
-            let held = inbound.as_mut().held();
-            thrown_away += held.len();
-            consume(held, usize::MAX);
-        }
+        let held = inbound.as_mut().held();
+        thrown_away += held.len();
+        consume(held, usize::MAX);
         if !matches!(receive(client, inbound.as_mut(), 0).await, Ok(true)) {
             return;
         }
