@@ -296,6 +296,9 @@ impl<W: World> Relay<'_, '_, W> {
         self.reusable &= !decoded.done || decoded.consumed == came.len();
         let data = from + decoded.data.start..from + decoded.data.end;
         if self.head.to_client == ClientFraming::Chunked {
+            if decoded.is_plain_chunk {
+                return Ok((from..received.len(), false));
+            }
             let last = decoded.done && !self.tee.is_cut();
             return Ok((write::frame_chunk(received, data, last), decoded.done));
         }
