@@ -18,6 +18,8 @@ use mock_client::{Client, chat, eventually, kib_of_memory, stalled, start, start
 
 /// Three tokens of a stream, so that every byte can be written out here.
 const STREAM: &str = r#"{"model":"m","max_tokens":3,"stream":true}"#;
+/// As many tokens as the script has.
+const UNENDING: &str = r#"{"model":"m","stream":true}"#;
 
 #[test]
 fn answers_in_one_body_of_the_size_it_says() {
@@ -225,6 +227,20 @@ fn a_body_of_100_megabytes_costs_no_memory() {
             most = most.max(kib_of_memory());
         }
         assert!(most - before < 16 * 1024, "{framing}: grew by {} KiB", most - before);
+    }
+}
+
+#[test]
+fn no_header_holds_a_thread_or_its_memory() {
+    let mock = start();
+    let rows = [
+        ("/v1/chat/completions", "x-mock-token-bytes: 9223372036854775807B\r\n", "is too large"),
+        ("/v1/chat/completions", "x-mock-token-bytes: 1048577\r\n", "is too large"),
+    ];
+    for (path, headers, reason) in rows {
+        let answer = Client::connect(&mock).post(path, headers, UNENDING);
+        assert_eq!(answer.status, 400, "{headers}");
+        assert!(String::from_utf8(answer.body).unwrap().contains(reason), "{headers}");
     }
 }
 

@@ -387,7 +387,10 @@ fn check_script(script: &MockScript, faults: &mut Faults) {
     faults.at_most("--token-gap", Time(script.token_gap), longest, LONGER_IS_NO_END);
     faults.at_least("--fault-every", script.fault_every, 1);
     faults.at_least("--close-after", script.close_after.unwrap_or(1), 1);
-    faults.at_least("--token-bytes", Size(script.token_bytes), Size(1));
+    let token = Size(script.token_bytes);
+    let most = Size(MockScript::TOKEN_BYTES_MAX);
+    faults.at_least("--token-bytes", token, Size(1));
+    faults.at_most("--token-bytes", token, most, "a token is written in one piece");
 }
 
 #[cfg(test)]

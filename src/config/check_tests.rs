@@ -349,6 +349,19 @@ fn a_fault_of_the_mock_that_never_happens_is_refused() {
 }
 
 #[test]
+fn a_token_of_the_mock_is_neither_empty_nor_endless() {
+    check_mock_refused(
+        |script| script.token_bytes = (1 << 20) + 1,
+        "--token-bytes 1048577B: the value must be at most 1MiB, \
+         as a token is written in one piece; lower it",
+    );
+    check_mock_refused(
+        |script| script.token_bytes = 0,
+        "--token-bytes 0B: the value must be at least 1B; raise it",
+    );
+}
+
+#[test]
 fn the_mock_answers_with_a_final_status() {
     let sentence = "--status 101: a final answer has a status from 200 to 599; \
                     choose one of these";

@@ -73,7 +73,7 @@ impl<W: World> Performance<'_, '_, W> {
         }
         self.outbox.body(&whole.before);
         if let Some((index, fault)) = struck {
-            self.text(answer, u64::from(index) * answer.token_bytes as u64).await?;
+            self.text(answer, answer.text_before(index)).await?;
             return self.strike(fault).await;
         }
         self.text(answer, whole.text_bytes).await?;

@@ -25,7 +25,7 @@ use super::{
     stats::{Stats, Totals},
 };
 use crate::{
-    config::{Address, MockPlan},
+    config::{Address, MockPlan, MockScript},
     rt::{
         self, Clock, DriverInForce, KernelWorld, Letterbox, Listen, Listener, Mailbox, World, bind,
         mailbox, on_signals, pin_to, spawn_thread,
@@ -67,6 +67,9 @@ pub fn start(plan: MockPlan) -> anyhow::Result<MockHandle> {
     };
     if !(200..=599).contains(&plan.script.status) {
         bail!("the mock's status is one from 200 to 599, not {}", plan.script.status);
+    }
+    if plan.script.token_bytes > MockScript::TOKEN_BYTES_MAX {
+        bail!("a token of the mock has at most {} bytes", MockScript::TOKEN_BYTES_MAX);
     }
     let (listeners, address) =
         listen(wanted, plan.cores.len()).with_context(|| format!("cannot listen on {wanted}"))?;

@@ -1,7 +1,6 @@
 //! Puts an answer's facts where a template names them.
 
 use super::{Answer, Form};
-use crate::mock::text::Text;
 
 /// One moment for all answers, so that they are the same bytes each time.
 const CREATED: &str = "1700000000";
@@ -61,14 +60,7 @@ impl Filled {
     }
 
     /// Appends the event of token `index`.
-    pub(super) fn write(
-        &self,
-        out: &mut Vec<u8>,
-        sequence: u64,
-        text: Text,
-        index: u32,
-        token_bytes: usize,
-    ) {
+    pub(super) fn write(&self, out: &mut Vec<u8>, sequence: u64, answer: &Answer<'_>, index: u32) {
         let (before, after) = self.bytes.split_at(self.text_at);
         match self.sequence_at {
             None => out.extend_from_slice(before),
@@ -79,7 +71,7 @@ impl Filled {
                 out.extend_from_slice(rest);
             }
         }
-        text.write(out, u64::from(index) * token_bytes as u64, token_bytes);
+        answer.text().write(out, answer.text_before(index), answer.token_bytes);
         out.extend_from_slice(after);
     }
 }

@@ -85,7 +85,13 @@ impl Answer<'_> {
     /// Bytes of text in the whole answer.
     #[must_use]
     pub fn text_bytes(&self) -> u64 {
-        u64::from(self.tokens) * self.token_bytes as u64
+        self.text_before(self.tokens)
+    }
+
+    /// Bytes of text before token `index`.
+    #[must_use]
+    pub fn text_before(&self, index: u32) -> u64 {
+        u64::from(index).saturating_mul(self.token_bytes as u64)
     }
 }
 
@@ -143,7 +149,7 @@ impl<'a> Events<'a> {
 
     /// Token `index` of the answer.
     pub fn token(&mut self, out: &mut Vec<u8>, index: u32) {
-        self.token.write(out, self.sequence, self.answer.text(), index, self.answer.token_bytes);
+        self.token.write(out, self.sequence, &self.answer, index);
         self.sequence += 1;
     }
 
