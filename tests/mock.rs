@@ -245,6 +245,35 @@ fn no_header_holds_a_thread_or_its_memory() {
 }
 
 #[test]
+fn the_length_of_the_longest_stream_is_known_at_once() {
+    let mock = start();
+    let headers = "x-mock-framing: length\r\nx-mock-tokens: 4294967295\r\nx-mock-cut-at: 1\r\n";
+    for path in ["/v1/messages", "/v1/responses"] {
+        let mut client = Client::connect(&mock);
+        client.send_post(path, headers, UNENDING);
+        let (status, fields) = client.head();
+        let length = fields.iter().find(|(name, _)| name == "content-length").unwrap();
+        assert_eq!(status, 200);
+        assert!(length.1.parse::<u64>().unwrap() > 4_294_967_295 * 100, "{path}: {length:?}");
+    }
+}
+
+#[test]
+fn a_long_text_is_told_again_in_full_at_the_end_of_a_response() {
+    let mock = start();
+    let headers = "x-mock-tokens: 20\r\nx-mock-token-bytes: 16KiB\r\n";
+    let answer = Client::connect(&mock).post("/v1/responses", headers, UNENDING);
+    let body = String::from_utf8(answer.body).unwrap();
+    let events = body.split_terminator("\n\n").map(|event| event.split_once("data: ").unwrap().1);
+    let events: Vec<serde_json::Value> =
+        events.map(|data| serde_json::from_str(data).unwrap()).collect();
+    let deltas: String = events.iter().filter_map(|event| event["delta"].as_str()).collect();
+    assert_eq!(deltas.len(), 20 * 16 * 1024);
+    let last = events.last().unwrap();
+    assert_eq!(last["response"]["output"][0]["content"][0]["text"], deltas.as_str());
+}
+
+#[test]
 fn echoes_a_body_byte_for_byte() {
     let mock = start();
     let mut client = Client::connect(&mock);
