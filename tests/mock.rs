@@ -274,6 +274,24 @@ fn a_long_text_is_told_again_in_full_at_the_end_of_a_response() {
 }
 
 #[test]
+fn embeddings_beyond_what_is_sold_are_refused() {
+    let mock = start();
+    let mut client = Client::connect(&mock);
+    let mut ask = |inputs: usize, dimensions: u32| {
+        let inputs = vec!["\"a\""; inputs].join(",");
+        let body = format!(r#"{{"model":"m","dimensions":{dimensions},"input":[{inputs}]}}"#);
+        let answer = client.post("/v1/embeddings", "", &body);
+        (answer.status, String::from_utf8(answer.body).unwrap())
+    };
+    assert_eq!(ask(2048, 16).0, 200);
+    for (inputs, dimensions) in [(257, 4096), (2049, 1), (15_000, 4096)] {
+        let (status, words) = ask(inputs, dimensions);
+        assert_eq!(status, 400, "{inputs} of {dimensions}");
+        assert!(words.contains("more embeddings than"), "{words}");
+    }
+}
+
+#[test]
 fn echoes_a_body_byte_for_byte() {
     let mock = start();
     let mut client = Client::connect(&mock);
