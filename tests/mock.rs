@@ -11,10 +11,12 @@ mod mock_client;
 use std::{
     io::{Read, Write},
     net::Shutdown,
+    os::unix::net::UnixStream,
     time::{Duration, Instant},
 };
 
-use mock_client::{Client, chat, eventually, kib_of_memory, stalled, start, start_with};
+use mock_client::{Client, chat, eventually, kib_of_memory, stalled, start, start_at, start_with};
+use tokenring::config::Address;
 
 /// Three tokens of a stream, so that every byte can be written out here.
 const STREAM: &str = r#"{"model":"m","max_tokens":3,"stream":true}"#;
@@ -443,6 +445,26 @@ fn a_mock_that_was_stopped_listens_no_more() {
     mock.stop();
     assert_eq!(client.rest().unwrap(), "");
     assert!(std::net::TcpStream::connect(address).is_err());
+}
+
+#[test]
+fn listens_on_a_unix_socket_until_it_is_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mock.sock");
+    let mock = start_at(Address::Unix(path.clone()), |_| ());
+    for requests in 1..=8 {
+        let mut socket = UnixStream::connect(&path).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let head = "POST /v1/messages HTTP/1.1\r\nhost: m\r\nconnection: close\r\n";
+        write!(socket, "{head}content-length: {}\r\n\r\n{STREAM}", STREAM.len()).unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        assert!(answer.contains("message_stop"), "{answer}");
+        assert_eq!(mock.stats().requests, requests);
+    }
+    mock.stop();
+    assert!(!path.exists(), "the socket's file is left behind");
 }
 
 #[test]
