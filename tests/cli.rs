@@ -95,6 +95,31 @@ fn refuses_a_value_without_a_clear_unit() {
     check_serve(&["--connections", "5k"], "--connections", "neither auto nor", "write auto");
 }
 
+/// A default gives way to what was set elsewhere; the same value, asked for,
+/// does not.
+#[test]
+fn what_was_asked_for_never_gives_way() {
+    let rows = [
+        ("--body-memory", "16MiB", "--body-bytes", Size(Limits::DEFAULT.body_bytes).to_string()),
+        ("--head-bytes", "4KiB", "--target-bytes", Size(Limits::DEFAULT.target_bytes).to_string()),
+        (
+            "--total-timeout",
+            "4s",
+            "--connect-timeout",
+            Time(Deadlines::DEFAULT.connect).to_string(),
+        ),
+        (
+            "--keep-alive-timeout",
+            "500ms",
+            "--rest-before-idle",
+            Time(PoolPlan::DEFAULT.rest_before_idle).to_string(),
+        ),
+    ];
+    for (other, most, flag, default) in rows {
+        check_serve(&[other, most, flag, &default], flag, "allows", &format!("raise {other}"));
+    }
+}
+
 #[test]
 fn refuses_values_that_do_not_fit_each_other() {
     check_serve(&["--body-bytes", "4GiB"], "--body-bytes 4GiB", "32 bits", "lower it");

@@ -8,6 +8,8 @@
     reason = "these comments are the help, where brackets are brackets"
 )]
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 
 use crate::base::units::{Size, Time};
@@ -197,7 +199,8 @@ struct HeaderFlags {
 }
 
 impl ServeFlags {
-    pub(super) fn into_written(self) -> Written {
+    /// `given` are the flags that were typed, whatever their value.
+    pub(super) fn into_written(self, given: BTreeSet<String>) -> Written {
         let Self { places, machine, deadlines, limits, pool, headers } = self;
         Written {
             listen: places.listen,
@@ -221,6 +224,7 @@ impl ServeFlags {
             } else {
                 Credentials::Drop
             },
+            given,
         }
     }
 }

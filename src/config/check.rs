@@ -1,6 +1,7 @@
 //! Written -> Plan: every setting and every relation between two of them is
 //! looked at, and all faults are reported at once.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
@@ -25,11 +26,15 @@ const SSE_EVENT_BYTES_MIN: usize = 1024;
 
 /// The faults found so far.
 #[derive(Default)]
-pub(super) struct Faults(Vec<PlanError>);
+pub(super) struct Faults {
+    found: Vec<PlanError>,
+    /// Flags that the operator gave.
+    given: BTreeSet<String>,
+}
 
 impl Faults {
     pub(super) fn add(&mut self, flag: &'static str, value: impl ToString, fault: Fault) {
-        self.0.push(PlanError { flag, value: value.to_string(), fault });
+        self.found.push(PlanError { flag, value: value.to_string(), fault });
     }
 
     /// The value, or the fault is noted.
@@ -45,8 +50,8 @@ impl Faults {
     /// `plan` if nothing was found.
     pub(super) fn none_or<T>(self, plan: Option<T>) -> Result<T, Vec<PlanError>> {
         match plan {
-            Some(plan) if self.0.is_empty() => Ok(plan),
-            _ => Err(self.0),
+            Some(plan) if self.found.is_empty() => Ok(plan),
+            _ => Err(self.found),
         }
     }
 
@@ -74,7 +79,8 @@ impl Faults {
     }
 
     /// The value, within what the setting `other` allows. A default gives way
-    /// to what the operator set elsewhere; what the operator set is a fault.
+    /// to what the operator set elsewhere; what the operator set is a fault,
+    /// also when it is the same as the default.
     fn within<T: Copy + PartialOrd + ToString>(
         &mut self,
         flag: &'static str,
@@ -85,7 +91,7 @@ impl Faults {
         if value <= most {
             return value;
         }
-        if value != default {
+        if value != default || self.given.contains(flag) {
             self.add(flag, value, Fault::Above { other, most: most.to_string() });
         }
         most
@@ -94,7 +100,7 @@ impl Faults {
 
 /// The plan for `serve`, or everything that is wrong with what was written.
 pub fn check(written: &Written, machine: &Machine) -> Result<Plan, Vec<PlanError>> {
-    let mut faults = Faults::default();
+    let mut faults = Faults { given: written.given.clone(), ..Faults::default() };
     let listeners = check_listeners(&written.listen, &mut faults);
     let admin = check_admin(written.admin.as_deref(), &listeners, &mut faults);
     let backends = check_backends(written, &listeners, &mut faults);

@@ -214,6 +214,18 @@ fn a_default_gives_way_to_what_was_set_elsewhere() {
 }
 
 #[test]
+fn a_value_that_was_asked_for_does_not_give_way_though_it_is_the_default() {
+    check_refused(
+        |written| {
+            written.limits.body_memory_total = 1 << 20;
+            written.given.insert("--body-bytes".to_owned());
+        },
+        &["--body-bytes 32MiB: this is more than --body-memory allows (1MiB); \
+           lower it or raise --body-memory"],
+    );
+}
+
+#[test]
 fn a_head_fits_into_a_few_buffers_and_a_target_into_a_head() {
     check_refused(
         |written| written.limits.head_bytes = 129 * 1024,
