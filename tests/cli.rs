@@ -95,6 +95,23 @@ fn refuses_a_value_without_a_clear_unit() {
     check_serve(&["--connections", "5k"], "--connections", "neither auto nor", "write auto");
 }
 
+#[test]
+fn refuses_a_count_that_is_not_digits_alone() {
+    for count in ["+5", " 5", "-1", "0x5", "99999999999999999999"] {
+        let counts = ["--header-count", "--connections-per-address", "--requests-in-flight"];
+        let kept = ["--pool-idle-per-backend", "--pool-buffers", "--ring-entries"];
+        for flag in counts.into_iter().chain(kept) {
+            check_serve(&[&format!("{flag}={count}")], flag, "no whole number", "digits only");
+        }
+        let of_all = format!("--connections={count}");
+        check_serve(&[&of_all], "--connections", "neither auto nor", "write auto");
+        for flag in ["--tokens", "--status", "--cut-at", "--fault-every", "--close-after"] {
+            let word = format!("{flag}={count}");
+            check_mock(&["--listen", NOWHERE, &word], flag, "no whole number", "digits only");
+        }
+    }
+}
+
 /// A default gives way to what was set elsewhere; the same value, asked for,
 /// does not.
 #[test]
