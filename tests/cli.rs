@@ -167,6 +167,12 @@ fn refuses_a_mock_that_cannot_be_played() {
     );
     check_mock(&["--listen", "x"], "--listen x", "no address", "write HOST:PORT");
     check_mock(
+        &["--listen", NOWHERE, "--status", "500", "--cut-at", "3"],
+        "--cut-at 3",
+        "never happens",
+        "leave one of the two out",
+    );
+    check_mock(
         &["--listen", NOWHERE, "--cores", "8000"],
         "--cores 8000",
         "may not be used",

@@ -84,7 +84,7 @@ struct FaultFlags {
         default_value_t = MockScript::STATUS
     )]
     status: u16,
-    /// Send retry-after with a status other than 200 [default: none]
+    /// Send retry-after with the --status, which is other than 200 [default: none]
     #[arg(long, value_name = "TIME")]
     retry_after: Option<Time>,
     /// Fall silent for ever before this token [default: never]

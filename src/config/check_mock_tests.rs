@@ -1,5 +1,7 @@
 //! Facts about what makes a mock's plan, and what does not.
 
+use std::time::Duration;
+
 use super::*;
 
 /// A machine of these cores without a limit of open files.
@@ -46,6 +48,51 @@ fn a_token_of_the_mock_is_neither_empty_nor_endless() {
     check_mock_refused(
         |script| script.token_bytes = 0,
         "--token-bytes 0B: the value must be at least 1B; raise it",
+    );
+}
+
+#[test]
+fn a_fault_of_the_mock_that_another_forestalls_is_refused() {
+    let no_tokens = |flag: &str| {
+        format!(
+            "{flag}: with --status 500 an answer has no tokens, so this never happens; \
+             leave one of the two out"
+        )
+    };
+    let failing = |change: fn(&mut MockScript)| {
+        move |script: &mut MockScript| {
+            script.status = 500;
+            change(script);
+        }
+    };
+    check_mock_refused(failing(|s| s.stall_at = Some(3)), &no_tokens("--stall-at 3"));
+    check_mock_refused(failing(|s| s.cut_at = Some(3)), &no_tokens("--cut-at 3"));
+    check_mock_refused(failing(|s| s.error_at = Some(3)), &no_tokens("--error-at 3"));
+    check_mock_refused(failing(|s| s.omit_done = true), &no_tokens("--omit-done"));
+    check_mock_refused(failing(|s| s.body_bytes = Some(9)), &no_tokens("--body-bytes 9B"));
+    check_mock_refused(
+        |script| (script.cut_at, script.stall_at) = (Some(2), Some(3)),
+        "--stall-at 3: the answer has ended before, by --cut-at 2, so this never happens; \
+         leave one of the two out",
+    );
+    check_mock_refused(
+        |script| (script.cut_at, script.error_at) = (Some(2), Some(2)),
+        "--error-at 2: the answer has ended before, by --cut-at 2, so this never happens; \
+         leave one of the two out",
+    );
+}
+
+#[test]
+fn a_flag_of_the_mock_that_changes_nothing_is_refused() {
+    check_mock_refused(
+        |script| script.retry_after = Some(Duration::from_secs(2)),
+        "--retry-after 2s: an answer with status 200 has no retry-after; \
+         add --status 429, or leave it out",
+    );
+    check_mock_refused(
+        |script| script.fault_every = 4,
+        "--fault-every 4: there is no fault that only some requests could meet; \
+         add one, like --status 503, or leave it out",
     );
 }
 
