@@ -308,6 +308,14 @@ fn the_help_of_serve_shows_every_setting_with_its_default() {
     );
 }
 
+/// It is no refusal: the event goes to the client all the same.
+#[test]
+fn the_help_says_what_becomes_of_an_event_that_is_too_large() {
+    let help = text(&tokenring(&["serve", "--help"]).stdout);
+    let words = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("a larger one passes unread"), "{words}");
+}
+
 #[test]
 fn the_help_of_the_mock_shows_every_setting_with_its_default() {
     check_help(

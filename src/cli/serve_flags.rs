@@ -167,7 +167,7 @@ struct LimitFlags {
         default_value_t = shown(Limits::DEFAULT.requests_in_flight)
     )]
     requests_in_flight: usize,
-    /// Largest server-sent event
+    /// Largest server-sent event that is looked into; a larger one passes unread
     #[arg(long, value_name = "SIZE", default_value_t = Size(Limits::DEFAULT.sse_event_bytes))]
     sse_event_bytes: Size,
 }
