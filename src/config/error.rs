@@ -61,6 +61,8 @@ pub enum Fault {
     ListenTwice(&'static str),
     #[error("the socket's path is empty; write unix:/PATH")]
     UnixPathEmpty,
+    #[error("the socket's path holds a control byte, such as a line break; choose another path")]
+    UnixPathControl,
     #[error("the socket's path has {0} bytes and the kernel takes 107; choose a shorter path")]
     UnixPathLong(usize),
 
