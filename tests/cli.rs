@@ -96,6 +96,48 @@ fn refuses_a_value_without_a_clear_unit() {
 }
 
 #[test]
+fn refuses_a_count_that_is_not_digits_alone() {
+    for count in ["+5", " 5", "-1", "0x5", "99999999999999999999"] {
+        let counts = ["--header-count", "--connections-per-address", "--requests-in-flight"];
+        let kept = ["--pool-idle-per-backend", "--pool-buffers", "--ring-entries"];
+        for flag in counts.into_iter().chain(kept) {
+            check_serve(&[&format!("{flag}={count}")], flag, "no whole number", "digits only");
+        }
+        let of_all = format!("--connections={count}");
+        check_serve(&[&of_all], "--connections", "neither auto nor", "write auto");
+        for flag in ["--tokens", "--status", "--cut-at", "--fault-every", "--close-after"] {
+            let word = format!("{flag}={count}");
+            check_mock(&["--listen", NOWHERE, &word], flag, "no whole number", "digits only");
+        }
+    }
+}
+
+/// A default gives way to what was set elsewhere; the same value, asked for,
+/// does not.
+#[test]
+fn what_was_asked_for_never_gives_way() {
+    let rows = [
+        ("--body-memory", "16MiB", "--body-bytes", Size(Limits::DEFAULT.body_bytes).to_string()),
+        ("--head-bytes", "4KiB", "--target-bytes", Size(Limits::DEFAULT.target_bytes).to_string()),
+        (
+            "--total-timeout",
+            "4s",
+            "--connect-timeout",
+            Time(Deadlines::DEFAULT.connect).to_string(),
+        ),
+        (
+            "--keep-alive-timeout",
+            "500ms",
+            "--rest-before-idle",
+            Time(PoolPlan::DEFAULT.rest_before_idle).to_string(),
+        ),
+    ];
+    for (other, most, flag, default) in rows {
+        check_serve(&[other, most, flag, &default], flag, "allows", &format!("raise {other}"));
+    }
+}
+
+#[test]
 fn refuses_values_that_do_not_fit_each_other() {
     check_serve(&["--body-bytes", "4GiB"], "--body-bytes 4GiB", "32 bits", "lower it");
     check_serve(&["--body-bytes", "2GiB"], "--body-bytes", "--body-memory allows", "raise");
@@ -124,6 +166,12 @@ fn refuses_a_mock_that_cannot_be_played() {
         "choose one",
     );
     check_mock(&["--listen", "x"], "--listen x", "no address", "write HOST:PORT");
+    check_mock(
+        &["--listen", NOWHERE, "--status", "500", "--cut-at", "3"],
+        "--cut-at 3",
+        "never happens",
+        "leave one of the two out",
+    );
     check_mock(
         &["--listen", NOWHERE, "--cores", "8000"],
         "--cores 8000",
@@ -258,6 +306,14 @@ fn the_help_of_serve_shows_every_setting_with_its_default() {
             ("--no-own-headers", ""),
         ],
     );
+}
+
+/// It is no refusal: the event goes to the client all the same.
+#[test]
+fn the_help_says_what_becomes_of_an_event_that_is_too_large() {
+    let help = text(&tokenring(&["serve", "--help"]).stdout);
+    let words = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("a larger one passes unread"), "{words}");
 }
 
 #[test]

@@ -11,13 +11,17 @@ mod mock_client;
 use std::{
     io::{Read, Write},
     net::Shutdown,
+    os::unix::net::UnixStream,
     time::{Duration, Instant},
 };
 
-use mock_client::{Client, chat, eventually, kib_of_memory, stalled, start, start_with};
+use mock_client::{Client, chat, eventually, kib_of_memory, stalled, start, start_at, start_with};
+use tokenring::config::Address;
 
 /// Three tokens of a stream, so that every byte can be written out here.
 const STREAM: &str = r#"{"model":"m","max_tokens":3,"stream":true}"#;
+/// As many tokens as the script has.
+const UNENDING: &str = r#"{"model":"m","stream":true}"#;
 
 #[test]
 fn answers_in_one_body_of_the_size_it_says() {
@@ -229,6 +233,67 @@ fn a_body_of_100_megabytes_costs_no_memory() {
 }
 
 #[test]
+fn no_header_holds_a_thread_or_its_memory() {
+    let mock = start();
+    let rows = [
+        ("/v1/chat/completions", "x-mock-token-bytes: 9223372036854775807B\r\n", "is too large"),
+        ("/v1/chat/completions", "x-mock-token-bytes: 1048577\r\n", "is too large"),
+    ];
+    for (path, headers, reason) in rows {
+        let answer = Client::connect(&mock).post(path, headers, UNENDING);
+        assert_eq!(answer.status, 400, "{headers}");
+        assert!(String::from_utf8(answer.body).unwrap().contains(reason), "{headers}");
+    }
+}
+
+#[test]
+fn the_length_of_the_longest_stream_is_known_at_once() {
+    let mock = start();
+    let headers = "x-mock-framing: length\r\nx-mock-tokens: 4294967295\r\nx-mock-cut-at: 1\r\n";
+    for path in ["/v1/messages", "/v1/responses"] {
+        let mut client = Client::connect(&mock);
+        client.send_post(path, headers, UNENDING);
+        let (status, fields) = client.head();
+        let length = fields.iter().find(|(name, _)| name == "content-length").unwrap();
+        assert_eq!(status, 200);
+        assert!(length.1.parse::<u64>().unwrap() > 4_294_967_295 * 100, "{path}: {length:?}");
+    }
+}
+
+#[test]
+fn a_long_text_is_told_again_in_full_at_the_end_of_a_response() {
+    let mock = start();
+    let headers = "x-mock-tokens: 20\r\nx-mock-token-bytes: 16KiB\r\n";
+    let answer = Client::connect(&mock).post("/v1/responses", headers, UNENDING);
+    let body = String::from_utf8(answer.body).unwrap();
+    let events = body.split_terminator("\n\n").map(|event| event.split_once("data: ").unwrap().1);
+    let events: Vec<serde_json::Value> =
+        events.map(|data| serde_json::from_str(data).unwrap()).collect();
+    let deltas: String = events.iter().filter_map(|event| event["delta"].as_str()).collect();
+    assert_eq!(deltas.len(), 20 * 16 * 1024);
+    let last = events.last().unwrap();
+    assert_eq!(last["response"]["output"][0]["content"][0]["text"], deltas.as_str());
+}
+
+#[test]
+fn embeddings_beyond_what_is_sold_are_refused() {
+    let mock = start();
+    let mut client = Client::connect(&mock);
+    let mut ask = |inputs: usize, dimensions: u32| {
+        let inputs = vec!["\"a\""; inputs].join(",");
+        let body = format!(r#"{{"model":"m","dimensions":{dimensions},"input":[{inputs}]}}"#);
+        let answer = client.post("/v1/embeddings", "", &body);
+        (answer.status, String::from_utf8(answer.body).unwrap())
+    };
+    assert_eq!(ask(2048, 16).0, 200);
+    for (inputs, dimensions) in [(257, 4096), (2049, 1), (15_000, 4096)] {
+        let (status, words) = ask(inputs, dimensions);
+        assert_eq!(status, 400, "{inputs} of {dimensions}");
+        assert!(words.contains("more embeddings than"), "{words}");
+    }
+}
+
+#[test]
 fn echoes_a_body_byte_for_byte() {
     let mock = start();
     let mut client = Client::connect(&mock);
@@ -380,6 +445,26 @@ fn a_mock_that_was_stopped_listens_no_more() {
     mock.stop();
     assert_eq!(client.rest().unwrap(), "");
     assert!(std::net::TcpStream::connect(address).is_err());
+}
+
+#[test]
+fn listens_on_a_unix_socket_until_it_is_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mock.sock");
+    let mock = start_at(Address::Unix(path.clone()), |_| ());
+    for requests in 1..=8 {
+        let mut socket = UnixStream::connect(&path).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let head = "POST /v1/messages HTTP/1.1\r\nhost: m\r\nconnection: close\r\n";
+        write!(socket, "{head}content-length: {}\r\n\r\n{STREAM}", STREAM.len()).unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        assert!(answer.contains("message_stop"), "{answer}");
+        assert_eq!(mock.stats().requests, requests);
+    }
+    mock.stop();
+    assert!(!path.exists(), "the socket's file is left behind");
 }
 
 #[test]

@@ -13,6 +13,11 @@ def summary(pairs, figure):
     ours = [pair["ours"][figure] for pair in pairs]
     theirs = [pair["theirs"][figure] for pair in pairs]
     row = {"ours": spread(ours), "theirs": spread(theirs)}
+    if all("floor" in pair for pair in pairs):
+        floor = row["floor"] = spread([pair["floor"][figure] for pair in pairs])
+        if floor["min"] > 0:
+            row["ours_to_floor"] = spread([pair["ours"][figure] / pair["floor"][figure] for pair in pairs])
+            row["floor_to_theirs"] = spread([pair["floor"][figure] / pair["theirs"][figure] for pair in pairs])
     if min(ours + theirs) > 0:  # a difference may be below nothing, and has no ratio then
         row["ratio"] = spread([mine / other for mine, other in zip(ours, theirs)])
     return row
@@ -24,7 +29,8 @@ def words(spread_, form):
 
 def print_pair(number, pair, primary):
     ours, theirs = pair["ours"][primary], pair["theirs"][primary]
-    print(f"  pair {number}: ours {ours:8.2f}  theirs {theirs:8.2f}  ratio {ours / theirs:.3f}",
+    floor = f"  floor {pair['floor'][primary]:8.2f}" if "floor" in pair else ""
+    print(f"  pair {number}: ours {ours:8.2f}  theirs {theirs:8.2f}{floor}  ratio {ours / theirs:.3f}",
           flush=True)
 
 
@@ -37,4 +43,9 @@ def print_summary(pairs, figures):
         ratio = words(row["ratio"], "{:.3f}") if "ratio" in row else "-"
         print(f"  {name:<24}{words(row['ours'], form):>30}{words(row['theirs'], form):>30}{ratio:>26}",
               flush=True)
+    primary = rows[figures[0][0]]
+    if "ours_to_floor" in primary:
+        print(f"  {figures[0][0]}: floor {words(primary['floor'], '{:.2f}')}, "
+              f"ours / floor {words(primary['ours_to_floor'], '{:.3f}')}, "
+              f"floor / theirs {words(primary['floor_to_theirs'], '{:.3f}')}", flush=True)
     return rows

@@ -8,7 +8,8 @@ import subprocess
 import time
 
 from bench.process import Failure, prepare_child
-from bench.proxies import HERE, LOAD_CORE, ROOT, program
+from bench import proxies
+from bench.proxies import HERE, LOAD_CORE, program
 
 GENERATOR_SECONDS_SLACK = 60
 
@@ -87,11 +88,7 @@ def wait(seconds):
 
 
 def default_openloop():
-    for profile in ("release", "debug"):
-        path = ROOT / "target" / profile / "examples" / "openloop"
-        if path.exists():
-            return str(path)
-    raise Failure("openloop is not built: cargo build --release --example openloop")
+    return str(proxies.example("openloop"))
 
 
 def one_answer(address, body):

@@ -34,17 +34,16 @@ def print_direct(backend, connections, seconds):
 
 
 def _pairs(options, place, backend, connections):
-    with proxies.start_proxy(place, options.ours, "ours", backend.address, False) as ours, \
-            proxies.start_proxy(place, options.theirs, "theirs", backend.address, False) as theirs:
-        for proxy in (ours, theirs):
+    with proxies.start_sides(place, options, backend.address, False) as sides:
+        for proxy in sides.values():
             check_answer(proxy)
         pairs = []
         for number in range(1, options.pairs + 1):
-            pair = {"ours": measure(options, ours, backend, connections),
-                    "theirs": measure(options, theirs, backend, connections)}
+            pair = {side: measure(options, proxy, backend, connections)
+                    for side, proxy in sides.items()}
             pairs.append(pair)
             figures.print_pair(number, pair, FIGURES[0][0])
-        for proxy in (ours, theirs):
+        for proxy in sides.values():
             check_quiet(proxy)
     return {"pairs": pairs, "summary": figures.print_summary(pairs, FIGURES)}
 

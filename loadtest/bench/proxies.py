@@ -4,6 +4,7 @@ Proxies run on the first core we may use, backends and generators on the last,
 so that the cost of the one never hides in the other.
 """
 
+import contextlib
 import os
 import pathlib
 import shutil
@@ -48,6 +49,15 @@ def program(name):
     # The package starts a service; the runs here start their own.
     subprocess.run(["service", name, "stop"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return path
+
+
+def example(name):
+    """A program of ours that is built as an example."""
+    for profile in ("release", "debug"):
+        path = ROOT / "target" / profile / "examples" / name
+        if path.exists():
+            return path
+    raise Failure(f"{name} is not built: cargo build --release --example {name}")
 
 
 class Place:
@@ -149,3 +159,17 @@ def start_proxy(place, what, role, backend, streaming):
         process.stop()
         raise
     return process
+
+
+@contextlib.contextmanager
+def start_sides(place, options, backend, streaming):
+    """What takes turns in a run: ours, theirs, and the floor of this machine
+    where it can be measured."""
+    sides = {"ours": options.ours, "theirs": options.theirs}
+    if options.floor == "built":
+        sides["floor"] = f"{example('floor')} --listen {{listen}} --to {{backend}}"
+    elif options.floor:
+        sides["floor"] = options.floor
+    with contextlib.ExitStack() as stack:
+        yield {side: stack.enter_context(start_proxy(place, what, side, backend, streaming))
+               for side, what in sides.items()}

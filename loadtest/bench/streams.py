@@ -29,15 +29,14 @@ def run(options, place, streams, gap_ms):
 
 
 def _pairs(options, place, backend, streams, gap_ms):
-    with proxies.start_proxy(place, options.ours, "ours", backend.address, True) as ours, \
-            proxies.start_proxy(place, options.theirs, "theirs", backend.address, True) as theirs:
+    with proxies.start_sides(place, options, backend.address, True) as sides:
         pairs = []
         for number in range(1, options.pairs + 1):
-            pair = {"ours": _measure(options, ours, backend.events, streams, gap_ms),
-                    "theirs": _measure(options, theirs, backend.events, streams, gap_ms)}
+            pair = {side: _measure(options, proxy, backend.events, streams, gap_ms)
+                    for side, proxy in sides.items()}
             pairs.append(pair)
             figures.print_pair(number, pair, FIGURES[0][0])
-        for proxy in (ours, theirs):
+        for proxy in sides.values():
             check_quiet(proxy)
     return {"pairs": pairs, "summary": figures.print_summary(pairs, FIGURES)}
 

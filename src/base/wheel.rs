@@ -64,12 +64,6 @@ impl Timer {
             *held = Some(waker.clone());
         }
     }
-
-    /// No deadline until the next one is set.
-    pub fn disarm(&self) {
-        self.cell.due.set(NEVER);
-        self.cell.fired.set(false);
-    }
 }
 
 impl Drop for Timer {
@@ -115,7 +109,7 @@ impl Wheel {
         }
     }
 
-    /// Sets the deadline; it fires at the first tick that is not before it.
+    /// Sets the deadline, [`Instant::NEVER`] for none; it fires at the first tick that is not before it.
     /// Says whether the wheel must now turn earlier than it meant to.
     pub fn set(&mut self, timer: &Timer, deadline: Instant) -> bool {
         let cell = &timer.cell;

@@ -47,11 +47,11 @@ fn a_deadline_moved_earlier_fires_at_its_new_time() {
 }
 
 #[test]
-fn a_disarmed_or_dropped_timer_never_fires() {
+fn a_timer_that_was_dropped_or_set_to_never_does_not_fire() {
     let mut wheel = Wheel::new(at(0));
     let timer = Wheel::timer();
     wheel.set(&timer, at(100));
-    timer.disarm();
+    wheel.set(&timer, Instant::NEVER);
     let dropped = Wheel::timer();
     wheel.set(&dropped, at(100));
     drop(dropped);
@@ -84,7 +84,7 @@ fn agrees_with_a_sorted_list_over_random_moves() {
             let expected = due.is_some_and(|due: u64| due.div_ceil(10) * 10 <= now);
             assert_eq!(timer.fired(), expected, "at {now} ms, due {due:?}");
             if expected {
-                timer.disarm();
+                wheel.set(timer, Instant::NEVER);
                 *due = None;
             }
         }

@@ -11,7 +11,7 @@ use clap::Args;
 use crate::base::units::{Size, Time};
 use crate::config::{DriverChoice, MockScript, MockWritten, Written};
 
-use super::values::DriverWord;
+use super::values::{DriverWord, count};
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -63,7 +63,10 @@ struct AnswerFlags {
     #[arg(long, value_name = "TIME", default_value_t = Time(MockScript::TOKEN_GAP))]
     token_gap: Time,
     /// Tokens in an answer, or fewer when the request says so
-    #[arg(long, value_name = "COUNT", default_value_t = MockScript::TOKENS)]
+    #[arg(
+        long, value_name = "COUNT", value_parser = count::<u32>,
+        default_value_t = MockScript::TOKENS
+    )]
     tokens: u32,
     /// Text in a token
     #[arg(long, value_name = "SIZE", default_value_t = Size(MockScript::TOKEN_BYTES))]
@@ -76,28 +79,34 @@ struct AnswerFlags {
 #[derive(Debug, Args)]
 struct FaultFlags {
     /// Answer with this status; other than 200 has an error for a body
-    #[arg(long, value_name = "CODE", default_value_t = MockScript::STATUS)]
+    #[arg(
+        long, value_name = "CODE", value_parser = count::<u16>,
+        default_value_t = MockScript::STATUS
+    )]
     status: u16,
-    /// Send retry-after with a status other than 200 [default: none]
+    /// Send retry-after with the --status, which is other than 200 [default: none]
     #[arg(long, value_name = "TIME")]
     retry_after: Option<Time>,
     /// Fall silent for ever before this token [default: never]
-    #[arg(long, value_name = "TOKEN")]
+    #[arg(long, value_name = "TOKEN", value_parser = count::<u32>)]
     stall_at: Option<u32>,
     /// Break the connection before this token [default: never]
-    #[arg(long, value_name = "TOKEN")]
+    #[arg(long, value_name = "TOKEN", value_parser = count::<u32>)]
     cut_at: Option<u32>,
     /// Send an error inside the stream before this token [default: never]
-    #[arg(long, value_name = "TOKEN")]
+    #[arg(long, value_name = "TOKEN", value_parser = count::<u32>)]
     error_at: Option<u32>,
     /// End streams without [DONE]
     #[arg(long)]
     omit_done: bool,
     /// Only every n-th request meets the faults above; 1 is every one
-    #[arg(long, value_name = "COUNT", default_value_t = MockScript::FAULT_EVERY)]
+    #[arg(
+        long, value_name = "COUNT", value_parser = count::<u32>,
+        default_value_t = MockScript::FAULT_EVERY
+    )]
     fault_every: u32,
     /// Close each connection after this many answers [default: never]
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = count::<u32>)]
     close_after: Option<u32>,
 }
 

@@ -15,12 +15,16 @@ mod mock_flags;
 mod serve_flags;
 mod values;
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{
+    Arg, ArgMatches, Command, CommandFactory, FromArgMatches, Parser, Subcommand,
+    parser::ValueSource,
+};
 
 use crate::config::{PlanError, check, check_mock};
 
@@ -67,8 +71,8 @@ Examples:
 /// Does what the arguments say; `args` starts with the program's name.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     crate::rt::use_ordinary_pages();
-    let cli = match Cli::try_parse_from(args) {
-        Ok(cli) => cli,
+    let (cli, given) = match read(args) {
+        Ok(read) => read,
         Err(error) => {
             // A closed standard stream leaves nobody to tell.
             let _ = error.print();
@@ -83,14 +87,34 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(EXIT_USAGE);
         }
     }
-    cli.job.run()
+    cli.job.run(given)
+}
+
+/// The arguments, and which flags of the job were typed among them.
+fn read(args: impl IntoIterator<Item = OsString>) -> Result<(Cli, BTreeSet<String>), clap::Error> {
+    let command = Cli::command();
+    let matches = command.clone().try_get_matches_from(args)?;
+    let cli = Cli::from_arg_matches(&matches)?;
+    let job = matches.subcommand();
+    let job = job.and_then(|(name, matches)| Some((command.find_subcommand(name)?, matches)));
+    Ok((cli, job.map(|(job, matches)| given(job, matches)).unwrap_or_default()))
+}
+
+/// Those that do not stand there by default alone.
+fn given(job: &Command, matches: &ArgMatches) -> BTreeSet<String> {
+    let is_typed = |flag: &&Arg| {
+        matches.value_source(flag.get_id().as_str()) == Some(ValueSource::CommandLine)
+    };
+    let flags = job.get_arguments().filter(is_typed).filter_map(Arg::get_long);
+    flags.map(|name| format!("--{name}")).collect()
 }
 
 impl Job {
-    fn run(self) -> ExitCode {
+    /// `given` are the flags that were typed.
+    fn run(self, given: BTreeSet<String>) -> ExitCode {
         let machine = machine::ask();
         match self {
-            Self::Serve(flags) => match check(&flags.into_written(), &machine) {
+            Self::Serve(flags) => match check(&flags.into_written(given), &machine) {
                 Ok(plan) => finish(crate::server::serve(plan)),
                 Err(errors) => refuse(&errors, "serve"),
             },
@@ -137,10 +161,23 @@ fn say(line: impl Display) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_flags_are_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[track_caller]
+    fn check_given(args: &[&str], expected: &[&str]) {
+        let args = ["tokenring"].iter().chain(args).map(OsString::from);
+        let (_, given) = read(args).unwrap();
+        assert_eq!(given.iter().map(String::as_str).collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn a_flag_is_given_when_it_was_typed_also_with_its_default() {
+        check_given(&["serve"], &[]);
+        check_given(&["serve", "--body-bytes", "32MiB"], &["--body-bytes"]);
+        check_given(&["serve", "--no-via", "--backend=x"], &["--backend", "--no-via"]);
     }
 }

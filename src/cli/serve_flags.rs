@@ -8,6 +8,8 @@
     reason = "these comments are the help, where brackets are brackets"
 )]
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 
 use crate::base::units::{Size, Time};
@@ -15,7 +17,7 @@ use crate::config::{
     Credentials, Deadlines, DriverChoice, HeaderPlan, Limits, Plan, PoolPlan, RingPlan, Written,
 };
 
-use super::values::{CountOrAuto, DriverWord, limit, shown};
+use super::values::{CountOrAuto, DriverWord, count, limit, shown};
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -84,7 +86,10 @@ struct MachineFlags {
     #[arg(long, value_enum, default_value_t = DriverWord(DriverChoice::Auto))]
     driver: DriverWord,
     /// Submission entries of each ring, a power of two
-    #[arg(long, value_name = "COUNT", default_value_t = RingPlan::DEFAULT.entries)]
+    #[arg(
+        long, value_name = "COUNT", value_parser = count::<u32>,
+        default_value_t = RingPlan::DEFAULT.entries
+    )]
     ring_entries: u32,
 }
 
@@ -128,7 +133,10 @@ struct LimitFlags {
     #[arg(long, value_name = "SIZE", default_value_t = Size(Limits::DEFAULT.head_bytes))]
     head_bytes: Size,
     /// Most headers in a head
-    #[arg(long, value_name = "COUNT", default_value_t = Limits::DEFAULT.headers)]
+    #[arg(
+        long, value_name = "COUNT", value_parser = count::<usize>,
+        default_value_t = Limits::DEFAULT.headers
+    )]
     header_count: usize,
     /// Longest target of a request
     #[arg(long, value_name = "SIZE", default_value_t = Size(Limits::DEFAULT.target_bytes))]
@@ -149,14 +157,17 @@ struct LimitFlags {
     connections: CountOrAuto,
     /// Most client connections from one IP address; 0 is no limit
     #[arg(
-        long, value_name = "COUNT",
+        long, value_name = "COUNT", value_parser = count::<usize>,
         default_value_t = shown(Limits::DEFAULT.connections_per_address)
     )]
     connections_per_address: usize,
     /// Most requests under way; 0 is no limit
-    #[arg(long, value_name = "COUNT", default_value_t = shown(Limits::DEFAULT.requests_in_flight))]
+    #[arg(
+        long, value_name = "COUNT", value_parser = count::<usize>,
+        default_value_t = shown(Limits::DEFAULT.requests_in_flight)
+    )]
     requests_in_flight: usize,
-    /// Largest server-sent event
+    /// Largest server-sent event that is looked into; a larger one passes unread
     #[arg(long, value_name = "SIZE", default_value_t = Size(Limits::DEFAULT.sse_event_bytes))]
     sse_event_bytes: Size,
 }
@@ -164,13 +175,19 @@ struct LimitFlags {
 #[derive(Debug, Args)]
 struct PoolFlags {
     /// Most idle connections to each backend
-    #[arg(long, value_name = "COUNT", default_value_t = PoolPlan::DEFAULT.idle_per_backend)]
+    #[arg(
+        long, value_name = "COUNT", value_parser = count::<usize>,
+        default_value_t = PoolPlan::DEFAULT.idle_per_backend
+    )]
     pool_idle_per_backend: usize,
     /// How long an idle backend connection is kept; below the backend's own
     #[arg(long, value_name = "TIME", default_value_t = Time(PoolPlan::DEFAULT.idle_timeout))]
     pool_idle_timeout: Time,
     /// Most free buffers kept for the next request
-    #[arg(long, value_name = "COUNT", default_value_t = PoolPlan::DEFAULT.buffers)]
+    #[arg(
+        long, value_name = "COUNT", value_parser = count::<usize>,
+        default_value_t = PoolPlan::DEFAULT.buffers
+    )]
     pool_buffers: usize,
     /// Size of one buffer
     #[arg(long, value_name = "SIZE", default_value_t = Size(PoolPlan::DEFAULT.buffer_bytes))]
@@ -197,7 +214,8 @@ struct HeaderFlags {
 }
 
 impl ServeFlags {
-    pub(super) fn into_written(self) -> Written {
+    /// `given` are the flags that were typed, whatever their value.
+    pub(super) fn into_written(self, given: BTreeSet<String>) -> Written {
         let Self { places, machine, deadlines, limits, pool, headers } = self;
         Written {
             listen: places.listen,
@@ -221,6 +239,7 @@ impl ServeFlags {
             } else {
                 Credentials::Drop
             },
+            given,
         }
     }
 }

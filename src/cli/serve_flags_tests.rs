@@ -14,7 +14,8 @@ struct Alone {
 
 fn written(args: &[&str]) -> Written {
     let args = ["serve"].iter().chain(args);
-    Alone::try_parse_from(args).map(|alone| alone.flags.into_written()).unwrap()
+    let alone = Alone::try_parse_from(args).unwrap();
+    alone.flags.into_written(BTreeSet::new())
 }
 
 /// The flags change what was written as `change` does, and nothing else.

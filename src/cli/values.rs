@@ -15,6 +15,17 @@ pub(super) enum CountOrAuto {
     Count(usize),
 }
 
+/// Not digits alone, or more than the flag can hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this is no whole number, or one that is too large; write digits only, like 16")]
+pub(super) struct NotCount;
+
+/// Reads a count. The standard library's readers also take a sign.
+pub(super) fn count<T: FromStr>(word: &str) -> Result<T, NotCount> {
+    let digits = word.bytes().all(|byte| byte.is_ascii_digit());
+    word.parse().ok().filter(|_| digits).ok_or(NotCount)
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("this is neither auto nor a whole number; write auto or a count like 10000")]
 pub(super) struct NoCount;
@@ -34,7 +45,7 @@ impl FromStr for CountOrAuto {
     fn from_str(word: &str) -> Result<Self, NoCount> {
         match word {
             "auto" => Ok(Self::Auto),
-            digits => digits.parse().map(Self::Count).map_err(|_| NoCount),
+            word => count(word).map(Self::Count).map_err(|NotCount| NoCount),
         }
     }
 }
@@ -88,10 +99,20 @@ mod tests {
             ("10000", Ok(CountOrAuto::Count(10_000))),
             ("", Err(NoCount)),
             ("-1", Err(NoCount)),
+            ("+5", Err(NoCount)),
+            ("٣", Err(NoCount)),
             ("10k", Err(NoCount)),
             ("AUTO", Err(NoCount)),
         ] {
             assert_eq!(word.parse(), expected, "{word:?}");
+        }
+    }
+
+    #[test]
+    fn a_count_holds_no_more_than_its_flag() {
+        assert_eq!((count("65535"), count("007")), (Ok(65_535_u16), Ok(7_u16)));
+        for word in ["65536", "", "-0", "+0", " 1", "1 ", "0x1", "1_000"] {
+            assert_eq!(count::<u16>(word), Err(NotCount), "{word:?}");
         }
     }
 }

@@ -122,9 +122,12 @@ fn read_port(digits: &str) -> Option<u16> {
     digits.parse().ok().filter(|_| plain)
 }
 
+/// The path is shown in the log, the metrics and a backend's in a header of
+/// every answer; nowhere must it break the line (RFC 9110, section 5.5).
 fn read_unix_path(path: &str) -> Result<PathBuf, Fault> {
     match path.len() {
         0 => Err(Fault::UnixPathEmpty),
+        _ if path.contains(char::is_control) => Err(Fault::UnixPathControl),
         1..=UNIX_PATH_BYTES_MAX => Ok(PathBuf::from(path)),
         bytes => Err(Fault::UnixPathLong(bytes)),
     }

@@ -57,6 +57,17 @@ fn takes_a_socket_path_as_long_as_the_kernel_does() {
 }
 
 #[test]
+fn refuses_a_socket_path_that_would_break_a_line() {
+    // It stands in the log and, of a backend, in a header of each answer.
+    for path in ["unix:/a\r\nset-cookie: x", "unix:/a\nb", "unix:/\0", "unix:/\x7f", "unix:/\u{85}"]
+    {
+        check_listen(path, Err(Fault::UnixPathControl));
+        check_backend(path, Err(Fault::UnixPathControl));
+    }
+    check_listen("unix:/a b/ü", Ok("unix:/a b/ü"));
+}
+
+#[test]
 fn reads_a_backend() {
     check_backend("http://10.0.0.1:8000", Ok(("10.0.0.1:8000", "10.0.0.1:8000", "")));
     check_backend("http://vllm:8000/", Ok(("vllm:8000", "vllm:8000", "")));

@@ -1,6 +1,7 @@
 //! Written -> Plan: every setting and every relation between two of them is
 //! looked at, and all faults are reported at once.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
@@ -10,9 +11,8 @@ use super::address::{is_path, is_same_place, read_backend, read_listen};
 use super::cores;
 use super::error::{Fault, PlanError};
 use super::plan::{Address, BackendPlan, Plan, RingPlan};
-use super::written::{Machine, MockWritten, Written};
-use super::{Deadlines, Limits, PoolPlan};
-use super::{MockPlan, MockScript};
+use super::written::{Machine, Written};
+use super::{Deadlines, Limits, MockPlan, MockScript, PoolPlan};
 
 /// Descriptors of the process itself: standard streams, signals, the log, the
 /// resolver, and room for whoever looks into it.
@@ -26,11 +26,15 @@ const SSE_EVENT_BYTES_MIN: usize = 1024;
 
 /// The faults found so far.
 #[derive(Default)]
-pub(super) struct Faults(Vec<PlanError>);
+pub(super) struct Faults {
+    found: Vec<PlanError>,
+    /// Flags that the operator gave.
+    given: BTreeSet<String>,
+}
 
 impl Faults {
     pub(super) fn add(&mut self, flag: &'static str, value: impl ToString, fault: Fault) {
-        self.0.push(PlanError { flag, value: value.to_string(), fault });
+        self.found.push(PlanError { flag, value: value.to_string(), fault });
     }
 
     /// The value, or the fault is noted.
@@ -46,18 +50,23 @@ impl Faults {
     /// `plan` if nothing was found.
     pub(super) fn none_or<T>(self, plan: Option<T>) -> Result<T, Vec<PlanError>> {
         match plan {
-            Some(plan) if self.0.is_empty() => Ok(plan),
-            _ => Err(self.0),
+            Some(plan) if self.found.is_empty() => Ok(plan),
+            _ => Err(self.found),
         }
     }
 
-    fn at_least<T: PartialOrd + ToString>(&mut self, flag: &'static str, value: T, least: T) {
+    pub(super) fn at_least<T: PartialOrd + ToString>(
+        &mut self,
+        flag: &'static str,
+        value: T,
+        least: T,
+    ) {
         if value < least {
             self.add(flag, value, Fault::TooSmall(least.to_string()));
         }
     }
 
-    fn at_most<T: PartialOrd + ToString>(
+    pub(super) fn at_most<T: PartialOrd + ToString>(
         &mut self,
         flag: &'static str,
         value: T,
@@ -70,7 +79,8 @@ impl Faults {
     }
 
     /// The value, within what the setting `other` allows. A default gives way
-    /// to what the operator set elsewhere; what the operator set is a fault.
+    /// to what the operator set elsewhere; what the operator set is a fault,
+    /// also when it is the same as the default.
     fn within<T: Copy + PartialOrd + ToString>(
         &mut self,
         flag: &'static str,
@@ -81,7 +91,7 @@ impl Faults {
         if value <= most {
             return value;
         }
-        if value != default {
+        if value != default || self.given.contains(flag) {
             self.add(flag, value, Fault::Above { other, most: most.to_string() });
         }
         most
@@ -90,7 +100,7 @@ impl Faults {
 
 /// The plan for `serve`, or everything that is wrong with what was written.
 pub fn check(written: &Written, machine: &Machine) -> Result<Plan, Vec<PlanError>> {
-    let mut faults = Faults::default();
+    let mut faults = Faults { given: written.given.clone(), ..Faults::default() };
     let listeners = check_listeners(&written.listen, &mut faults);
     let admin = check_admin(written.admin.as_deref(), &listeners, &mut faults);
     let backends = check_backends(written, &listeners, &mut faults);
@@ -227,7 +237,7 @@ fn check_deadlines(written: &Deadlines, faults: &mut Faults) -> Deadlines {
     }
 }
 
-const LONGER_IS_NO_END: &str = "longer is as good as no end";
+pub(super) const LONGER_IS_NO_END: &str = "longer is as good as no end";
 
 fn check_time(flag: &'static str, time: Duration, faults: &mut Faults) {
     faults.at_least(flag, Time(time), Time(Deadlines::SHORTEST));
@@ -346,48 +356,6 @@ fn demo(cores: &[usize], written: &Written) -> MockPlan {
         driver: written.driver,
         script: MockScript::new(),
     }
-}
-
-/// The plan for `mock`, or everything that is wrong with what was written.
-pub fn check_mock(written: &MockWritten, machine: &Machine) -> Result<MockPlan, Vec<PlanError>> {
-    let mut faults = Faults::default();
-    let listen = faults.take("--listen", &written.listen, read_listen(&written.listen));
-    let cores = cores::resolve(&written.cores, &machine.allowed_cores);
-    let cores = faults.take("--cores", &written.cores, cores);
-    check_script(&written.script, &mut faults);
-    let plan = listen.zip(cores).map(|(listen, cores)| MockPlan {
-        listen,
-        cores,
-        pin: written.pin,
-        driver: written.driver,
-        script: written.script.clone(),
-    });
-    faults.none_or(plan)
-}
-
-fn check_script(script: &MockScript, faults: &mut Faults) {
-    if !(200..=599).contains(&script.status) {
-        faults.add("--status", script.status, Fault::MockStatus);
-    }
-    let moments = [
-        ("--stall-at", script.stall_at),
-        ("--cut-at", script.cut_at),
-        ("--error-at", script.error_at),
-    ];
-    for (flag, token) in moments {
-        if let Some(token) = token.filter(|token| *token >= script.tokens) {
-            faults.add(flag, token, Fault::MockTokenNever(script.tokens));
-        }
-    }
-    if script.models.iter().any(String::is_empty) {
-        faults.add("--models", script.models.join(","), Fault::MockModelEmpty);
-    }
-    let longest = Time(Deadlines::LONGEST);
-    faults.at_most("--first-token", Time(script.first_token), longest, LONGER_IS_NO_END);
-    faults.at_most("--token-gap", Time(script.token_gap), longest, LONGER_IS_NO_END);
-    faults.at_least("--fault-every", script.fault_every, 1);
-    faults.at_least("--close-after", script.close_after.unwrap_or(1), 1);
-    faults.at_least("--token-bytes", Size(script.token_bytes), Size(1));
 }
 
 #[cfg(test)]

@@ -32,13 +32,6 @@ fn check_connections(written: Option<usize>, files: Option<usize>, expected: Res
     assert_eq!(connections, expected.map_err(str::to_owned));
 }
 
-#[track_caller]
-fn check_mock_refused(change: impl FnOnce(&mut MockScript), expected: &str) {
-    let mut written = MockWritten::default();
-    change(&mut written.script);
-    assert_eq!(said(check_mock(&written, &machine(&[0], None)).unwrap_err()), [expected]);
-}
-
 #[test]
 fn the_defaults_and_one_backend_make_a_plan() {
     let plan = plan_of(|_| {}).unwrap();
@@ -221,6 +214,18 @@ fn a_default_gives_way_to_what_was_set_elsewhere() {
 }
 
 #[test]
+fn a_value_that_was_asked_for_does_not_give_way_though_it_is_the_default() {
+    check_refused(
+        |written| {
+            written.limits.body_memory_total = 1 << 20;
+            written.given.insert("--body-bytes".to_owned());
+        },
+        &["--body-bytes 32MiB: this is more than --body-memory allows (1MiB); \
+           lower it or raise --body-memory"],
+    );
+}
+
+#[test]
 fn a_head_fits_into_a_few_buffers_and_a_target_into_a_head() {
     check_refused(
         |written| written.limits.head_bytes = 129 * 1024,
@@ -325,40 +330,5 @@ fn one_address_gets_no_more_than_all() {
         },
         &["--connections-per-address 11: this is more than --connections allows (10); \
            lower it or raise --connections"],
-    );
-}
-
-#[test]
-fn the_mocks_defaults_make_a_plan() {
-    let plan = check_mock(&MockWritten::default(), &machine(&[1, 0], None)).unwrap();
-    assert_eq!(plan.cores, [0, 1]);
-    assert_eq!(plan.script, MockScript::new());
-}
-
-#[test]
-fn a_fault_of_the_mock_that_never_happens_is_refused() {
-    let never = |flag: &str| {
-        format!(
-            "{flag} 128: the answer has 128 tokens, so this never happens; \
-                 lower it or raise --tokens"
-        )
-    };
-    check_mock_refused(|script| script.stall_at = Some(128), &never("--stall-at"));
-    check_mock_refused(|script| script.cut_at = Some(128), &never("--cut-at"));
-    check_mock_refused(|script| script.error_at = Some(128), &never("--error-at"));
-}
-
-#[test]
-fn the_mock_answers_with_a_final_status() {
-    let sentence = "--status 101: a final answer has a status from 200 to 599; \
-                    choose one of these";
-    check_mock_refused(|script| script.status = 101, sentence);
-}
-
-#[test]
-fn the_mocks_models_have_names() {
-    check_mock_refused(
-        |script| script.models = vec!["a".into(), String::new()],
-        "--models a,: a model's name is empty; write names with commas between, like small,large",
     );
 }

@@ -61,6 +61,8 @@ pub enum Fault {
     ListenTwice(&'static str),
     #[error("the socket's path is empty; write unix:/PATH")]
     UnixPathEmpty,
+    #[error("the socket's path holds a control byte, such as a line break; choose another path")]
+    UnixPathControl,
     #[error("the socket's path has {0} bytes and the kernel takes 107; choose a shorter path")]
     UnixPathLong(usize),
 
@@ -120,6 +122,26 @@ pub enum Fault {
     MockStatus,
     #[error("the answer has {0} tokens, so this never happens; lower it or raise --tokens")]
     MockTokenNever(u32),
+    #[error(
+        "with --status {0} an answer has no tokens, so this never happens; \
+         leave one of the two out"
+    )]
+    MockNoTokens(u16),
+    #[error(
+        "the answer has ended before, by {flag} {token}, so this never happens; \
+         leave one of the two out"
+    )]
+    MockForestalled { flag: &'static str, token: u32 },
+    #[error(
+        "an answer with status 200 has no retry-after; \
+         add --status 429, or leave it out"
+    )]
+    MockRetryAfter,
+    #[error(
+        "there is no fault that only some requests could meet; \
+         add one, like --status 503, or leave it out"
+    )]
+    MockNoFault,
     #[error("a model's name is empty; write names with commas between, like small,large")]
     MockModelEmpty,
 }

@@ -82,6 +82,9 @@ impl MockScript {
     pub const TOKENS: u32 = 128;
     /// About what a token of English text has.
     pub const TOKEN_BYTES: usize = 4;
+    /// A token is made and sent in one piece, so its size is held in memory
+    /// once for each connection.
+    pub const TOKEN_BYTES_MAX: usize = 1024 * 1024;
     pub const STATUS: u16 = 200;
     pub const FAULT_EVERY: u32 = 1;
 }

@@ -9,6 +9,7 @@
 
 mod address;
 mod check;
+mod check_mock;
 mod cores;
 mod error;
 mod mock_plan;
@@ -16,7 +17,8 @@ mod plan;
 mod startup;
 mod written;
 
-pub use check::{check, check_mock};
+pub use check::check;
+pub use check_mock::check_mock;
 pub use cores::CoreList;
 pub use error::{Fault, PlanError};
 pub use mock_plan::{MockPlan, MockScript};

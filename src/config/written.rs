@@ -1,6 +1,7 @@
 //! What was written, before it is checked: words where they still have to be
 //! understood, values where they are understood already.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::MockScript;
@@ -32,6 +33,9 @@ pub struct Written {
     pub proxy_path: String,
     pub headers: HeaderPlan,
     pub credentials: Credentials,
+    /// Flags that the operator gave, as typed, such as `--body-bytes`: what
+    /// was asked for never gives way, also when it is the default's value.
+    pub given: BTreeSet<String>,
 }
 
 impl Written {
@@ -60,6 +64,7 @@ impl Default for Written {
             proxy_path: Plan::PROXY_PATH.to_owned(),
             headers: HeaderPlan::DEFAULT,
             credentials: Credentials::Drop,
+            given: BTreeSet::new(),
         }
     }
 }

@@ -46,6 +46,15 @@ pub struct Decoded {
     pub consumed: usize,
     /// The body is complete.
     pub done: bool,
+    /// The input is one chunk, written as `write::frame_chunk` would write it:
+    /// it can be passed on as it is.
+    pub is_plain_chunk: bool,
+}
+
+impl Decoded {
+    pub(super) fn data(data: Range<usize>, consumed: usize, done: bool) -> Self {
+        Self { data, consumed, done, is_plain_chunk: false }
+    }
 }
 
 /// The connection closed in the middle of a body.
@@ -80,11 +89,9 @@ impl BodyDecoder {
             State::Length(remaining) => {
                 let taken = input.len().min(usize::try_from(*remaining).unwrap_or(usize::MAX));
                 *remaining -= taken as u64;
-                Ok(Decoded { data: 0..taken, consumed: taken, done: *remaining == 0 })
+                Ok(Decoded::data(0..taken, taken, *remaining == 0))
             }
-            State::UntilClose => {
-                Ok(Decoded { data: 0..input.len(), consumed: input.len(), done: false })
-            }
+            State::UntilClose => Ok(Decoded::data(0..input.len(), input.len(), false)),
             State::Chunked(chunks) => chunks.decode(input),
         }
     }

@@ -131,6 +131,12 @@ impl ChunkDecoder {
 
     /// See `BodyDecoder::decode`. A fault is for good.
     pub(super) fn decode(&mut self, input: &mut [u8]) -> Result<Decoded, ChunkFault> {
+        if self.state == State::SizeFirst
+            && let Some(data) = plain_chunk(input)
+        {
+            let consumed = input.len();
+            return Ok(Decoded { data, consumed, done: false, is_plain_chunk: true });
+        }
         let mut data = 0..0;
         let mut at = 0;
         while let Some(&byte) = input.get(at) {
@@ -145,7 +151,7 @@ impl ChunkDecoder {
                 }
             }
         }
-        Ok(Decoded { data, consumed: at, done: self.is_done() })
+        Ok(Decoded::data(data, at, self.is_done()))
     }
 
     /// Joins the run of data that begins at `at` to what was found before, and
@@ -269,6 +275,32 @@ impl ChunkDecoder {
         }
     }
 }
+
+/// Where the data lies if the input is one whole chunk and nothing else, its
+/// size written as we write it. Most events of a stream come like this, and
+/// need no step through the states above.
+#[inline]
+fn plain_chunk(input: &[u8]) -> Option<Range<usize>> {
+    let mut size = 0;
+    let mut digits = 0;
+    let data = loop {
+        match *input.get(digits)? {
+            b'\r' if input.get(digits + 1) == Some(&b'\n') => break digits + 2,
+            byte @ (b'1'..=b'9' | b'a'..=b'f') => size = size << 4 | hex_digit(byte)? as usize,
+            b'0' if digits > 0 => size <<= 4,
+            _ => return None,
+        }
+        digits += 1;
+        if digits > PLAIN_DIGITS_MAX {
+            return None;
+        }
+    };
+    let end = data + size;
+    (digits > 0 && input.get(end..) == Some(b"\r\n")).then_some(data..end)
+}
+
+/// Larger chunks than this many digits say are bulk, and cost little a byte.
+const PLAIN_DIGITS_MAX: usize = 5;
 
 /// HEXDIG, in either case.
 #[inline]

@@ -76,6 +76,7 @@ async fn work<W: World>(desk: &Desk<W>, stream: &W::Stream, inbox: &Inbox) -> En
         }
         body.clear();
         body.shrink_to(BODY_BYTES_KEPT);
+        outbox.rest();
     }
 }
 

@@ -19,7 +19,7 @@ use super::{
     inbox::Inbox,
     outbox::{FULL, Gone, Outbox},
     perform::{Done, JSON, Performance},
-    reply::{Answer, Events, Form, Refusal, Whole, write_refusal},
+    reply::{Answer, Events, Form, Message, Refusal, Whole, write_refusal},
     script::{Fault, Framing, Place},
     stats::Gauge,
     text::digest,
@@ -73,7 +73,7 @@ impl<W: World> Performance<'_, '_, W> {
         }
         self.outbox.body(&whole.before);
         if let Some((index, fault)) = struck {
-            self.text(answer, u64::from(index) * answer.token_bytes as u64).await?;
+            self.text(answer, answer.text_before(index)).await?;
             return self.strike(fault).await;
         }
         self.text(answer, whole.text_bytes).await?;
@@ -112,7 +112,7 @@ impl<W: World> Performance<'_, '_, W> {
             self.outbox.flush().await?;
         }
         let mut events = Events::new(form, answer);
-        let mut event = Vec::with_capacity(512);
+        let mut event = Message::default();
         // One round more than tokens: the end comes along with the last one.
         for index in 0..=answer.tokens {
             self.wait(index.min(answer.tokens.saturating_sub(1))).await?;
@@ -120,7 +120,7 @@ impl<W: World> Performance<'_, '_, W> {
                 None => {}
                 Some(Fault::Error) => {
                     events.error(&mut event);
-                    self.outbox.body(&event);
+                    self.message(&event, &answer).await?;
                     return self.finish(close).await;
                 }
                 Some(fault) => return self.strike(fault).await,
@@ -131,8 +131,8 @@ impl<W: World> Performance<'_, '_, W> {
             if index == answer.tokens {
                 break;
             }
-            events.token(&mut event, index);
-            self.outbox.body(&event);
+            events.token(&mut event.bytes, index);
+            self.message(&event, &answer).await?;
             event.clear();
             self.count_token();
             self.outbox.flush().await?;
@@ -141,8 +141,18 @@ impl<W: World> Performance<'_, '_, W> {
         if with_end {
             events.end(&mut event);
         }
-        self.outbox.body(&event);
+        self.message(&event, &answer).await?;
         self.finish(close).await
+    }
+
+    async fn message(&mut self, message: &Message, answer: &Answer<'_>) -> Result<(), Gone> {
+        for (literal, is_text_next) in message.pieces() {
+            self.outbox.body(literal);
+            if is_text_next {
+                self.text(answer, answer.text_bytes()).await?;
+            }
+        }
+        Ok(())
     }
 
     fn count_token(&self) {

@@ -19,12 +19,12 @@ use std::{
 
 use crate::{
     base::Instant,
-    rt::{Stream, World},
+    rt::{Stream, TAIL_ROOM, World},
 };
 
 use super::stats::Counters;
 
-/// What a receive may bring at first, and after one that was full.
+/// Capacity of a receive's buffer at first, and after a receive that was full.
 const LANDING_BYTES: usize = 4 * 1024;
 const LANDING_BYTES_MAX: usize = 64 * 1024;
 /// Unread bytes beyond which nothing more is received, so that a client that
@@ -58,6 +58,8 @@ impl Inbox {
         self.read.set(self.read.get() + used);
         if self.read.get() == arrived.len() {
             arrived.clear();
+            // What a reader that lagged, or a large body, has left behind.
+            arrived.shrink_to(LANDING_BYTES);
             self.read.set(0);
         }
         answer
@@ -80,7 +82,8 @@ impl Inbox {
     /// Puts what landed behind what is there, and returns a buffer for the
     /// next receive.
     fn put(&self, mut landed: Vec<u8>) -> Vec<u8> {
-        let was_full = landed.len() == landed.capacity();
+        // A receive leaves some room at the end of its buffer.
+        let was_full = landed.capacity() - landed.len() <= TAIL_ROOM;
         let mut arrived = self.arrived.borrow_mut();
         if arrived.is_empty() {
             std::mem::swap(&mut *arrived, &mut landed);
@@ -91,11 +94,10 @@ impl Inbox {
             arrived.extend_from_slice(&landed);
         }
         landed.clear();
-        if was_full {
-            landed.reserve(LANDING_BYTES_MAX);
-        } else if landed.capacity() == 0 {
-            landed.reserve_exact(LANDING_BYTES);
-        }
+        // It may be the buffer that gathered what was not read in time.
+        let wanted = if was_full { LANDING_BYTES_MAX } else { LANDING_BYTES };
+        landed.shrink_to(wanted);
+        landed.reserve_exact(wanted);
         landed
     }
 }
@@ -177,6 +179,49 @@ pub async fn receiving_beside<W: World>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// As a receive would bring it that had more to bring.
+    fn fill(landing: &mut Vec<u8>) {
+        landing.resize(landing.capacity() - TAIL_ROOM, b'x');
+    }
+
+    fn read_all(inbox: &Inbox) {
+        inbox.read(|unread| (unread.len(), ()));
+    }
+
+    #[test]
+    fn more_is_received_after_a_full_receive_and_less_after_another() {
+        let inbox = Inbox::default();
+        let mut landing = Vec::with_capacity(LANDING_BYTES);
+        for _ in 0..3 {
+            fill(&mut landing);
+            landing = inbox.put(landing);
+            assert_eq!(landing.capacity(), LANDING_BYTES_MAX);
+            read_all(&inbox);
+        }
+        landing.push(b'x');
+        landing = inbox.put(landing);
+        assert_eq!(landing.capacity(), LANDING_BYTES);
+        read_all(&inbox);
+        assert!(inbox.arrived.borrow().capacity() <= LANDING_BYTES);
+    }
+
+    #[test]
+    fn a_reader_that_lagged_leaves_no_large_buffer_behind() {
+        let inbox = Inbox::default();
+        let mut landing = Vec::with_capacity(LANDING_BYTES);
+        while inbox.unread() <= ARRIVED_BYTES_MAX {
+            fill(&mut landing);
+            landing = inbox.put(landing);
+            assert!(landing.capacity() <= LANDING_BYTES_MAX);
+        }
+        read_all(&inbox);
+        landing.push(b'x');
+        landing = inbox.put(landing);
+        read_all(&inbox);
+        let kept = landing.capacity() + inbox.arrived.borrow().capacity();
+        assert!(kept <= 2 * LANDING_BYTES, "{kept} bytes are kept");
+    }
 
     #[test]
     fn what_lands_is_read_in_order_however_the_reader_lags() {

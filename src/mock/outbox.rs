@@ -24,6 +24,13 @@ pub struct Outbox<'c, S> {
 /// Body bytes worth a send of their own in a large answer.
 pub const FULL: usize = 64 * 1024;
 
+impl<S> Outbox<'_, S> {
+    /// Gives up what a large answer has left behind. Nothing waits.
+    pub fn rest(&mut self) {
+        self.waiting.shrink_to(FULL);
+    }
+}
+
 impl<'c, S: Stream> Outbox<'c, S> {
     pub fn new(stream: &'c S, counters: &'c Counters) -> Self {
         let waiting = Vec::with_capacity(1024);
@@ -96,5 +103,25 @@ impl<'c, S: Stream> Outbox<'c, S> {
         buffer.clear();
         self.waiting = buffer;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_answer_leaves_no_large_buffer_behind() {
+        let counters = Counters::default();
+        let waiting = Vec::with_capacity(256 * 1024 * 1024);
+        let mut outbox = Outbox {
+            stream: &(),
+            counters: &counters,
+            waiting,
+            piece_bytes: usize::MAX,
+            is_chunked: false,
+        };
+        outbox.rest();
+        assert!(outbox.waiting.capacity() <= FULL);
     }
 }

@@ -10,7 +10,7 @@
 //! | `x-mock-status` | `429` | answers with this status and an error body |
 //! | `x-mock-retry-after` | `2s` | sends `retry-after` with it |
 //! | `x-mock-tokens` | `16` | tokens in the answer |
-//! | `x-mock-token-bytes` | `4` | bytes of text in a token |
+//! | `x-mock-token-bytes` | `4` | bytes of text in a token, at most 1 MiB |
 //! | `x-mock-first-token` | `200ms` | from the request's end to the first token |
 //! | `x-mock-token-gap` | `5ms` | between two tokens |
 //! | `x-mock-body-bytes` | `1GiB`, `1000` | size of the whole body, if unstreamed |
@@ -168,7 +168,7 @@ impl Turn {
             b"status" => self.status = status(value)?,
             b"retry-after" => self.retry_after = Some(time(value)?),
             b"tokens" => self.tokens = number(value)?,
-            b"token-bytes" => self.token_bytes = size(value)?,
+            b"token-bytes" => self.token_bytes = token_bytes(value)?,
             b"first-token" => self.first_token = time(value)?,
             b"token-gap" => self.token_gap = time(value)?,
             b"body-bytes" => self.body_bytes = Some(size(value)? as u64),
@@ -246,6 +246,13 @@ fn size(value: &[u8]) -> Result<usize, ScriptFault> {
         Err(_) => number(value).ok().map(|bytes| bytes as usize),
     };
     read.ok_or(ScriptFault::NotSize)
+}
+
+fn token_bytes(value: &[u8]) -> Result<usize, ScriptFault> {
+    match size(value)? {
+        bytes if bytes <= MockScript::TOKEN_BYTES_MAX => Ok(bytes),
+        _ => Err(ScriptFault::TooLarge),
+    }
 }
 
 fn split(value: &[u8]) -> Result<usize, ScriptFault> {

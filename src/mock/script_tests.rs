@@ -22,6 +22,7 @@ fn every_header_changes_what_it_names() {
     check("x-mock-retry-after", "2s", Ok(|turn| turn.retry_after = Some(Duration::from_secs(2))));
     check("x-mock-tokens", "16", Ok(|turn| turn.tokens = 16));
     check("x-mock-token-bytes", "8", Ok(|turn| turn.token_bytes = 8));
+    check("x-mock-token-bytes", "1MiB", Ok(|turn| turn.token_bytes = 1 << 20));
     check("x-mock-first-token", "200ms", Ok(|turn| turn.first_token = Duration::from_millis(200)));
     check("x-mock-token-gap", "5ms", Ok(|turn| turn.token_gap = Duration::from_millis(5)));
     check("x-mock-body-bytes", "1GiB", Ok(|turn| turn.body_bytes = Some(1 << 30)));
@@ -60,6 +61,8 @@ fn refuses_what_it_does_not_understand() {
     check("x-mock-early", "", Err(ScriptFault::StatusUnknown));
     check("x-mock-tokens", "-1", Err(ScriptFault::NotNumber));
     check("x-mock-tokens", "", Err(ScriptFault::NotNumber));
+    check("x-mock-token-bytes", "1048577", Err(ScriptFault::TooLarge));
+    check("x-mock-token-bytes", "9223372036854775807B", Err(ScriptFault::TooLarge));
     check("x-mock-tokens", "4294967296", Err(ScriptFault::TooLarge));
     check("x-mock-token-gap", "5", Err(ScriptFault::NotTime));
     check("x-mock-body-bytes", "1G", Err(ScriptFault::NotSize));

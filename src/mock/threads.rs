@@ -4,7 +4,7 @@
 use std::{
     future::{Future, poll_fn},
     io,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     os::fd::OwnedFd,
     pin::pin,
     rc::Rc,
@@ -25,7 +25,7 @@ use super::{
     stats::{Stats, Totals},
 };
 use crate::{
-    config::{Address, MockPlan},
+    config::{Address, MockPlan, MockScript},
     rt::{
         self, Clock, DriverInForce, KernelWorld, Letterbox, Listen, Listener, Mailbox, World, bind,
         mailbox, on_signals, pin_to, spawn_thread,
@@ -49,7 +49,8 @@ const HANG_UP_GRAIN: Duration = Duration::from_millis(1);
 
 /// A mock that runs. Dropping it stops it.
 pub struct MockHandle {
-    address: SocketAddr,
+    /// As it was asked for, with the port that the kernel chose.
+    bound: Address,
     drivers: Vec<DriverInForce>,
     stats: Arc<Stats>,
     threads: Vec<(Mailbox<Stop>, JoinHandle<()>)>,
@@ -62,16 +63,16 @@ struct Stop;
 /// # Errors
 /// When the address is not to be had, or a thread has no driver.
 pub fn start(plan: MockPlan) -> anyhow::Result<MockHandle> {
-    let Address::Tcp(wanted) = plan.listen else {
-        bail!("the mock listens on TCP only; give it an address like 127.0.0.1:0");
-    };
     if !(200..=599).contains(&plan.script.status) {
         bail!("the mock's status is one from 200 to 599, not {}", plan.script.status);
     }
-    let (listeners, address) =
-        listen(wanted, plan.cores.len()).with_context(|| format!("cannot listen on {wanted}"))?;
+    if plan.script.token_bytes > MockScript::TOKEN_BYTES_MAX {
+        bail!("a token of the mock has at most {} bytes", MockScript::TOKEN_BYTES_MAX);
+    }
+    let (listeners, bound) = listen(&plan.listen, plan.cores.len())
+        .with_context(|| format!("cannot listen on {}", plan.listen))?;
     let stats = Arc::new(Stats::new(listeners.len()));
-    let mut handle = MockHandle { address, drivers: Vec::new(), stats, threads: Vec::new() };
+    let mut handle = MockHandle { bound, drivers: Vec::new(), stats, threads: Vec::new() };
     let (ready, reports) = mpsc::channel();
     let clock = Clock::start();
     for (index, (fd, core)) in listeners.into_iter().zip(&plan.cores).enumerate() {
@@ -109,7 +110,10 @@ pub fn serve(plan: MockPlan) -> anyhow::Result<()> {
     for driver in handle.drivers() {
         tracing::info!(%driver, "a thread of the mock runs");
     }
-    tracing::info!("listening on http://{}", handle.address());
+    match handle.bound() {
+        Address::Tcp(address) => tracing::info!("listening on http://{address}"),
+        unix @ Address::Unix(_) => tracing::info!("listening on {unix}"),
+    }
     for received in signals {
         if received == rt::Signal::Stop {
             break;
@@ -120,9 +124,20 @@ pub fn serve(plan: MockPlan) -> anyhow::Result<()> {
 }
 
 impl MockHandle {
+    /// Where clients connect.
+    #[must_use]
+    pub fn bound(&self) -> &Address {
+        &self.bound
+    }
+
+    /// The same for TCP. A mock on a Unix socket has no such address and says
+    /// `0.0.0.0:0`, where nobody answers.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        match self.bound {
+            Address::Tcp(address) => address,
+            Address::Unix(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        }
     }
 
     /// What runs each thread.
@@ -153,12 +168,32 @@ impl Drop for MockHandle {
             // A thread that panicked has printed why.
             let _ = thread.join();
         }
+        if let Address::Unix(path) = &self.bound {
+            // Somebody may have removed it already.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// A listening socket for each thread, and where they listen.
+fn listen(wanted: &Address, threads: usize) -> io::Result<(Vec<OwnedFd>, Address)> {
+    match wanted {
+        Address::Tcp(wanted) => {
+            let (listeners, address) = listen_tcp(*wanted, threads)?;
+            Ok((listeners, Address::Tcp(address)))
+        }
+        Address::Unix(path) => {
+            // A Unix socket has one queue; the threads share it.
+            let first = Listener::bind_unix(path)?;
+            let shared = (1..threads).map(|_| first.try_clone()).collect::<io::Result<Vec<_>>>()?;
+            Ok((std::iter::once(first).chain(shared).collect(), wanted.clone()))
+        }
     }
 }
 
 /// Binds one socket for each thread, all to the port of the first: port 0
 /// lets the kernel choose it.
-fn listen(wanted: SocketAddr, threads: usize) -> io::Result<(Vec<OwnedFd>, SocketAddr)> {
+fn listen_tcp(wanted: SocketAddr, threads: usize) -> io::Result<(Vec<OwnedFd>, SocketAddr)> {
     let first = bind(wanted)?;
     let address = Listener::local_address(&first)?.unwrap_or(wanted);
     let mut listeners = vec![first];

@@ -25,10 +25,6 @@ pub fn serve(mut plan: Plan) -> anyhow::Result<()> {
     let demo = start_demo(&mut plan)?;
     let running = start(plan.clone())?;
     let bound: Vec<String> = running.bound().to_vec();
-    let line = startup_line(&plan, running.driver(), env!("CARGO_PKG_VERSION"), &bound);
-    for line in line.lines() {
-        tracing::info!("{line}");
-    }
     let stop = running.stopper();
     let patience = plan.drain;
     let mut told = false;
@@ -49,6 +45,11 @@ pub fn serve(mut plan: Plan) -> anyhow::Result<()> {
         Signal::Reload => tracing::info!("nothing to reload: the settings are flags"),
     })
     .context("signals cannot be handled")?;
+    // Who reads the line may signal at once, so the handlers stand before it.
+    let line = startup_line(&plan, running.driver(), env!("CARGO_PKG_VERSION"), &bound);
+    for line in line.lines() {
+        tracing::info!("{line}");
+    }
     running.wait()?;
     drop(demo);
     tracing::info!("drained");

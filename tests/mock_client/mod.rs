@@ -17,6 +17,10 @@ pub fn start() -> MockHandle {
 }
 
 pub fn start_with(change: impl FnOnce(&mut MockScript)) -> MockHandle {
+    start_at(Address::Tcp(([127, 0, 0, 1], 0).into()), change)
+}
+
+pub fn start_at(listen: Address, change: impl FnOnce(&mut MockScript)) -> MockHandle {
     let driver = match std::env::var("TOKENRING_TEST_DRIVER").as_deref() {
         Ok("uring") => DriverChoice::Uring,
         Ok("epoll") => DriverChoice::Epoll,
@@ -25,7 +29,6 @@ pub fn start_with(change: impl FnOnce(&mut MockScript)) -> MockHandle {
     let mut script =
         MockScript { first_token: Duration::ZERO, token_gap: Duration::ZERO, ..MockScript::new() };
     change(&mut script);
-    let listen = Address::Tcp(([127, 0, 0, 1], 0).into());
     mock::start(MockPlan { listen, cores: vec![0, 1], pin: false, driver, script }).unwrap()
 }
 

@@ -12,6 +12,11 @@ use crate::{
 const DIMENSIONS: u32 = 16;
 /// The largest that the providers sell.
 const DIMENSIONS_MAX: u32 = 4096;
+/// The most that OpenAI takes in one request.
+const INPUTS_MAX: usize = 2048;
+/// Numbers in one answer, each about ten bytes of it: an answer is made in
+/// memory, and a few bytes of a request ask for thousands of numbers.
+const NUMBERS_MAX: usize = 1024 * 1024;
 
 /// What a request for embeddings asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,10 +28,33 @@ pub struct Embeddings {
     base64: bool,
 }
 
+/// Why a request for embeddings is refused. The client is to blame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EmbeddingsFault {
+    Body(JsonFault),
+    TooMany,
+}
+
+impl EmbeddingsFault {
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Body(fault) => fault.reason(),
+            Self::TooMany => "The request asks for more embeddings than the mock makes at once.",
+        }
+    }
+}
+
+impl From<JsonFault> for EmbeddingsFault {
+    fn from(fault: JsonFault) -> Self {
+        Self::Body(fault)
+    }
+}
+
 impl Embeddings {
     /// # Errors
-    /// When the body is no JSON object.
-    pub fn read(body: &[u8]) -> Result<Self, JsonFault> {
+    /// When the body is no JSON object, or asks for more than is made at once.
+    pub fn read(body: &[u8]) -> Result<Self, EmbeddingsFault> {
         let mut asked = Self { inputs: Vec::new(), dimensions: DIMENSIONS, base64: false };
         let mut members = Skimmer::document(body)?;
         while let Some(member) = members.next_member()? {
@@ -42,6 +70,9 @@ impl Embeddings {
                 }
                 _ => {}
             }
+        }
+        if asked.inputs.len() * asked.dimensions as usize > NUMBERS_MAX {
+            return Err(EmbeddingsFault::TooMany);
         }
         Ok(asked)
     }
@@ -95,7 +126,7 @@ impl Embeddings {
 }
 
 /// A string, or the tokens of one, is one input; a list of either is many.
-fn inputs(body: &[u8], value: Value) -> Result<Vec<Range<usize>>, JsonFault> {
+fn inputs(body: &[u8], value: Value) -> Result<Vec<Range<usize>>, EmbeddingsFault> {
     let whole = value.span.start as usize..value.span.end as usize;
     if value.kind != Kind::Array {
         return Ok(vec![whole]);
@@ -109,6 +140,7 @@ fn inputs(body: &[u8], value: Value) -> Result<Vec<Range<usize>>, JsonFault> {
         match body.get(at) {
             None | Some(b']') => return Ok(found),
             Some(b'0'..=b'9') => return Ok(vec![whole]),
+            Some(_) if found.len() == INPUTS_MAX => return Err(EmbeddingsFault::TooMany),
             Some(_) => {
                 let end = Skimmer::value_end(body, at)?;
                 found.push(at..end);
@@ -152,6 +184,19 @@ mod tests {
         check_inputs(r#"{"input":[[1],[2, 3]]}"#, &["[1]", "[2, 3]"]);
         check_inputs(r#"{"input":[]}"#, &[]);
         check_inputs("{}", &[]);
+    }
+
+    #[test]
+    fn takes_as_many_numbers_as_one_answer_may_have() {
+        let read = |inputs: usize, dimensions: u32| {
+            let inputs = vec![r#""a""#; inputs].join(",");
+            let body = format!(r#"{{"input":[{inputs}],"dimensions":{dimensions}}}"#);
+            Embeddings::read(body.as_bytes()).map(|_| ())
+        };
+        assert_eq!((read(256, 4096), read(2048, 512)), (Ok(()), Ok(())));
+        for (inputs, dimensions) in [(257, 4096), (2048, 513), (2049, 1)] {
+            assert_eq!(read(inputs, dimensions), Err(EmbeddingsFault::TooMany));
+        }
     }
 
     #[test]

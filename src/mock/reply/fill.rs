@@ -1,33 +1,72 @@
 //! Puts an answer's facts where a template names them.
 
+use std::ops::Range;
+
 use super::{Answer, Form};
-use crate::mock::text::Text;
 
 /// One moment for all answers, so that they are the same bytes each time.
 const CREATED: &str = "1700000000";
 
+/// Events as they are sent, but for the answer's whole text: it may be of any
+/// length, so only its places are kept.
+#[derive(Default)]
+pub struct Message {
+    pub bytes: Vec<u8>,
+    /// Where in the bytes the text goes, in rising order.
+    text_at: Vec<usize>,
+}
+
+impl Message {
+    /// Its literals, each with whether the whole text follows it.
+    pub fn pieces(&self) -> impl Iterator<Item = (&[u8], bool)> {
+        let ends = self.text_at.iter().map(|at| (*at, true));
+        let mut start = 0;
+        ends.chain([(self.bytes.len(), false)]).map(move |(end, is_text_next)| {
+            let literal = self.bytes.get(start..end).unwrap_or_default();
+            start = end;
+            (literal, is_text_next)
+        })
+    }
+
+    /// In bytes, with the text.
+    pub fn length(&self, answer: &Answer<'_>) -> u64 {
+        let texts = answer.text_bytes().saturating_mul(self.text_at.len() as u64);
+        texts.saturating_add(self.bytes.len() as u64)
+    }
+
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.text_at.clear();
+    }
+}
+
 /// Appends `template` with its `$names` replaced. `$text` is the whole text.
 pub(super) fn fill(
-    out: &mut Vec<u8>,
+    out: &mut Message,
     template: &str,
     form: &Form,
     answer: &Answer<'_>,
     sequence: u64,
 ) {
     for (literal, name) in pieces(template) {
-        out.extend_from_slice(literal.as_bytes());
+        out.bytes.extend_from_slice(literal.as_bytes());
         match name {
-            "seq" => put_number(out, sequence),
-            "text" => {
-                let length = usize::try_from(answer.text_bytes()).unwrap_or(usize::MAX);
-                answer.text().write(out, 0, length);
-            }
+            "seq" => put_number(&mut out.bytes, sequence),
+            "text" => out.text_at.push(out.bytes.len()),
             name => match part(form, name) {
                 Some(part) => fill(out, part, form, answer, sequence),
-                None => put_fact(out, name, form, answer),
+                None => put_fact(&mut out.bytes, name, form, answer),
             },
         }
     }
+}
+
+/// `template` filled, which does not hold the whole text.
+pub(super) fn filled(template: &str, form: &Form, answer: &Answer<'_>) -> Vec<u8> {
+    let mut message = Message::default();
+    fill(&mut message, template, form, answer, 0);
+    debug_assert!(message.text_at.is_empty());
+    message.bytes
 }
 
 fn part(form: &Form, name: &str) -> Option<&'static str> {
@@ -52,7 +91,7 @@ impl Filled {
                 "seq" => filled.sequence_at = Some(filled.bytes.len()),
                 "text" => filled.text_at = filled.bytes.len(),
                 name => match part(form, name) {
-                    Some(part) => fill(&mut filled.bytes, part, form, answer, 0),
+                    Some(part) => filled.bytes.extend(self::filled(part, form, answer)),
                     None => put_fact(&mut filled.bytes, name, form, answer),
                 },
             }
@@ -60,15 +99,16 @@ impl Filled {
         filled
     }
 
+    /// Bytes of the events of all tokens, which have these numbers, without
+    /// their text.
+    pub(super) fn length_of_all(&self, sequence: Range<u64>) -> u64 {
+        let count = sequence.end - sequence.start;
+        let numbers = digits_below(sequence.end) - digits_below(sequence.start);
+        self.bytes.len() as u64 * count + self.sequence_at.map_or(0, |_| numbers)
+    }
+
     /// Appends the event of token `index`.
-    pub(super) fn write(
-        &self,
-        out: &mut Vec<u8>,
-        sequence: u64,
-        text: Text,
-        index: u32,
-        token_bytes: usize,
-    ) {
+    pub(super) fn write(&self, out: &mut Vec<u8>, sequence: u64, answer: &Answer<'_>, index: u32) {
         let (before, after) = self.bytes.split_at(self.text_at);
         match self.sequence_at {
             None => out.extend_from_slice(before),
@@ -79,9 +119,21 @@ impl Filled {
                 out.extend_from_slice(rest);
             }
         }
-        text.write(out, u64::from(index) * token_bytes as u64, token_bytes);
+        answer.text().write(out, answer.text_before(index), answer.token_bytes);
         out.extend_from_slice(after);
     }
+}
+
+/// Digits of all the numbers from 0 to `end`, without `end` itself.
+fn digits_below(end: u64) -> u64 {
+    let mut digits = end;
+    // Each number from 10 on has a second digit, each from 100 on a third.
+    let mut power = 10;
+    while power < end {
+        digits += end - power;
+        power *= 10;
+    }
+    digits
 }
 
 fn put_fact(out: &mut Vec<u8>, name: &str, form: &Form, answer: &Answer<'_>) {

@@ -14,12 +14,13 @@ mod refusal;
 mod responses;
 
 pub use embeddings::Embeddings;
+pub use fill::Message;
 pub use listings::{write_model, write_models, write_token_count};
 pub use refusal::{Refusal, write_refusal};
 
 use super::text::Text;
 use crate::llm::Endpoint;
-use fill::{Filled, fill};
+use fill::{Filled, fill, filled};
 
 /// The facts of one answer.
 #[derive(Clone, Copy, Debug)]
@@ -85,7 +86,13 @@ impl Answer<'_> {
     /// Bytes of text in the whole answer.
     #[must_use]
     pub fn text_bytes(&self) -> u64 {
-        u64::from(self.tokens) * self.token_bytes as u64
+        self.text_before(self.tokens)
+    }
+
+    /// Bytes of text before token `index`.
+    #[must_use]
+    pub fn text_before(&self, index: u32) -> u64 {
+        u64::from(index).saturating_mul(self.token_bytes as u64)
     }
 }
 
@@ -100,11 +107,11 @@ impl Whole {
     #[must_use]
     pub fn new(form: &Form, answer: &Answer<'_>) -> Self {
         let (before, after) = form.whole.split_once("$text").unwrap_or((form.whole, ""));
-        let mut whole =
-            Self { before: Vec::new(), text_bytes: answer.text_bytes(), after: Vec::new() };
-        fill(&mut whole.before, before, form, answer, 0);
-        fill(&mut whole.after, after, form, answer, 0);
-        whole
+        Self {
+            before: filled(before, form, answer),
+            text_bytes: answer.text_bytes(),
+            after: filled(after, form, answer),
+        }
     }
 
     /// Lengthens the text until the body has `bytes`; never shortens it.
@@ -135,7 +142,7 @@ impl<'a> Events<'a> {
         Self { form, answer, token, sequence: 0 }
     }
 
-    pub fn opening(&mut self, out: &mut Vec<u8>) {
+    pub fn opening(&mut self, out: &mut Message) {
         for event in self.form.opening {
             self.event(out, event);
         }
@@ -143,11 +150,11 @@ impl<'a> Events<'a> {
 
     /// Token `index` of the answer.
     pub fn token(&mut self, out: &mut Vec<u8>, index: u32) {
-        self.token.write(out, self.sequence, self.answer.text(), index, self.answer.token_bytes);
+        self.token.write(out, self.sequence, &self.answer, index);
         self.sequence += 1;
     }
 
-    pub fn closing(&mut self, out: &mut Vec<u8>) {
+    pub fn closing(&mut self, out: &mut Message) {
         for event in self.form.closing {
             self.event(out, event);
         }
@@ -157,34 +164,33 @@ impl<'a> Events<'a> {
     }
 
     /// The mark that the stream is whole.
-    pub fn end(&mut self, out: &mut Vec<u8>) {
+    pub fn end(&mut self, out: &mut Message) {
         self.event(out, self.form.end);
     }
 
     /// The fault, told within the stream.
-    pub fn error(&mut self, out: &mut Vec<u8>) {
+    pub fn error(&mut self, out: &mut Message) {
         self.event(out, self.form.error);
     }
 
-    /// How long the body of the whole stream will be.
+    /// How long the body of the whole stream will be. No token is made to
+    /// find out, so it costs the same whatever their number.
     #[must_use]
     pub fn length(form: &'static Form, answer: Answer<'a>, with_end: bool) -> u64 {
         let mut events = Self::new(form, answer);
-        let (mut length, mut scratch) = (0, Vec::new());
-        events.opening(&mut scratch);
-        for index in 0..answer.tokens {
-            events.token(&mut scratch, index);
-            length += scratch.len() as u64;
-            scratch.clear();
-        }
-        events.closing(&mut scratch);
+        let mut message = Message::default();
+        events.opening(&mut message);
+        let first = events.sequence;
+        events.sequence += u64::from(answer.tokens);
+        let tokens = events.token.length_of_all(first..events.sequence);
+        events.closing(&mut message);
         if with_end {
-            events.end(&mut scratch);
+            events.end(&mut message);
         }
-        length + scratch.len() as u64
+        message.length(&answer) + tokens + answer.text_bytes()
     }
 
-    fn event(&mut self, out: &mut Vec<u8>, template: &str) {
+    fn event(&mut self, out: &mut Message, template: &str) {
         fill(out, template, self.form, &self.answer, self.sequence);
         self.sequence += 1;
     }

@@ -30,12 +30,21 @@ fn whole(endpoint: Endpoint, answer: &Answer<'_>) -> Value {
 fn stream(endpoint: Endpoint, answer: Answer<'_>) -> Vec<(String, String)> {
     let form = Form::of(endpoint).unwrap();
     let mut events = Events::new(form, answer);
+    let mut message = Message::default();
+    events.opening(&mut message);
+    (0..answer.tokens).for_each(|index| events.token(&mut message.bytes, index));
+    events.closing(&mut message);
+    assert_eq!(message.length(&answer), Events::length(form, answer, false));
+    events.end(&mut message);
+    assert_eq!(message.length(&answer), Events::length(form, answer, true));
     let mut out = Vec::new();
-    events.opening(&mut out);
-    (0..answer.tokens).for_each(|index| events.token(&mut out, index));
-    events.closing(&mut out);
-    events.end(&mut out);
-    assert_eq!(out.len() as u64, Events::length(form, answer, true));
+    for (literal, is_text_next) in message.pieces() {
+        out.extend_from_slice(literal);
+        if is_text_next {
+            answer.text().write(&mut out, 0, answer.text_bytes() as usize);
+        }
+    }
+    assert_eq!(out.len() as u64, message.length(&answer));
     let text = String::from_utf8(out).unwrap();
     let events = text.strip_suffix("\n\n").unwrap().split("\n\n");
     events
@@ -59,6 +68,29 @@ fn text_of(answer: &Answer<'_>) -> String {
 fn data(events: &[(String, String)]) -> Vec<Value> {
     let documents = events.iter().filter(|(_, data)| data != "[DONE]");
     documents.map(|(_, data)| serde_json::from_str(data).unwrap()).collect()
+}
+
+#[test]
+fn the_length_of_a_stream_counts_every_digit_of_its_event_numbers() {
+    for tokens in [0, 1, 4, 5, 6, 7, 95, 96, 97, 1200] {
+        for endpoint in FORMS {
+            // Compared where the stream is written.
+            stream(endpoint, answer(tokens, false));
+        }
+    }
+}
+
+#[test]
+fn no_length_of_the_text_is_held_in_memory() {
+    let longest = Answer { token_bytes: 1 << 20, ..answer(u32::MAX, false) };
+    for form in FORMS.map(|endpoint| Form::of(endpoint).unwrap()) {
+        let (mut events, mut message) = (Events::new(form, longest), Message::default());
+        events.opening(&mut message);
+        events.closing(&mut message);
+        events.end(&mut message);
+        assert!(message.bytes.len() < 8 * 1024, "{} bytes", message.bytes.len());
+        assert!(Events::length(form, longest, true) > longest.text_bytes());
+    }
 }
 
 #[test]
