@@ -19,7 +19,7 @@ use std::{
 
 use support::{
     End, PATIENCE, Proxy, chat, driver, error_word, eventually, mock, plan,
-    process::{Process, driver_word},
+    process::{Process, driver_word, metric},
     streamed, url,
 };
 use tokenring::{config::DriverChoice, rt::KernelWorld};
@@ -113,6 +113,34 @@ fn the_end_of_a_drain_cuts_streams_in_band() {
     assert_eq!(error_word("/", &answer.body), "shutting_down");
     assert_eq!(process.exit().code(), Some(0), "{}", process.said());
     eventually("the backend is cut off", || mock.stats().connections_open == 0);
+}
+
+/// Who looks why nobody can come in must come in.
+#[test]
+fn a_full_house_still_tells_its_figures() {
+    /// More than the admin's own limit.
+    const SCRAPERS: usize = 40;
+    let mock = mock();
+    let process = Process::serve(&[mock.address()], &["--connections", "2"]);
+    let mut clients = [process.client(), process.client()];
+    for client in &mut clients {
+        assert_eq!(client.post("/v1/chat/completions", "", chat(1)).status, 200);
+    }
+    assert_eq!(process.client().answer().status, 503);
+    let mut admin = process.admin();
+    assert_eq!(admin.get("/health").status, 200);
+    assert_eq!(metric(&mut admin, "tokenring_connections_refused_total"), 1);
+    // It has a limit as well, and takes no client's place.
+    let mut scrapers: Vec<_> = (0..SCRAPERS).map(|_| process.admin()).collect();
+    eventually("some are refused", || {
+        metric(&mut admin, "tokenring_connections_refused_total") > 1
+    });
+    assert_eq!(scrapers.pop().unwrap().answer().status, 503);
+    assert_eq!(scrapers.remove(0).get("/health").status, 200);
+    drop(scrapers);
+    for client in &mut clients {
+        assert_eq!(client.post("/v1/chat/completions", "", chat(1)).status, 200);
+    }
 }
 
 #[test]

@@ -71,7 +71,12 @@ impl<W: World> Shard<W> {
             let step = 1 + self.stage.chance.borrow_mut().below(shards - 1);
             self.house.better_of(self.index, (self.index + step) % shards)
         };
-        match self.house.take_seat(goes_to, socket.peer(), self.connections_max) {
+        let seat = if admin {
+            self.house.take_admin_seat()
+        } else {
+            self.house.take_seat(goes_to, socket.peer(), self.connections_max)
+        };
+        match seat {
             Ok(seat) if goes_to == self.index => self.serve(socket, seat, admin),
             Ok(seat) => self.hand_over(goes_to, socket, seat),
             Err(_) => {

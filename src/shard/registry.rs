@@ -26,6 +26,8 @@ use crate::{
 #[derive(Debug)]
 pub struct House {
     shards: Vec<Load>,
+    /// Connections to the admin's pages, which take no client's place.
+    admin: Load,
     per_address_max: Option<usize>,
     /// Only with a limit for each address, and only touched when a connection
     /// begins and ends.
@@ -37,11 +39,16 @@ pub struct House {
 #[repr(align(128))]
 struct Load(AtomicUsize);
 
+/// Connections to the admin's pages: a few scrapers, probes and operators. The
+/// house may be full of clients, and must still tell that it is.
+pub const ADMIN_CONNECTIONS_MAX: usize = 32;
+
 /// A connection's place in a shard; it gives itself back.
 #[derive(Debug)]
 pub struct Seat {
     house: Arc<House>,
-    shard: usize,
+    /// `None` is the admin's.
+    shard: Option<usize>,
     address: Option<IpAddr>,
 }
 
@@ -57,6 +64,7 @@ impl House {
     pub fn new(shards: usize, per_address_max: Option<usize>) -> Self {
         Self {
             shards: (0..shards).map(|_| Load::default()).collect(),
+            admin: Load::default(),
             per_address_max,
             addresses: Mutex::default(),
         }
@@ -85,7 +93,7 @@ impl House {
     ) -> Result<Seat, Full> {
         self.load(shard).fetch_add(1, Ordering::Relaxed);
         // From here on the seat's drop gives back what was taken.
-        let mut seat = Seat { house: Arc::clone(self), shard, address: None };
+        let mut seat = Seat { house: Arc::clone(self), shard: Some(shard), address: None };
         let taken: usize = self.shards.iter().map(|load| load.0.load(Ordering::Relaxed)).sum();
         if taken > connections_max {
             return Err(Full::House);
@@ -101,11 +109,19 @@ impl House {
         }
         Ok(seat)
     }
+
+    /// A seat at the admin's pages, however many clients there are.
+    pub fn take_admin_seat(self: &Arc<Self>) -> Result<Seat, Full> {
+        let taken = self.admin.0.fetch_add(1, Ordering::Relaxed);
+        let seat = Seat { house: Arc::clone(self), shard: None, address: None };
+        if taken < ADMIN_CONNECTIONS_MAX { Ok(seat) } else { Err(Full::House) }
+    }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.house.load(self.shard).fetch_sub(1, Ordering::Relaxed);
+        let load = self.shard.map_or(&self.house.admin.0, |shard| self.house.load(shard));
+        load.fetch_sub(1, Ordering::Relaxed);
         if let Some(address) = self.address {
             let mut addresses = self.house.addresses.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(count) = addresses.get_mut(&address) {
@@ -265,6 +281,18 @@ mod tests {
         drop(second);
         assert!(house.shards.iter().all(|load| load.0.load(Ordering::Relaxed) == 0));
         assert!(house.addresses.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn the_admin_has_seats_of_its_own() {
+        let house = Arc::new(House::new(1, None));
+        let _client = house.take_seat(0, peer(1), 1).unwrap();
+        let seats: Vec<_> =
+            (0..ADMIN_CONNECTIONS_MAX).map(|_| house.take_admin_seat().unwrap()).collect();
+        assert_eq!(house.take_admin_seat().unwrap_err(), Full::House);
+        assert_eq!(house.load(0).load(Ordering::Relaxed), 1);
+        drop(seats);
+        assert_eq!(house.admin.0.load(Ordering::Relaxed), 0);
     }
 
     #[test]
