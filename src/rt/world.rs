@@ -13,7 +13,7 @@ use std::{
 use socket2::{Domain, Protocol, SockAddr, Socket as RawSocket, Type};
 
 use super::{Clock, KernelStream, Socket, World, accept::set_blocking_for_driver};
-use crate::base::Instant;
+use crate::base::{Instant, TICK};
 
 thread_local! {
     static OPERATIONS: Cell<u64> = const { Cell::new(0) };
@@ -107,10 +107,19 @@ impl World for KernelWorld {
             }
         };
         socket.set_nonblocking(true)?;
-        let under_way = match socket.connect(&address) {
-            Ok(()) => false,
-            Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => true,
-            Err(error) => return Err(error),
+        let is_local = address.is_unix();
+        let under_way = loop {
+            match socket.connect(&address) {
+                Ok(()) => break false,
+                Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => break true,
+                // The queue of a Unix socket is full (connect(2)), and there is
+                // nothing to poll for: it is asked again until our caller gives
+                // up. The sleep is large and rare, so it is not kept in here.
+                Err(error) if is_local && error.kind() == io::ErrorKind::WouldBlock => {
+                    Box::pin(self.sleep_until(self.now().after(TICK))).await;
+                }
+                Err(error) => return Err(error),
+            }
         };
         let probe = socket.try_clone()?;
         let stream = KernelStream::from_fd(OwnedFd::from(socket))?;
