@@ -14,15 +14,16 @@ use std::{
     io::Read,
     net::{TcpListener, TcpStream},
     process::Command,
+    sync::mpsc,
     time::{Duration, Instant},
 };
 
 use support::{
-    End, PATIENCE, Proxy, chat, driver, error_word, eventually, mock, plan,
+    Client, End, PATIENCE, Proxy, chat, driver, error_word, eventually, mock, plan,
     process::{Process, driver_word, metric},
     streamed, url,
 };
-use tokenring::{config::DriverChoice, rt::KernelWorld};
+use tokenring::{config::DriverChoice, rt::KernelWorld, server};
 
 const ENDLESS: &str = "x-mock-tokens: 1000000\r\nx-mock-token-gap: 5ms\r\n";
 const ENDLESS_BODY: &str = r#"{"model":"m","stream":true}"#;
@@ -218,6 +219,22 @@ fn a_panic_costs_one_connection() {
     assert_eq!(last, "data: [DONE]");
     drop((other, streams));
     proxy.empties();
+}
+
+/// A shard without its sweep, its deadlines or its listener is half alive.
+#[test]
+fn a_panic_of_the_shards_own_tasks_ends_the_process() {
+    let mock = mock();
+    let mut plan = plan(&[url(mock.address())], |_| ());
+    plan.panics_at = Some("sweep".to_owned());
+    let running = server::start(plan).unwrap();
+    let mut client = Client::tcp(running.bound()[0].parse().unwrap());
+    client.send_post("/v1/chat/completions", ENDLESS, ENDLESS_BODY);
+    let (end, ends) = mpsc::channel();
+    std::thread::spawn(move || end.send(running.wait()));
+    let ended = ends.recv_timeout(PATIENCE).expect("the process ends");
+    let word = ended.unwrap_err().to_string();
+    assert_eq!(word, "shard 0 died: its event loop panicked");
 }
 
 /// One gigabyte on its way, a reader that takes its time: what it has not

@@ -18,7 +18,8 @@ pub struct Settings {
     /// Where `POST /proxy` is sent: an absolute path without a query.
     pub proxy_path: String,
     pub backends: Vec<BackendSettings>,
-    /// Tests only: a request for this path panics.
+    /// Tests only: a request for this path panics, or where it is `sweep` the
+    /// shard's sweep.
     pub panics_at: Option<String>,
 }
 

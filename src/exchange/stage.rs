@@ -157,6 +157,7 @@ impl<W: World> Stage<W> {
         loop {
             self.world.sleep_until(self.world.now().after(SWEEP_INTERVAL)).await;
             self.look_at_clock();
+            assert!(self.settings.panics_at.as_deref() != Some("sweep"), "the sweep panics");
             let now = self.now();
             let (gone, idle) = {
                 let mut pools = self.pools.borrow_mut();

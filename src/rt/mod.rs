@@ -121,5 +121,9 @@ pub trait World: Clone + 'static {
     /// Runs `task` on this shard. A panic in it is contained and counted.
     fn spawn(&self, task: impl Future<Output = ()> + 'static);
 
+    /// Runs a task that the shard cannot be without: a panic in it ends the
+    /// shard, and with it the process. It is better started anew than deaf.
+    fn spawn_vital(&self, task: impl Future<Output = ()> + 'static);
+
     fn sleep_until(&self, at: Instant) -> impl Future<Output = ()>;
 }

@@ -138,6 +138,12 @@ impl World for KernelWorld {
         drop(monoio::spawn(Contained { task: Some(task) }));
     }
 
+    fn spawn_vital(&self, task: impl Future<Output = ()> + 'static) {
+        // Not contained: the panic unwinds through the event loop, out of
+        // `Runtime::block_on`.
+        drop(monoio::spawn(task));
+    }
+
     async fn sleep_until(&self, at: Instant) {
         monoio::time::sleep_until(self.clock.to_std(at).into()).await;
     }

@@ -66,12 +66,12 @@ impl<W: World> Shard<W> {
     ) {
         let stage = &self.stage;
         let (wheel, sweep) = (Rc::clone(stage), Rc::clone(stage));
-        stage.world.spawn(async move { wheel.turn_wheel().await });
-        stage.world.spawn(async move { sweep.sweep().await });
+        stage.world.spawn_vital(async move { wheel.turn_wheel().await });
+        stage.world.spawn_vital(async move { sweep.sweep().await });
         for (listener, admin) in listeners {
             let shard = Rc::clone(&self);
             self.registry.accepts();
-            stage.world.spawn(async move {
+            stage.world.spawn_vital(async move {
                 Rc::clone(&shard).accept_all(listener, admin).await;
                 shard.registry.accepts_no_more();
             });
