@@ -136,7 +136,8 @@ def _echo_events(gap_ms, tokens):
 
 
 def start_proxy(place, what, role, backend, streaming):
-    """`what` is nginx, haproxy, or a command with {listen} and {backend} in it."""
+    """`what` is nginx, haproxy, or a command with {listen} and {backend} in it;
+    {admin}, where tokenring serves its metrics, may be there too."""
     address = free_address()
     if what == "nginx":
         # Buffered answers cost nginx less when they are whole in one read;
@@ -151,8 +152,10 @@ def start_proxy(place, what, role, backend, streaming):
     else:
         if "{listen}" not in what or "{backend}" not in what:
             raise Failure("a proxy's command needs {listen} and {backend} in it")
-        command = what.format(listen=address, backend=backend, core=PROXY_CORE)
+        admin = free_address() if "{admin}" in what else None
+        command = what.format(listen=address, backend=backend, core=PROXY_CORE, admin=admin)
         process = Process(role, command, PROXY_CORE, address, place.fresh(role) / "output.log")
+        process.admin = admin
     try:
         process.restrict(PROXY_CORE)
     except Failure:
