@@ -12,8 +12,9 @@ mod support;
 use std::{os::fd::OwnedFd, rc::Rc, sync::Arc};
 
 use support::{
-    Client, chat, eventually, mock, plan,
+    Client, PATIENCE, Proxy, chat, eventually, mock, plan,
     process::{Process, metric},
+    url,
 };
 use tokenring::{
     admin::{Facts, pages},
@@ -59,6 +60,30 @@ fn requests_that_came_before_the_drain_are_answered() {
     clients.iter_mut().for_each(Client::is_closed);
     assert_eq!(process.exit().code(), Some(0), "{}", process.said());
     assert_eq!(mock.stats().requests, 2 * CLIENTS as u64);
+}
+
+/// Its next request would be awaited with a buffer for as long as this.
+#[test]
+fn a_connection_between_two_requests_is_closed_at_once() {
+    let mock = mock();
+    let proxy = Proxy::of(plan(&[url(mock.address())], |written| {
+        written.pool.rest_before_idle = 6 * PATIENCE;
+    }));
+    let mut clients: Vec<_> = (0..20).map(|_| proxy.client()).collect();
+    for client in &mut clients {
+        assert_eq!(client.post(CHAT, "", chat(1)).status, 200);
+    }
+    // This one has not asked yet, and that one is in the middle of it.
+    let mut silent = proxy.client();
+    let mut asks = proxy.client();
+    asks.send("POST /v1/chat/completions HTTP/1.1\r\nhost: p\r\n");
+    eventually("all are in", || proxy.sum(|c| &c.connections_open) == 22);
+    proxy.drain(6 * PATIENCE);
+    clients.iter_mut().for_each(Client::is_closed);
+    silent.is_closed();
+    asks.send(format!("content-length: {}\r\n\r\n{}", chat(1).len(), chat(1)));
+    let answer = asks.answer();
+    assert_eq!((answer.status, answer.field("connection")), (200, Some("close")));
 }
 
 /// One shard of two, whose other has ended, with one client of its own.

@@ -166,8 +166,17 @@ impl<S: Stream> Client<S> {
         self.wake();
     }
 
+    /// The shard drains: who has not begun a request is not waited for. Its
+    /// receive ends at the next tick, which loses nothing that has come.
+    pub fn waits_no_more<W: World<Stream = S>>(&self, stage: &Stage<W>) {
+        if self.waiting_for.get() == Wait::Rest {
+            self.wait_until(stage, Wait::Rest, stage.now());
+        }
+        self.wake();
+    }
+
     /// Lets the task look around.
-    pub fn wake(&self) {
+    fn wake(&self) {
         if let Some(task) = self.task.take() {
             task.wake_by_ref();
             self.task.set(Some(task));

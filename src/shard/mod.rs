@@ -118,7 +118,8 @@ impl<W: World> Shard<W> {
             Letter::Drain => {
                 stage.draining.set(true);
                 self.registry.stop_accepting();
-                self.registry.each(|client| client.wake());
+                stage.look_at_clock();
+                self.registry.each(|client| client.waits_no_more(stage));
             }
             Letter::Cut => self.registry.each(|client| client.drain()),
         }
