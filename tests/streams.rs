@@ -221,3 +221,41 @@ fn usage_is_read_along() {
     eventually("all are read", || read() >= 7 + 11 + 13 + 17);
     assert_eq!(read(), 7 + 11 + 13 + 17);
 }
+
+/// `/proxy` speaks the API of the path that it stands for.
+#[test]
+fn a_stream_cut_behind_proxy_is_told_as_on_its_own_path() {
+    let mock = mock();
+    for (path, mark, word) in APIS {
+        let proxy = Proxy::of(plan(&[url(mock.address())], |w| w.proxy_path = path.to_owned()));
+        for fault in ["x-mock-cut-at: 1\r\n", "x-mock-omit-done: 1\r\n"] {
+            let answer = proxy.client().post("/proxy", fault, streamed(9));
+            assert_eq!(in_band_error(path, mark, &answer), word, "{fault}");
+        }
+        let refused = proxy.client().post("/proxy", "", "no json");
+        assert_eq!(refused.status, 400, "{path}");
+        error_word(path, &refused.body);
+        proxy.client().post("/proxy", "", streamed(7));
+        let read = || proxy.sum(|c| &c.completion_tokens);
+        // OpenAI's older APIs tell the usage of a stream only when asked to.
+        if matches!(path, "/v1/responses" | "/v1/messages") {
+            eventually("usage is read", || read() >= 7);
+        }
+    }
+}
+
+/// Not even the head of such a request can be read, and still it is told so in
+/// the words of the API behind `/proxy`.
+#[test]
+fn a_head_refused_at_proxy_is_told_in_the_words_of_its_path() {
+    let proxy = Proxy::of(plan(&[url(support::backend::nowhere())], |written| {
+        written.proxy_path = "/v1/messages".to_owned();
+    }));
+    let mut client = proxy.client();
+    client.send("POST /proxy HTTP/1.1\r\nhost: p\r\nhost: p\r\n\r\n");
+    let answer = client.answer();
+    assert_eq!(
+        (answer.status, error_word("/v1/messages", &answer.body).as_str()),
+        (400, "invalid_request_error")
+    );
+}

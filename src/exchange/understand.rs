@@ -71,8 +71,9 @@ pub fn head<'s, W: World>(
     bytes: &[u8],
 ) -> Result<Head<'s>, HeadRefused> {
     let mut table = HeaderTable::new();
-    let request = parse_request(bytes, &stage.http_limits, &mut table)
-        .map_err(|fault| HeadRefused { trouble: trouble_of(fault), dialect: dialect_of(bytes) })?;
+    let request = parse_request(bytes, &stage.http_limits, &mut table).map_err(|fault| {
+        HeadRefused { trouble: trouble_of(fault), dialect: dialect_of(stage, bytes) }
+    })?;
     let method = request.method.as_bytes();
     let to_head = method == b"HEAD";
     let keep_alive = request.keep_alive && !stage.draining.get();
@@ -89,7 +90,9 @@ pub fn head<'s, W: World>(
     }
     let is_post = method == b"POST";
     let is_proxy = is_post && request.path == PROXY;
-    let endpoint = Endpoint::of(request.path);
+    let target = if is_proxy { stage.settings.proxy_path.as_bytes() } else { request.origin_form };
+    // The API is that of the path which the backend sees.
+    let endpoint = Endpoint::of(if is_proxy { target } else { request.path });
     refuse_websocket(&request, endpoint)?;
     if stage.settings.panics_at.as_ref().is_some_and(|path| path.as_bytes() == request.path) {
         #[allow(clippy::panic, reason = "a test asked for it")]
@@ -97,7 +100,6 @@ pub fn head<'s, W: World>(
             panic!("a request made this task panic, as a test told it to");
         }
     }
-    let target = if is_proxy { stage.settings.proxy_path.as_bytes() } else { request.origin_form };
     let mut outgoing = Outgoing::begin(stage.lend_buffer(), method, target, stage.prefix_room);
     let request_id = write_fields(stage, &request, forwarded_for, endpoint, &mut outgoing);
     Ok(Head::Asked(Asked {
@@ -240,9 +242,10 @@ pub fn trouble_of(fault: RequestFault) -> Trouble {
 /// The dialect of a head that is refused, or of as much of it as has come,
 /// by its path as far as that can be made out. It only chooses the words of
 /// the refusal.
-pub fn dialect_of(head: &[u8]) -> Dialect {
+pub fn dialect_of<W: World>(stage: &Stage<W>, head: &[u8]) -> Dialect {
     let line = head.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
     let target = line.split(|&byte| byte == b' ').nth(1).unwrap_or_default();
     let path = target.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default();
-    Endpoint::of(path).dialect()
+    let proxy_path = stage.settings.proxy_path.as_bytes();
+    Endpoint::of(if path == PROXY { proxy_path } else { path }).dialect()
 }

@@ -81,7 +81,7 @@ async fn busy<W: World>(stage: &Stage<W>, client: &Client<W::Stream>, admin: boo
         let after = match next_head(stage, client, inbound.as_mut()).await {
             NextHead::Complete(bytes) => tell(stage, client, inbound.as_mut(), bytes, admin).await,
             NextHead::Refused(trouble) => {
-                let dialect = dialect_of(inbound.as_mut().held());
+                let dialect = dialect_of(stage, inbound.as_mut().held());
                 refuse_head(stage, client, &trouble, dialect).await
             }
             NextHead::NoneForAWhile => break true,
