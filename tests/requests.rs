@@ -376,3 +376,36 @@ fn a_shard_that_accepts_more_than_its_part_hands_over() {
     drop(clients);
     proxy.empties();
 }
+
+#[test]
+fn proxy_passes_on_every_error_in_json() {
+    for (status, fields) in [
+        (429, "content-type: application/json\r\ncontent-encoding: gzip\r\n"),
+        (422, "content-type: application/problem+json; charset=utf-8\r\n"),
+        (400, "content-type: application/vnd.api+JSON\r\n"),
+    ] {
+        let backend = Backend::saying(format!(
+            "HTTP/1.1 {status} No\r\n{fields}retry-after: 7\r\ncontent-length: 2\r\n\r\n{{}}"
+        ));
+        let proxy = Proxy::before(backend.address);
+        let answer = proxy.client().post("/proxy", "", "{}");
+        assert_eq!((answer.status, answer.text().as_str()), (status, "{}"), "{fields}");
+        assert_eq!(answer.field("retry-after"), Some("7"), "{fields}");
+    }
+    for other in ["application/json+x", "application/jsonx", "application/", "+json", ""] {
+        let backend = Backend::saying(format!(
+            "HTTP/1.1 429 No\r\ncontent-type: {other}\r\ncontent-length: 2\r\n\r\n{{}}"
+        ));
+        let proxy = Proxy::before(backend.address);
+        assert_eq!(proxy.client().post("/proxy", "", "{}").status, 502, "{other}");
+    }
+}
+
+#[test]
+fn proxy_asks_for_answers_without_a_coding() {
+    let (backend, requests) = listening();
+    let proxy =
+        Proxy::with(&[backend.address], |written| written.proxy_path = "/generate".to_owned());
+    proxy.client().post("/proxy", "accept-encoding: gzip, br\r\n", "{}");
+    assert_eq!(requests.recv().unwrap().all("accept-encoding"), ["identity"]);
+}

@@ -101,7 +101,9 @@ pub fn head<'s, W: World>(
         }
     }
     let mut outgoing = Outgoing::begin(stage.lend_buffer(), method, target, stage.prefix_room);
-    let request_id = write_fields(stage, &request, forwarded_for, endpoint, &mut outgoing);
+    // What `/proxy` answers must be told from an error that is no JSON.
+    let reads_answer = is_proxy || is_read_by_us(endpoint);
+    let request_id = write_fields(stage, &request, forwarded_for, reads_answer, &mut outgoing);
     Ok(Head::Asked(Asked {
         endpoint,
         is_proxy,
@@ -156,11 +158,10 @@ fn write_fields<W: World>(
     stage: &Stage<W>,
     request: &Request<'_, '_>,
     forwarded_for: &[u8],
-    endpoint: Endpoint,
+    reads_answer: bool,
     outgoing: &mut Outgoing,
 ) -> RequestId {
     let settings = &stage.settings;
-    let reads_answer = is_read_by_us(endpoint);
     let mut given_id = None;
     let mut senders = SmallVec::<[&[u8]; 4]>::new();
     outgoing.forward(&request.fields, |name, value| match fate(name, settings, reads_answer) {
