@@ -130,7 +130,8 @@ fn an_expectation_ends_with_us() {
 const SENT: &str = "connection: keep-alive, x-private\r\nx-private: 1\r\nkeep-alive: timeout=5\r\n\
     proxy-connection: keep-alive\r\nproxy-authorization: Basic x\r\nte: trailers\r\n\
     trailer: x-sum\r\nupgrade: h2c\r\nauthorization: Bearer secret\r\nx-api-key: secret\r\n\
-    api-key: secret\r\nx-goog-api-key: secret\r\ncookie: secret\r\nx-thing: kept\r\n\
+    api-key: secret\r\nx-goog-api-key: secret\r\nx-auth-token: secret\r\n\
+    ocp-apim-subscription-key: secret\r\ncookie: secret\r\nx-thing: kept\r\n\
     anthropic-version: 2023-06-01\r\nanthropic-beta: a,b\r\naccept-encoding: gzip\r\n\
     x-forwarded-for: 192.0.2.1\r\nx-request-id: mine-7\r\n";
 
@@ -158,6 +159,8 @@ fn hop_by_hop_fields_and_credentials_end_with_us() {
         "x-api-key",
         "api-key",
         "x-goog-api-key",
+        "x-auth-token",
+        "ocp-apim-subscription-key",
         "cookie",
     ] {
         assert_eq!(request.all(name), [""; 0], "{name}");

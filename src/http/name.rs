@@ -59,6 +59,7 @@ pub(super) fn classify(name: &[u8]) -> Name {
         (10, b'k') if is(name, b"keep-alive") => Name::HopByHop,
         (12, b'c') if is(name, b"content-type") => Name::ContentType,
         (12, b'x') if is(name, b"x-request-id") => Name::RequestId,
+        (12, b'x') if is(name, b"x-auth-token") => Name::Credential,
         (13, b'a') if is(name, b"authorization") => Name::Credential,
         (14, b'c') if is(name, b"content-length") => Name::ContentLength,
         // RFC 9113 section 3.1 (obsolete): rides on Upgrade.
@@ -69,6 +70,7 @@ pub(super) fn classify(name: &[u8]) -> Name {
         (16, b'c') if is(name, b"content-encoding") => Name::ContentEncoding,
         (17, b't') if is(name, b"transfer-encoding") => Name::TransferEncoding,
         (17, b'x') if is(name, b"x-forwarded-proto") => Name::ForwardedProto,
+        (25, b'o') if is(name, b"ocp-apim-subscription-key") => Name::Credential,
         (_, b'p') if has_proxy_prefix(name) => Name::HopByHop,
         _ => Name::EndToEnd,
     }
@@ -94,7 +96,7 @@ fn has_proxy_prefix(name: &[u8]) -> bool {
 /// Names that a receiver which turns `-` into `_` (CGI, WSGI and their
 /// children) could not tell from their look-alikes: framing, connection,
 /// credentials, and what this proxy sets or decides by.
-const SHADOWED: [&[u8]; 28] = [
+const SHADOWED: [&[u8]; 29] = [
     b"content-length",
     b"transfer-encoding",
     b"content-type",
@@ -108,6 +110,7 @@ const SHADOWED: [&[u8]; 28] = [
     b"api-key",
     b"x-goog-api-key",
     b"x-auth-token",
+    b"ocp-apim-subscription-key",
     b"openai-organization",
     b"openai-project",
     b"openai-beta",
@@ -199,6 +202,32 @@ mod tests {
                 assert!(has_underscore(&name), "{at} of {length}");
                 name[at] = kept;
             }
+        }
+    }
+
+    /// What would not be known for a credential would travel to the backend.
+    #[test]
+    fn a_credential_is_known_and_cannot_be_shadowed() {
+        let names: [&[u8]; 8] = [
+            b"Authorization",
+            b"Cookie",
+            b"X-Api-Key",
+            b"Api-Key",
+            b"X-Goog-Api-Key",
+            b"X-Auth-Token",
+            b"Ocp-Apim-Subscription-Key",
+            b"Proxy-Authorization",
+        ];
+        for name in names {
+            let meaning = classify(name);
+            assert!(
+                matches!(meaning, Name::Credential | Name::HopByHop),
+                "{}",
+                name.escape_ascii()
+            );
+            let shadow = name.iter().map(|&byte| if byte == b'-' { b'_' } else { byte });
+            let shadow: Vec<u8> = shadow.collect();
+            assert_eq!(shadows_a_known_name(&shadow), shadow != name, "{}", name.escape_ascii());
         }
     }
 
