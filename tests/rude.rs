@@ -394,3 +394,36 @@ fn a_body_is_counted_as_long_as_it_is_held() {
     drop(client);
     proxy.empties();
 }
+
+/// What a backend decodes to an API that is read along must be read along.
+#[test]
+fn a_path_that_hides_its_api_is_refused() {
+    let (mock, proxy) = start(|_| ());
+    for (path, api) in [
+        ("/v1/%63hat/completions", "/v1/chat/completions"),
+        ("/v1/chat%2Fcompletions", "/v1/chat/completions"),
+        ("/v1/chat%2fcompletions/?x=y", "/v1/chat/completions"),
+        ("/v1//chat/completions", "/v1/chat/completions"),
+        ("//v1/messages", "/v1/messages"),
+        ("/%76%31/messages", "/v1/messages"),
+        ("/v1/messages/%63ount_tokens", "/v1/messages"),
+        ("/v1/messages%2Fbatches", "/v1/messages"),
+        ("/v1%2Fresponses/resp_1", "/v1/responses"),
+        ("/%72erank", "/rerank"),
+    ] {
+        let body = streamed(1);
+        let length = body.len();
+        let head = format!("POST {path} HTTP/1.1\r\nhost: p\r\ncontent-length: {length}\r\n\r\n");
+        let answer = last_answer(&proxy, head + &body);
+        assert_eq!(answer.status, 400, "{path}: {}", answer.text());
+        error_word(api, &answer.body);
+    }
+    assert_eq!(mock.stats().requests, 0);
+    // An encoding that hides nothing passes.
+    let mut client = proxy.client();
+    assert_eq!(client.get("/v1/models/org%2Fname").status, 200);
+    for path in ["/v1/files/a%20b", "/x/%2f/y", "/x//y", "/v1/%zz", "/v1/x%"] {
+        let answer = client.post(path, "x-mock-echo: 1\r\n", "hello");
+        assert_eq!(answer.text(), "hello", "{path}");
+    }
+}

@@ -93,6 +93,7 @@ pub fn head<'s, W: World>(
     let target = if is_proxy { stage.settings.proxy_path.as_bytes() } else { request.origin_form };
     // The API is that of the path which the backend sees.
     let endpoint = Endpoint::of(if is_proxy { target } else { request.path });
+    refuse_hidden(request.path, endpoint)?;
     refuse_websocket(&request, endpoint)?;
     if stage.settings.panics_at.as_ref().is_some_and(|path| path.as_bytes() == request.path) {
         #[allow(clippy::panic, reason = "a test asked for it")]
@@ -138,6 +139,22 @@ impl Asked<'_> {
         }
         Ok(())
     }
+}
+
+/// A backend that decodes paths would serve an API whose requests and answers
+/// went unread, and a stream's cut untold.
+fn refuse_hidden(path: &[u8], endpoint: Endpoint) -> Result<(), HeadRefused> {
+    // An API that is read along is named to the byte: nothing can hide it.
+    if endpoint.needs_model() || path == PROXY {
+        return Ok(());
+    }
+    let decoded = Endpoint::of_decoded(path);
+    if decoded == endpoint {
+        return Ok(());
+    }
+    let reason = "The path is written so that it hides which API it asks for.";
+    let trouble = Trouble::InvalidRequest { reason, param: None, offset: None };
+    Err(HeadRefused { trouble, dialect: decoded.dialect() })
 }
 
 /// An SDK that tries a WebSocket falls back to events at a 426.
