@@ -412,3 +412,38 @@ fn proxy_asks_for_answers_without_a_coding() {
     proxy.client().post("/proxy", "accept-encoding: gzip, br\r\n", "{}");
     assert_eq!(requests.recv().unwrap().all("accept-encoding"), ["identity"]);
 }
+
+#[test]
+fn no_target_leaves_a_backends_base_path() {
+    let (backend, requests) = listening();
+    let base = format!("{}/base", url(backend.address));
+    let proxy = Proxy::of(plan(&[base], |_| ()));
+    for target in [
+        "/../admin",
+        "/x/..",
+        "/x/.",
+        "/./x",
+        "/..?q",
+        "http://p/../admin",
+        "/%2e%2E/admin",
+        "/.%2e/admin",
+        "/x/%2e",
+        "/x%2f..%2Fadmin",
+        "/x\\..\\admin",
+        "/x%5c..%5Cadmin",
+        "/..;a=b/admin",
+    ] {
+        let mut client = proxy.client();
+        client.send(format!("GET {target} HTTP/1.1\r\nhost: p\r\n\r\n"));
+        assert_eq!(client.answer().status, 400, "{target}");
+    }
+    let mut client = proxy.client();
+    for target in ["/.well-known/x", "/v1/models/m-4.1", "/...", "/a..b/..c", "/x?/../y"] {
+        client.send(format!("GET {target} HTTP/1.1\r\nhost: p\r\n\r\n"));
+        assert_eq!(client.answer().status, 200, "{target}");
+        assert_eq!(requests.recv().unwrap().line, format!("GET /base{target} HTTP/1.1"));
+    }
+    client.send("OPTIONS * HTTP/1.1\r\nhost: p\r\n\r\n");
+    assert_eq!(client.answer().status, 200);
+    assert_eq!(requests.recv().unwrap().line, "OPTIONS * HTTP/1.1");
+}
