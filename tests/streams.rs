@@ -259,3 +259,33 @@ fn a_head_refused_at_proxy_is_told_in_the_words_of_its_path() {
         (400, "invalid_request_error")
     );
 }
+
+/// A coding hides the end mark, so none is asked for, and a stream that comes
+/// in one all the same is no answer.
+#[test]
+fn no_coding_hides_the_end_of_a_stream() {
+    const CODED: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\
+        content-encoding: gzip\r\nconnection: close\r\n\r\n\x1f";
+    let (told, codings) = std::sync::mpsc::channel();
+    let backend = Backend::start(move |conn| {
+        let request = conn.request().unwrap();
+        told.send(request.all("accept-encoding").join(", ")).unwrap();
+        conn.say(CODED);
+        conn.close();
+    });
+    let proxy = Proxy::before(backend.address);
+    for (path, ..) in APIS {
+        let answer = proxy.client().post(path, "accept-encoding: gzip\r\n", streamed(3));
+        assert_eq!((answer.status, answer.end), (502, End::Whole), "{path}");
+        error_word(path, &answer.body);
+        assert_eq!(codings.recv().unwrap(), "identity");
+    }
+    let mut client = proxy.client();
+    client.send(
+        "GET /v1/responses/r1?stream=true HTTP/1.1\r\nhost: p\r\naccept-encoding: gzip\r\n\r\n",
+    );
+    assert_eq!((client.answer().status, codings.recv().unwrap().as_str()), (502, "identity"));
+    // Where there is no mark a coding hides none.
+    let answer = proxy.client().post("/v1/audio/anything", "accept-encoding: gzip\r\n", "{}");
+    assert_eq!((answer.status, codings.recv().unwrap().as_str()), (200, "gzip"));
+}

@@ -87,6 +87,13 @@ pub fn arrive<W: World>(
         let reason = "The backend answered with an error that is not JSON.";
         return Err(Trouble::BackendProtocol { reason });
     }
+    let content = content_of(&response, media);
+    let hides_its_end = media == Media::Events && content == Content::Opaque;
+    if hides_its_end && response.status == 200 && asked.endpoint.stream_end().is_some() {
+        // Nobody could tell its end from a cut.
+        let reason = "The backend sent a stream in a content coding that was not asked for.";
+        return Err(Trouble::BackendProtocol { reason });
+    }
     let to_client = match response.framing {
         BodyFraming::None | BodyFraming::Length(_) => ClientFraming::Plain,
         BodyFraming::Chunked | BodyFraming::UntilClose if asked.client_speaks_11 => {
@@ -104,7 +111,7 @@ pub fn arrive<W: World>(
         // A backend that sends the body of an answer to HEAD all the same may
         // do so late, and it would be the next client's answer.
         backend_lives: response.keep_alive && !asked.to_head,
-        content: content_of(&response, media),
+        content,
     };
     let mut out = stage.lend_buffer();
     write_head(stage, asked, link, &response, &head, attempts, &mut out);

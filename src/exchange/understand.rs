@@ -239,9 +239,10 @@ fn fate(name: Name, settings: &Settings, reads_answer: bool) -> Fate {
     }
 }
 
-/// Whether we look into this endpoint's answers.
+/// Whether we look into this endpoint's answers: for usage, or for the mark
+/// that a stream is whole.
 fn is_read_by_us(endpoint: Endpoint) -> bool {
-    endpoint.needs_model()
+    endpoint.needs_model() || endpoint.stream_end().is_some()
 }
 
 /// The client's fault in the words of the client's API.
