@@ -225,6 +225,31 @@ fn an_answer_says_who_gave_it() {
     assert_eq!(stream.field("x-accel-buffering"), Some("no"));
 }
 
+/// Anthropic's clients read the id from `request-id`.
+#[test]
+fn an_answer_has_one_id_by_its_apis_name() {
+    let mock = mock();
+    let proxy = Proxy::before(mock.address());
+    for body in [chat(1), streamed(1)] {
+        let answer = proxy.client().post("/v1/messages", "", body);
+        assert!(answer.field("request-id").is_some_and(|id| id.starts_with("req-")));
+        assert_eq!(answer.field("x-request-id"), None);
+    }
+    for (path, theirs) in [
+        ("/v1/messages", "Request-Id"),
+        ("/v1/messages", "X-Request-Id"),
+        ("/v1/chat/completions", "Request-Id"),
+        ("/v1/chat/completions", "X-Request-Id"),
+    ] {
+        let backend =
+            Backend::saying(OK.replace("\r\n\r\n", &format!("\r\n{theirs}: theirs\r\n\r\n")));
+        let proxy = Proxy::before(backend.address);
+        let answer = proxy.client().post(path, "", chat(1));
+        let ids = [answer.field("request-id"), answer.field("x-request-id")];
+        assert_eq!(ids.into_iter().flatten().collect::<Vec<_>>(), ["theirs"], "{path} {theirs}");
+    }
+}
+
 #[test]
 fn any_method_and_any_path_passes() {
     let (backend, requests) = listening();

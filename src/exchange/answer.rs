@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Stage, link::Link, understand::Asked};
+use super::{Stage, link::Link, own_fields::id_field, understand::Asked};
 use crate::{
     http::{BodyFraming, HeaderTable, Name, Response, forward, parse_response, write},
     llm::Trouble,
@@ -139,11 +139,11 @@ fn write_head<W: World>(
     write::status_line(out, response.status);
     let mut has_id = false;
     forward(out, &response.fields, |name, _| {
-        has_id |= name == Name::RequestId;
+        has_id |= matches!(name, Name::RequestId | Name::BareRequestId);
         true
     });
     if ours.request_id && !has_id {
-        write::field(out, b"x-request-id", asked.request_id.as_bytes());
+        write::field(out, id_field(asked.dialect()), asked.request_id.as_bytes());
     }
     let lines = stage.own_fields.answers.get(link.backend.0);
     out.extend_from_slice(lines.map_or(&[], Vec::as_slice));

@@ -1,7 +1,9 @@
 //! Verb eight, and the only room where a fault becomes an answer, in the
 //! client's dialect. Pages of our own leave by the same door.
 
-use super::{Client, Stage, answer::write_connection, client::Wait, pages::Page};
+use super::{
+    Client, Stage, answer::write_connection, client::Wait, own_fields::id_field, pages::Page,
+};
 use crate::{
     http::write,
     llm::{Dialect, Trouble, write_error_body},
@@ -88,11 +90,7 @@ fn begin<W: World>(
     write::status_line(&mut out, status);
     write::field(&mut out, b"content-type", content_type.as_bytes());
     if stage.settings.headers.request_id && !to.request_id.is_empty() {
-        let name: &[u8] = match to.dialect {
-            Dialect::OpenAi => b"x-request-id",
-            Dialect::Anthropic => b"request-id",
-        };
-        write::field(&mut out, name, to.request_id);
+        write::field(&mut out, id_field(to.dialect), to.request_id);
     }
     out
 }

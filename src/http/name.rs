@@ -17,6 +17,8 @@ pub enum Name {
     Credential,
     /// X-Request-Id
     RequestId,
+    /// Request-Id, as Anthropic calls the same.
+    BareRequestId,
     /// X-Forwarded-For
     ForwardedFor,
     /// X-Forwarded-Proto
@@ -57,6 +59,7 @@ pub(super) fn classify(name: &[u8]) -> Name {
         (9, b'x') if is(name, b"x-api-key") => Name::Credential,
         (10, b'c') if is(name, b"connection") => Name::Connection,
         (10, b'k') if is(name, b"keep-alive") => Name::HopByHop,
+        (10, b'r') if is(name, b"request-id") => Name::BareRequestId,
         (12, b'c') if is(name, b"content-type") => Name::ContentType,
         (12, b'x') if is(name, b"x-request-id") => Name::RequestId,
         (12, b'x') if is(name, b"x-auth-token") => Name::Credential,
