@@ -427,3 +427,36 @@ fn a_path_that_hides_its_api_is_refused() {
         assert_eq!(answer.text(), "hello", "{path}");
     }
 }
+
+/// The list of models exists in both APIs; the version's header tells which.
+#[test]
+fn models_are_refused_in_the_words_of_the_client() {
+    let proxy = Proxy::before(support::backend::nowhere());
+    for path in ["/v1/models", "/v1/models/m"] {
+        for (headers, api) in [("", path), ("anthropic-version: 2023-06-01\r\n", "/v1/messages")] {
+            let mut client = proxy.client();
+            client.send(format!("GET {path} HTTP/1.1\r\nhost: p\r\n{headers}\r\n"));
+            let answer = client.answer();
+            assert_eq!(answer.status, 502);
+            error_word(api, &answer.body);
+            let id = if headers.is_empty() { "x-request-id" } else { "request-id" };
+            assert!(answer.field(id).is_some(), "{path} {headers}");
+            let request = format!("GET {path} HTTP/1.1\r\nhost: p\r\nhost: p\r\n{headers}\r\n");
+            error_word(api, &last_answer(&proxy, request).body);
+        }
+    }
+}
+
+#[test]
+fn an_absolute_target_is_refused_in_the_words_of_its_api() {
+    let (_mock, proxy) = start(|_| ());
+    for (target, api) in [
+        ("http://x/v1/messages", "/v1/messages"),
+        ("HTTPS://x:1/v1/messages?beta=true", "/v1/messages"),
+        ("http://x/v1/chat/completions", "/v1/chat/completions"),
+        ("http://x", "/"),
+    ] {
+        let request = format!("POST {target} HTTP/1.1\r\nhost: a@b\r\n\r\n");
+        error_word(api, &last_answer(&proxy, request).body);
+    }
+}

@@ -143,7 +143,7 @@ fn write_head<W: World>(
         true
     });
     if ours.request_id && !has_id {
-        write::field(out, id_field(asked.dialect()), asked.request_id.as_bytes());
+        write::field(out, id_field(asked.dialect), asked.request_id.as_bytes());
     }
     let lines = stage.own_fields.answers.get(link.backend.0);
     out.extend_from_slice(lines.map_or(&[], Vec::as_slice));

@@ -170,7 +170,7 @@ async fn refuse_asked<W: World>(
     trouble: &Trouble,
 ) -> After {
     let to = Addressee {
-        dialect: asked.dialect(),
+        dialect: asked.dialect,
         request_id: asked.request_id.as_bytes(),
         to_head: asked.to_head,
         client_speaks_11: asked.client_speaks_11,

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use memchr::{memchr, memmem};
 use smallvec::SmallVec;
 
 use super::{
@@ -23,12 +24,15 @@ use crate::{
 
 /// The path of the small proxy that most people write first.
 const PROXY: &[u8] = b"/proxy";
+const ANTHROPIC_VERSION: &[u8] = b"anthropic-version";
 /// Below this path there are no pages of our own.
 const API: &[u8] = b"/v1/";
 
 /// What a client asks, and the request that will ask it of a backend.
 pub struct Asked<'s> {
     pub endpoint: Endpoint,
+    /// In whose words an error is told.
+    pub dialect: Dialect,
     /// `POST /proxy`: any JSON, and a failure is always answered in JSON.
     pub is_proxy: bool,
     pub is_post: bool,
@@ -107,6 +111,7 @@ pub fn head<'s, W: World>(
     let request_id = write_fields(stage, &request, forwarded_for, reads_answer, &mut outgoing);
     Ok(Head::Asked(Asked {
         endpoint,
+        dialect: dialect(&request, endpoint),
         is_proxy,
         is_post,
         to_head,
@@ -124,10 +129,6 @@ pub fn head<'s, W: World>(
 }
 
 impl Asked<'_> {
-    pub fn dialect(&self) -> Dialect {
-        self.endpoint.dialect()
-    }
-
     /// Reads what we must know of the body, once it stands in the outgoing
     /// request.
     pub fn peek_at_body(&mut self) -> Result<(), Trouble> {
@@ -138,6 +139,14 @@ impl Asked<'_> {
             self.peek = Some(peek(body, self.endpoint)?);
         }
         Ok(())
+    }
+}
+
+/// `/v1/models` exists in both APIs; only Anthropic's has a version.
+fn dialect(request: &Request<'_, '_>, endpoint: Endpoint) -> Dialect {
+    match endpoint {
+        Endpoint::Models if request.fields.get(ANTHROPIC_VERSION).is_some() => Dialect::Anthropic,
+        _ => endpoint.dialect(),
     }
 }
 
@@ -262,9 +271,26 @@ pub fn trouble_of(fault: RequestFault) -> Trouble {
 /// by its path as far as that can be made out. It only chooses the words of
 /// the refusal.
 pub fn dialect_of<W: World>(stage: &Stage<W>, head: &[u8]) -> Dialect {
-    let line = head.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
-    let target = line.split(|&byte| byte == b' ').nth(1).unwrap_or_default();
-    let path = target.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default();
+    let mut lines = head.split(|byte| matches!(byte, b'\r' | b'\n'));
+    let target = lines.next().unwrap_or_default().split(|&byte| byte == b' ').nth(1);
+    let path = path_of(target.unwrap_or_default());
     let proxy_path = stage.settings.proxy_path.as_bytes();
-    Endpoint::of(if path == PROXY { proxy_path } else { path }).dialect()
+    let endpoint = Endpoint::of(if path == PROXY { proxy_path } else { path });
+    let is_version = |line: &[u8]| {
+        let name = line.split(|&byte| byte == b':').next().unwrap_or_default();
+        name.eq_ignore_ascii_case(ANTHROPIC_VERSION)
+    };
+    match endpoint {
+        Endpoint::Models if lines.any(is_version) => Dialect::Anthropic,
+        _ => endpoint.dialect(),
+    }
+}
+
+/// The path of a target in whatever form, which need not be a good one.
+fn path_of(target: &[u8]) -> &[u8] {
+    let is_origin_form = target.starts_with(b"/");
+    let scheme_end = memmem::find(target, b"://").filter(|_| !is_origin_form);
+    let rest = scheme_end.and_then(|end| target.get(end + 3..)).unwrap_or(target);
+    let rest = rest.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default();
+    rest.get(memchr(b'/', rest).unwrap_or(rest.len())..).unwrap_or_default()
 }
