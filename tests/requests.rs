@@ -472,3 +472,16 @@ fn no_target_leaves_a_backends_base_path() {
     assert_eq!(client.answer().status, 200);
     assert_eq!(requests.recv().unwrap().line, "OPTIONS * HTTP/1.1");
 }
+
+/// PHP writes every slash as `\/`.
+#[test]
+fn a_model_may_be_written_with_escapes() {
+    let (backend, requests) = listening();
+    let proxy = Proxy::before(backend.address);
+    let mut client = proxy.client();
+    for model in [r"org\/name", r"gr\u00fcn", r"\ud83d\ude00", "plain"] {
+        let body = format!(r#"{{"messages":[],"model":"{model}"}}"#);
+        assert_eq!(client.post("/v1/chat/completions", "", &body).status, 200, "{model}");
+        assert_eq!(requests.recv().unwrap().body, body.as_bytes(), "as it came");
+    }
+}
