@@ -460,3 +460,42 @@ fn an_absolute_target_is_refused_in_the_words_of_its_api() {
         error_word(api, &last_answer(&proxy, request).body);
     }
 }
+
+/// In another charset a backend could find other members than we did.
+#[test]
+fn a_body_in_another_charset_is_refused() {
+    let (mock, proxy) = start(|_| ());
+    let mut client = proxy.client();
+    for path in ["/v1/chat/completions", "/v1/messages", "/proxy"] {
+        for content_type in [
+            "application/json; charset=utf-7",
+            "application/json;charset=\"UTF-16\"",
+            "application/json; Charset = latin1",
+            "application/json; x=y; charset=utf-8; charset=utf-7",
+            "application/json; charset=\"utf\\-7\"",
+            "application/json; charset",
+            "application/json; charset=",
+            "application/json\r\ncontent-type: application/json; charset=utf-7",
+        ] {
+            let answer = client.post(path, &format!("content-type: {content_type}\r\n"), chat(1));
+            assert_eq!(answer.status, 415, "{path} {content_type}");
+            error_word(path, &answer.body);
+        }
+    }
+    assert_eq!(mock.stats().requests, 0);
+    for content_type in [
+        "application/json",
+        "application/json; charset=utf-8",
+        "application/json;CHARSET=\"UTF-8\"",
+        "application/json ; charset=utf8 ;x",
+        "application/octet-stream",
+        "text/plain; xcharset=utf-7",
+    ] {
+        let headers = format!("content-type: {content_type}\r\n");
+        let answer = client.post("/v1/chat/completions", &headers, chat(1));
+        assert_eq!(answer.status, 200, "{content_type}");
+    }
+    // What is not read may be in any.
+    let headers = "x-mock-echo: 1\r\ncontent-type: text/plain; charset=utf-7\r\n";
+    assert_eq!(client.post("/x", headers, "+AGE-").text(), "+AGE-");
+}

@@ -17,7 +17,10 @@ use super::{
 };
 use crate::{
     base::Instant,
-    http::{BodyFraming, HeaderTable, Name, Request, RequestFault, Version, parse_request},
+    http::{
+        BodyFraming, HeaderTable, Name, Request, RequestFault, Version, names_other_charset,
+        parse_request,
+    },
     llm::{Dialect, Endpoint, Peek, Trouble, is_json, peek},
     rt::World,
 };
@@ -41,6 +44,8 @@ pub struct Asked<'s> {
     pub client_speaks_11: bool,
     pub keep_alive: bool,
     pub expects_continue: bool,
+    /// Its Content-Type names a charset other than UTF-8.
+    pub in_other_charset: bool,
     pub framing: BodyFraming,
     pub request_id: RequestId,
     /// When its head was complete.
@@ -108,7 +113,8 @@ pub fn head<'s, W: World>(
     let mut outgoing = Outgoing::begin(stage.lend_buffer(), method, target, stage.prefix_room);
     // What `/proxy` answers must be told from an error that is no JSON.
     let reads_answer = is_proxy || is_read_by_us(endpoint);
-    let request_id = write_fields(stage, &request, forwarded_for, reads_answer, &mut outgoing);
+    let (request_id, in_other_charset) =
+        write_fields(stage, &request, forwarded_for, reads_answer, &mut outgoing);
     Ok(Head::Asked(Asked {
         endpoint,
         dialect: dialect(&request, endpoint),
@@ -118,6 +124,7 @@ pub fn head<'s, W: World>(
         client_speaks_11: request.version == Version::Http11,
         keep_alive,
         expects_continue: request.expect_continue,
+        in_other_charset,
         framing: request.framing,
         request_id,
         arrived: stage.now(),
@@ -132,6 +139,11 @@ impl Asked<'_> {
     /// Reads what we must know of the body, once it stands in the outgoing
     /// request.
     pub fn peek_at_body(&mut self) -> Result<(), Trouble> {
+        let is_read = self.is_proxy || (self.is_post && self.endpoint.needs_model());
+        if is_read && self.in_other_charset {
+            // The backend could find other members in it than we do.
+            return Err(Trouble::CharsetUnknown);
+        }
         let body = self.outgoing.body();
         if self.is_proxy {
             is_json(body)?;
@@ -179,16 +191,18 @@ fn refuse_websocket(request: &Request<'_, '_>, endpoint: Endpoint) -> Result<(),
     Ok(())
 }
 
-/// Writes the fields that travel on, and those that we add.
+/// Writes the fields that travel on, and those that we add. Returns the
+/// request's id, and whether the body is in a charset other than UTF-8.
 fn write_fields<W: World>(
     stage: &Stage<W>,
     request: &Request<'_, '_>,
     forwarded_for: &[u8],
     reads_answer: bool,
     outgoing: &mut Outgoing,
-) -> RequestId {
+) -> (RequestId, bool) {
     let settings = &stage.settings;
     let mut given_id = None;
+    let mut in_other_charset = false;
     let mut senders = SmallVec::<[&[u8]; 4]>::new();
     outgoing.forward(&request.fields, |name, value| match fate(name, settings, reads_answer) {
         Fate::Travels => true,
@@ -196,6 +210,10 @@ fn write_fields<W: World>(
         Fate::RequestId => {
             given_id = RequestId::from_client(value);
             false
+        }
+        Fate::ContentType => {
+            in_other_charset |= names_other_charset(value);
+            true
         }
         Fate::ForwardedFor => {
             senders.push(value);
@@ -211,7 +229,7 @@ fn write_fields<W: World>(
     }
     let own = &stage.own_fields;
     outgoing.lines(if reads_answer { &own.read_request } else { &own.request });
-    request_id
+    (request_id, in_other_charset)
 }
 
 /// Ends the list of whom a request was forwarded for with its sender. Several
@@ -232,6 +250,7 @@ enum Fate {
     Travels,
     EndsHere,
     RequestId,
+    ContentType,
     ForwardedFor,
 }
 
@@ -241,6 +260,7 @@ fn fate(name: Name, settings: &Settings, reads_answer: bool) -> Fate {
     match name {
         Name::Credential if settings.credentials == Credentials::Drop => Fate::EndsHere,
         Name::RequestId if ours.request_id => Fate::RequestId,
+        Name::ContentType => Fate::ContentType,
         Name::ForwardedFor if ours.forwarded => Fate::ForwardedFor,
         Name::ForwardedProto if ours.forwarded => Fate::EndsHere,
         Name::AcceptEncoding if reads_answer => Fate::EndsHere,

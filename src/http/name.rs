@@ -166,7 +166,12 @@ fn word_has_underscore(bytes: [u8; 8]) -> bool {
 /// The elements of a comma-separated list, without the blanks around them
 /// (RFC 9110 section 5.6.1). Empty elements are handed out as such.
 pub(super) fn list_elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value.split(|byte| *byte == b',').map(without_blanks)
+    list_elements_by(b',', value)
+}
+
+/// The same with another byte between the elements.
+pub(super) fn list_elements_by(separator: u8, value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(move |byte| *byte == separator).map(without_blanks)
 }
 
 /// OWS = *( SP / HTAB ), and nothing else (RFC 9110 section 5.6.3).

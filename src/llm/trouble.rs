@@ -13,6 +13,7 @@ pub enum Trouble {
     InvalidRequest { reason: &'static str, param: Option<&'static str>, offset: Option<usize> },
     NotJson { reason: &'static str, offset: usize },
     MissingModel,
+    CharsetUnknown,
     NotFound,
     UnknownModel { model: Box<str> },
     MethodNotAllowed,
@@ -89,6 +90,7 @@ impl Trouble {
             Self::RequestTimeout => 408,
             Self::BodyTooLarge => 413,
             Self::TargetTooLong => 414,
+            Self::CharsetUnknown => 415,
             Self::ExpectationFailed => 417,
             Self::UpgradeRequired => 426,
             Self::HeadTooLarge => 431,
@@ -120,6 +122,7 @@ impl Trouble {
             Self::UnknownModel { .. } => {
                 OpenAiWords { param: Some("model"), ..request(Some("model_not_found")) }
             }
+            Self::CharsetUnknown => request(Some("unsupported_charset")),
             Self::NotJson { .. } => request(Some("invalid_json")),
             Self::NotFound => request(Some("unknown_url")),
             Self::MethodNotAllowed => request(Some("method_not_allowed")),
@@ -175,6 +178,7 @@ impl Trouble {
             Self::InvalidRequest { reason, .. } => reason,
             Self::NotJson { .. } => "The request's body is not valid JSON",
             Self::MissingModel => "you must provide a model parameter",
+            Self::CharsetUnknown => "The request's body must be JSON in UTF-8.",
             Self::NotFound => "There is nothing at this path.",
             Self::UnknownModel { .. } => "The model does not exist here",
             Self::MethodNotAllowed => "This method is not allowed here.",

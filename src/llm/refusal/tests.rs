@@ -13,6 +13,7 @@ fn all() -> Vec<Trouble> {
         Trouble::InvalidRequest { reason: "no", param: Some("x"), offset: Some(3) },
         Trouble::NotJson { reason: "expected a value", offset: 7 },
         Trouble::MissingModel,
+        Trouble::CharsetUnknown,
         Trouble::NotFound,
         Trouble::UnknownModel { model: "gpt-\"9\"\n".into() },
         Trouble::MethodNotAllowed,
