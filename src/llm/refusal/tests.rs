@@ -35,7 +35,7 @@ fn all() -> Vec<Trouble> {
         Trouble::BackendFirstByteTimeout,
         Trouble::BackendIdleTimeout,
         Trouble::TotalTimeout,
-        Trouble::BackendProtocol { reason: "two lengths" },
+        Trouble::BackendProtocol { reason: "There are two lengths." },
         Trouble::BackendCut,
         Trouble::StreamCut,
     ];
@@ -73,6 +73,16 @@ fn an_openai_error_has_four_keys() {
         assert_eq!(keys, ["code", "message", "param", "type"], "{trouble:?}");
         assert!(error["message"].is_string() && error["type"].is_string());
         assert_eq!(tree.as_object().unwrap().len(), 1);
+    }
+}
+
+/// Reasons are sentences with a stop of their own, or parts of one without.
+#[test]
+fn a_message_ends_in_one_stop() {
+    for trouble in all() {
+        let message = message(&trouble);
+        assert!(message.ends_with(['.', 'r']) && !message.contains(".."), "{message}");
+        assert!(!message.contains(". ("), "{message}");
     }
 }
 
