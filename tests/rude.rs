@@ -499,3 +499,23 @@ fn a_body_in_another_charset_is_refused() {
     let headers = "x-mock-echo: 1\r\ncontent-type: text/plain; charset=utf-7\r\n";
     assert_eq!(client.post("/x", headers, "+AGE-").text(), "+AGE-");
 }
+
+#[test]
+fn a_refusal_says_what_was_wrong() {
+    let (_mock, proxy) = start(|_| ());
+    let many = format!("GET /v1/x HTTP/1.1\r\nhost: p\r\n{}\r\n", "x: y\r\n".repeat(200));
+    for (request, words) in [
+        ("TRACE /v1/x HTTP/1.1\r\nhost: p\r\n\r\n", "CONNECT and TRACE"),
+        ("PRI * HTTP/2.0\r\n\r\n", "HTTP/2"),
+        ("GET /v1/x HTTP/3.0\r\nhost: p\r\n\r\n", "HTTP/1.0 and HTTP/1.1"),
+        ("GET /v1/x HTTP/1.1\r\nhost: p\r\nexpect: tea\r\n\r\n", "100-continue"),
+        (
+            "GET /v1/x HTTP/1.1\r\nhost: p\r\ntransfer-encoding: gzip\r\n\r\n",
+            "transfer coding understood here is chunked",
+        ),
+        (&many, "more fields than"),
+    ] {
+        let text = last_answer(&proxy, request).text();
+        assert!(text.contains(words), "{words}: {text}");
+    }
+}

@@ -55,7 +55,7 @@ pub async fn refuse<W: World>(
     if let Some(seconds) = advice.retry_after_seconds {
         write::field_number(&mut out, b"retry-after", u64::from(seconds));
     }
-    if matches!(trouble, Trouble::MethodNotAllowed) {
+    if matches!(trouble, Trouble::MethodNotAllowed { .. }) {
         // RFC 9110, section 15.5.6: a 405 says what is allowed.
         write::field(&mut out, b"allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
     }

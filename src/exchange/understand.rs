@@ -276,14 +276,15 @@ fn is_read_by_us(endpoint: Endpoint) -> bool {
 
 /// The client's fault in the words of the client's API.
 pub fn trouble_of(fault: RequestFault) -> Trouble {
+    let reason = fault.reason();
     match fault.status() {
-        405 => Trouble::MethodNotAllowed,
-        414 => Trouble::TargetTooLong,
-        417 => Trouble::ExpectationFailed,
-        431 => Trouble::HeadTooLarge,
-        501 => Trouble::NotImplemented,
-        505 => Trouble::VersionNotSupported,
-        _ => Trouble::InvalidRequest { reason: fault.reason(), param: None, offset: None },
+        405 => Trouble::MethodNotAllowed { reason },
+        414 => Trouble::TargetTooLong { reason },
+        417 => Trouble::ExpectationFailed { reason },
+        431 => Trouble::HeadTooLarge { reason },
+        501 => Trouble::NotImplemented { reason },
+        505 => Trouble::VersionNotSupported { reason },
+        _ => Trouble::InvalidRequest { reason, param: None, offset: None },
     }
 }
 

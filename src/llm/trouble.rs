@@ -16,15 +16,15 @@ pub enum Trouble {
     CharsetUnknown,
     NotFound,
     UnknownModel { model: Box<str> },
-    MethodNotAllowed,
+    MethodNotAllowed { reason: &'static str },
     RequestTimeout,
     BodyTooLarge,
-    TargetTooLong,
-    ExpectationFailed,
+    TargetTooLong { reason: &'static str },
+    ExpectationFailed { reason: &'static str },
     UpgradeRequired,
-    HeadTooLarge,
-    NotImplemented,
-    VersionNotSupported,
+    HeadTooLarge { reason: &'static str },
+    NotImplemented { reason: &'static str },
+    VersionNotSupported { reason: &'static str },
     // Us, or the operator.
     TooManyConnections,
     Overloaded,
@@ -86,16 +86,16 @@ impl Trouble {
         match self {
             Self::InvalidRequest { .. } | Self::NotJson { .. } | Self::MissingModel => 400,
             Self::NotFound | Self::UnknownModel { .. } => 404,
-            Self::MethodNotAllowed => 405,
+            Self::MethodNotAllowed { .. } => 405,
             Self::RequestTimeout => 408,
             Self::BodyTooLarge => 413,
-            Self::TargetTooLong => 414,
+            Self::TargetTooLong { .. } => 414,
             Self::CharsetUnknown => 415,
-            Self::ExpectationFailed => 417,
+            Self::ExpectationFailed { .. } => 417,
             Self::UpgradeRequired => 426,
-            Self::HeadTooLarge => 431,
+            Self::HeadTooLarge { .. } => 431,
             Self::Internal => 500,
-            Self::NotImplemented => 501,
+            Self::NotImplemented { .. } => 501,
             Self::BackendUnreachable
             | Self::BackendProtocol { .. }
             | Self::BackendCut
@@ -105,7 +105,7 @@ impl Trouble {
             | Self::BackendFirstByteTimeout
             | Self::BackendIdleTimeout
             | Self::TotalTimeout => 504,
-            Self::VersionNotSupported => 505,
+            Self::VersionNotSupported { .. } => 505,
         }
     }
 
@@ -125,15 +125,15 @@ impl Trouble {
             Self::CharsetUnknown => request(Some("unsupported_charset")),
             Self::NotJson { .. } => request(Some("invalid_json")),
             Self::NotFound => request(Some("unknown_url")),
-            Self::MethodNotAllowed => request(Some("method_not_allowed")),
+            Self::MethodNotAllowed { .. } => request(Some("method_not_allowed")),
             Self::RequestTimeout => request(Some("request_timeout")),
             Self::BodyTooLarge => request(Some("request_too_large")),
-            Self::TargetTooLong => request(Some("target_too_long")),
-            Self::ExpectationFailed => request(Some("expectation_failed")),
+            Self::TargetTooLong { .. } => request(Some("target_too_long")),
+            Self::ExpectationFailed { .. } => request(Some("expectation_failed")),
             Self::UpgradeRequired => request(Some("upgrade_required")),
-            Self::HeadTooLarge => request(Some("headers_too_large")),
-            Self::NotImplemented => request(Some("not_implemented")),
-            Self::VersionNotSupported => request(Some("http_version_not_supported")),
+            Self::HeadTooLarge { .. } => request(Some("headers_too_large")),
+            Self::NotImplemented { .. } => request(Some("not_implemented")),
+            Self::VersionNotSupported { .. } => request(Some("http_version_not_supported")),
             Self::TooManyConnections => server("too_many_connections"),
             Self::Overloaded => server("overloaded"),
             Self::Draining => server("shutting_down"),
@@ -175,21 +175,21 @@ impl Trouble {
     /// One sentence for the client.
     pub(super) fn sentence(&self) -> &'static str {
         match self {
-            Self::InvalidRequest { reason, .. } => reason,
+            Self::InvalidRequest { reason, .. }
+            | Self::MethodNotAllowed { reason }
+            | Self::TargetTooLong { reason }
+            | Self::ExpectationFailed { reason }
+            | Self::HeadTooLarge { reason }
+            | Self::NotImplemented { reason }
+            | Self::VersionNotSupported { reason } => reason,
             Self::NotJson { .. } => "The request's body is not valid JSON",
             Self::MissingModel => "you must provide a model parameter",
             Self::CharsetUnknown => "The request's body must be JSON in UTF-8.",
             Self::NotFound => "There is nothing at this path.",
             Self::UnknownModel { .. } => "The model does not exist here",
-            Self::MethodNotAllowed => "This method is not allowed here.",
             Self::RequestTimeout => "The request did not arrive in time.",
             Self::BodyTooLarge => "The request's body is larger than allowed.",
-            Self::TargetTooLong => "The request's target is longer than allowed.",
-            Self::ExpectationFailed => "The expectation cannot be met.",
             Self::UpgradeRequired => "WebSockets are not served here; use server-sent events.",
-            Self::HeadTooLarge => "The request's header is larger than allowed.",
-            Self::NotImplemented => "The transfer coding is not implemented.",
-            Self::VersionNotSupported => "Only HTTP/1.1 and HTTP/1.0 are spoken here.",
             Self::TooManyConnections => "There are too many connections; try again shortly.",
             Self::Overloaded => "The proxy is at its limit; try again shortly.",
             Self::Draining => "The proxy is shutting down; try again.",
@@ -215,7 +215,7 @@ impl Trouble {
         match self {
             Self::TooManyConnections | Self::Overloaded | Self::Draining | Self::NoBackend => soon,
             // Nothing changes by asking again.
-            Self::NotImplemented | Self::VersionNotSupported => never,
+            Self::NotImplemented { .. } | Self::VersionNotSupported { .. } => never,
             // Our own attempts are used up, or the model has worked on it
             // already: to repeat would multiply the load that caused this.
             Self::BackendUnreachable

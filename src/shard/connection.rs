@@ -24,7 +24,7 @@ use crate::{
         inbound::{Armed, Inbound, fill},
         receive, refuse_head, tell,
     },
-    http::HeadSearch,
+    http::{HeadFault, HeadSearch},
     llm::Trouble,
     rt::{Stream, World},
 };
@@ -138,7 +138,8 @@ async fn next_head<W: World>(
                 return NextHead::Complete(bytes);
             }
             if held.len() >= head_bytes_max {
-                return NextHead::Refused(Trouble::HeadTooLarge);
+                let reason = HeadFault::TooLarge.reason();
+                return NextHead::Refused(Trouble::HeadTooLarge { reason });
             }
             if !held.is_empty() && !head_began {
                 head_began = true;
