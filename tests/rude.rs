@@ -155,6 +155,9 @@ fn too_much_of_anything_has_its_status() {
     check(&proxy, &format!("{head}expect: 100-continue\r\ncontent-length: 10001\r\n\r\n"), 413);
     let chunked = format!("{head}transfer-encoding: chunked\r\n\r\n{:x}\r\n", 10_001);
     check(&proxy, &format!("{chunked}{}\r\n0\r\n\r\n", "z".repeat(10_001)), 413);
+    let chunked = format!("{head}transfer-encoding: chunked\r\n\r\n0\r\n");
+    check(&proxy, &format!("{chunked}{}\r\n", "x: y\r\n".repeat(70)), 431);
+    check(&proxy, &format!("{chunked}x: {}\r\n\r\n", "y".repeat(9000)), 431);
     proxy.empties();
     assert_eq!(mock.stats().requests, 0);
     // The very most that is allowed passes.
