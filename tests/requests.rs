@@ -485,3 +485,20 @@ fn a_model_may_be_written_with_escapes() {
         assert_eq!(requests.recv().unwrap().body, body.as_bytes(), "as it came");
     }
 }
+
+/// A client of HTTP/1.0 reads to the end of the connection unless it is told
+/// that this one lives.
+#[test]
+fn a_page_tells_a_client_of_http_1_0_whether_the_connection_lives() {
+    let mock = mock();
+    let proxy = Proxy::before(mock.address());
+    let mut client = proxy.client();
+    for _ in 0..2 {
+        client.send("GET /health HTTP/1.0\r\nconnection: keep-alive\r\n\r\n");
+        let answer = client.answer();
+        assert_eq!((answer.status, answer.field("connection")), (200, Some("keep-alive")));
+    }
+    client.send("GET /health HTTP/1.0\r\n\r\n");
+    assert_eq!(client.answer().field("connection"), None);
+    client.is_closed();
+}

@@ -50,10 +50,15 @@ pub async fn tell<W: World>(
     let understood = head(stage, &client.forwarded_for, admin, head_text);
     let mut asked = match understood {
         Ok(Head::Asked(asked)) => asked,
-        Ok(Head::Page { page, to_head, keep_alive, framing }) => {
+        Ok(Head::Page { page, to_head, client_speaks_11, keep_alive, framing }) => {
             body::consume(bytes, head_bytes);
             let client_lives = keep_alive && framing == BodyFraming::None;
-            let to = Addressee { to_head, client_lives, ..Addressee::stranger(Dialect::OpenAi) };
+            let to = Addressee {
+                to_head,
+                client_speaks_11,
+                client_lives,
+                ..Addressee::stranger(Dialect::OpenAi)
+            };
             return after(show(stage, client, to, &page).await, client_lives);
         }
         Err(refused) => return refuse_head(stage, client, &refused.trouble, refused.dialect).await,

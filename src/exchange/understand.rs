@@ -62,7 +62,13 @@ pub struct Asked<'s> {
 #[allow(clippy::large_enum_variant, reason = "the large one is the usual one, and lives on")]
 pub enum Head<'s> {
     Asked(Asked<'s>),
-    Page { page: Page, to_head: bool, keep_alive: bool, framing: BodyFraming },
+    Page {
+        page: Page,
+        to_head: bool,
+        client_speaks_11: bool,
+        keep_alive: bool,
+        framing: BodyFraming,
+    },
 }
 
 /// Why a head is refused, and in whose words to say so.
@@ -85,6 +91,7 @@ pub fn head<'s, W: World>(
     })?;
     let method = request.method.as_bytes();
     let to_head = method == b"HEAD";
+    let client_speaks_11 = request.version == Version::Http11;
     let keep_alive = request.keep_alive && !stage.draining.get();
     if (admin || !request.path.starts_with(API))
         && let Some(page) = (stage.pages)(PageRequest {
@@ -95,7 +102,8 @@ pub fn head<'s, W: World>(
             draining: stage.draining.get(),
         })
     {
-        return Ok(Head::Page { page, to_head, keep_alive, framing: request.framing });
+        let framing = request.framing;
+        return Ok(Head::Page { page, to_head, client_speaks_11, keep_alive, framing });
     }
     let is_post = method == b"POST";
     let is_proxy = is_post && request.path == PROXY;
@@ -121,7 +129,7 @@ pub fn head<'s, W: World>(
         is_proxy,
         is_post,
         to_head,
-        client_speaks_11: request.version == Version::Http11,
+        client_speaks_11,
         keep_alive,
         expects_continue: request.expect_continue,
         in_other_charset,
