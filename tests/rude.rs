@@ -522,3 +522,21 @@ fn a_refusal_says_what_was_wrong() {
         assert!(text.contains(words), "{words}: {text}");
     }
 }
+
+#[test]
+fn a_refused_head_request_gets_no_body() {
+    let (_mock, proxy) = start(|written| written.limits.head_bytes = 4096);
+    let long = format!("HEAD /v1/x HTTP/1.1\r\nhost: p\r\nx: {}", "y".repeat(5000));
+    for (request, status) in [
+        ("HEAD /v1/x HTTP/1.1\r\nhost: p\r\nhost: p\r\n\r\n", 400),
+        ("HEAD /v1/x HTTP/1.1\r\nhost: p\r\nexpect: tea\r\n\r\n", 417),
+        (&long, 431),
+    ] {
+        let mut client = proxy.client();
+        client.send(request);
+        let head = client.head();
+        assert_eq!(head.status, status);
+        assert!(head.field("content-length").is_some_and(|length| length != "0"));
+        client.is_closed();
+    }
+}

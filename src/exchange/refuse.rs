@@ -3,6 +3,7 @@
 
 use super::{
     Client, Stage, answer::write_connection, client::Wait, own_fields::id_field, pages::Page,
+    understand::Asker,
 };
 use crate::{
     http::write,
@@ -22,15 +23,9 @@ pub struct Addressee<'a> {
 }
 
 impl Addressee<'_> {
-    /// Somebody of whom we know nothing but the words to use.
-    pub fn stranger(dialect: Dialect) -> Self {
-        Self {
-            dialect,
-            request_id: b"",
-            to_head: false,
-            client_speaks_11: true,
-            client_lives: false,
-        }
+    /// Somebody of whom we know no more than how to refuse it.
+    pub fn stranger(Asker { dialect, to_head }: Asker) -> Self {
+        Self { dialect, request_id: b"", to_head, client_speaks_11: true, client_lives: false }
     }
 }
 

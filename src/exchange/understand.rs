@@ -71,10 +71,23 @@ pub enum Head<'s> {
     },
 }
 
-/// Why a head is refused, and in whose words to say so.
+/// Why a head is refused, and how to say so.
 pub struct HeadRefused {
     pub trouble: Trouble,
+    pub asker: Asker,
+}
+
+/// What a refusal depends on, made out from as much of a head as has come.
+#[derive(Clone, Copy, Debug)]
+pub struct Asker {
     pub dialect: Dialect,
+    /// The answer to HEAD has no body (RFC 9110, section 9.3.2).
+    pub to_head: bool,
+}
+
+/// The asker of a head that is refused, or of as much of it as has come.
+pub fn asker_of<W: World>(stage: &Stage<W>, head: &[u8]) -> Asker {
+    Asker { dialect: dialect_of(stage, head), to_head: head.starts_with(b"HEAD ") }
 }
 
 /// Reads one complete head. `forwarded_for` is the field that names the client
@@ -87,7 +100,7 @@ pub fn head<'s, W: World>(
 ) -> Result<Head<'s>, HeadRefused> {
     let mut table = HeaderTable::new();
     let request = parse_request(bytes, &stage.http_limits, &mut table).map_err(|fault| {
-        HeadRefused { trouble: trouble_of(fault), dialect: dialect_of(stage, bytes) }
+        HeadRefused { trouble: trouble_of(fault), asker: asker_of(stage, bytes) }
     })?;
     let method = request.method.as_bytes();
     let to_head = method == b"HEAD";
@@ -110,8 +123,12 @@ pub fn head<'s, W: World>(
     let target = if is_proxy { stage.settings.proxy_path.as_bytes() } else { request.origin_form };
     // The API is that of the path which the backend sees.
     let endpoint = Endpoint::of(if is_proxy { target } else { request.path });
-    refuse_hidden(request.path, endpoint)?;
-    refuse_websocket(&request, endpoint)?;
+    let refused = |trouble, dialect| HeadRefused { trouble, asker: Asker { dialect, to_head } };
+    refuse_hidden(request.path, endpoint, refused)?;
+    if asks_for_websocket(&request) && endpoint == Endpoint::Responses {
+        // An SDK that tries a WebSocket falls back to events at a 426.
+        return Err(refused(Trouble::UpgradeRequired, endpoint.dialect()));
+    }
     if stage.settings.panics_at.as_ref().is_some_and(|path| path.as_bytes() == request.path) {
         #[allow(clippy::panic, reason = "a test asked for it")]
         {
@@ -172,7 +189,11 @@ fn dialect(request: &Request<'_, '_>, endpoint: Endpoint) -> Dialect {
 
 /// A backend that decodes paths would serve an API whose requests and answers
 /// went unread, and a stream's cut untold.
-fn refuse_hidden(path: &[u8], endpoint: Endpoint) -> Result<(), HeadRefused> {
+fn refuse_hidden(
+    path: &[u8],
+    endpoint: Endpoint,
+    refused: impl FnOnce(Trouble, Dialect) -> HeadRefused,
+) -> Result<(), HeadRefused> {
     // An API that is read along is named to the byte: nothing can hide it.
     if endpoint.needs_model() || path == PROXY {
         return Ok(());
@@ -183,20 +204,15 @@ fn refuse_hidden(path: &[u8], endpoint: Endpoint) -> Result<(), HeadRefused> {
     }
     let reason = "The path is written so that it hides which API it asks for.";
     let trouble = Trouble::InvalidRequest { reason, param: None, offset: None };
-    Err(HeadRefused { trouble, dialect: decoded.dialect() })
+    Err(refused(trouble, decoded.dialect()))
 }
 
-/// An SDK that tries a WebSocket falls back to events at a 426.
-fn refuse_websocket(request: &Request<'_, '_>, endpoint: Endpoint) -> Result<(), HeadRefused> {
-    let asks = request.upgrade
+fn asks_for_websocket(request: &Request<'_, '_>) -> bool {
+    request.upgrade
         && request
             .fields
             .get(b"upgrade")
-            .is_some_and(|protocol| protocol.eq_ignore_ascii_case(b"websocket"));
-    if asks && endpoint == Endpoint::Responses {
-        return Err(HeadRefused { trouble: Trouble::UpgradeRequired, dialect: endpoint.dialect() });
-    }
-    Ok(())
+            .is_some_and(|protocol| protocol.eq_ignore_ascii_case(b"websocket"))
 }
 
 /// Writes the fields that travel on, and those that we add. Returns the
@@ -296,10 +312,8 @@ pub fn trouble_of(fault: RequestFault) -> Trouble {
     }
 }
 
-/// The dialect of a head that is refused, or of as much of it as has come,
-/// by its path as far as that can be made out. It only chooses the words of
-/// the refusal.
-pub fn dialect_of<W: World>(stage: &Stage<W>, head: &[u8]) -> Dialect {
+/// By the path, as far as that can be made out.
+fn dialect_of<W: World>(stage: &Stage<W>, head: &[u8]) -> Dialect {
     let mut lines = head.split(|byte| matches!(byte, b'\r' | b'\n'));
     let target = lines.next().unwrap_or_default().split(|&byte| byte == b' ').nth(1);
     let path = path_of(target.unwrap_or_default());

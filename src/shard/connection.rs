@@ -20,7 +20,7 @@ use std::{
 
 use crate::{
     exchange::{
-        After, Client, Interrupt, Stage, Wait, consume, dialect_of,
+        After, Client, Interrupt, Stage, Wait, asker_of, consume,
         inbound::{Armed, Inbound, fill},
         receive, refuse_head, tell,
     },
@@ -81,8 +81,8 @@ async fn busy<W: World>(stage: &Stage<W>, client: &Client<W::Stream>, admin: boo
         let after = match next_head(stage, client, inbound.as_mut()).await {
             NextHead::Complete(bytes) => tell(stage, client, inbound.as_mut(), bytes, admin).await,
             NextHead::Refused(trouble) => {
-                let dialect = dialect_of(stage, inbound.as_mut().held());
-                refuse_head(stage, client, &trouble, dialect).await
+                let asker = asker_of(stage, inbound.as_mut().held());
+                refuse_head(stage, client, &trouble, asker).await
             }
             NextHead::NoneForAWhile => break true,
             NextHead::Gone => After::Gone,
