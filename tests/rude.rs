@@ -217,7 +217,13 @@ fn a_websocket_is_told_to_use_events() {
     let (_mock, proxy) = start(|_| ());
     let request = "GET /v1/responses HTTP/1.1\r\nhost: p\r\nconnection: upgrade\r\n\
                    upgrade: websocket\r\nsec-websocket-version: 13\r\n\r\n";
-    assert_eq!(last_answer(&proxy, request).status, 426);
+    let mut client = proxy.client();
+    client.send(request);
+    let answer = client.answer();
+    assert_eq!((answer.status, answer.field("upgrade")), (426, Some("HTTP/1.1")));
+    // RFC 9110, section 7.8: whoever sends Upgrade lists it there.
+    assert_eq!(answer.field("connection"), Some("close, upgrade"));
+    client.is_closed();
 }
 
 const SHORT: Duration = Duration::from_millis(100);

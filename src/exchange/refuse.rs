@@ -99,7 +99,13 @@ async fn finish<W: World>(
     body: &[u8],
 ) -> bool {
     write::field_number(&mut out, b"content-length", body.len() as u64);
-    write_connection(to.client_speaks_11, to.client_lives, &mut out);
+    if status == 426 {
+        // RFC 9110, section 7.8: whoever sends Upgrade lists it there. A head
+        // that is refused is its connection's last.
+        write::field(&mut out, b"connection", b"close, upgrade");
+    } else {
+        write_connection(to.client_speaks_11, to.client_lives, &mut out);
+    }
     write::end_of_head(&mut out);
     if !to.to_head {
         out.extend_from_slice(body);
