@@ -502,3 +502,26 @@ fn a_page_tells_a_client_of_http_1_0_whether_the_connection_lives() {
     assert_eq!(client.answer().field("connection"), None);
     client.is_closed();
 }
+
+/// We say whom a request is for; a client that says so itself could say
+/// anything.
+#[test]
+fn a_client_cannot_say_who_it_is() {
+    const SAID: &str = "connection: x-forwarded-for, anthropic-version\r\n\
+        x-forwarded-for: 192.0.2.1\r\nanthropic-version: 2023-06-01\r\n\
+        forwarded: for=192.0.2.1\r\nx-real-ip: 192.0.2.1\r\n";
+    let ask = |change: fn(&mut Written)| {
+        let (backend, requests) = listening();
+        let proxy = Proxy::with(&[backend.address], change);
+        proxy.client().post("/v1/messages", SAID, chat(1));
+        requests.recv().unwrap()
+    };
+    let request = ask(|_| ());
+    assert_eq!(request.all("x-forwarded-for"), ["192.0.2.1, 127.0.0.1"]);
+    assert_eq!(request.all("anthropic-version"), ["2023-06-01"]);
+    assert_eq!((request.all("forwarded"), request.all("x-real-ip")), (vec![], vec![]));
+    // Where we say nothing, what came travels on.
+    let request = ask(|written| written.headers.forwarded = false);
+    assert_eq!(request.all("forwarded"), ["for=192.0.2.1"]);
+    assert_eq!(request.all("x-real-ip"), ["192.0.2.1"]);
+}

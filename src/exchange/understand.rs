@@ -286,7 +286,10 @@ fn fate(name: Name, settings: &Settings, reads_answer: bool) -> Fate {
         Name::RequestId if ours.request_id => Fate::RequestId,
         Name::ContentType => Fate::ContentType,
         Name::ForwardedFor if ours.forwarded => Fate::ForwardedFor,
-        Name::ForwardedProto if ours.forwarded => Fate::EndsHere,
+        // These name one client, and whoever sends them to us can name any.
+        // What a proxy in front of us knows stands in X-Forwarded-For, behind
+        // which we put what we know ourselves.
+        Name::ForwardedProto | Name::OtherForwarded if ours.forwarded => Fate::EndsHere,
         Name::AcceptEncoding if reads_answer => Fate::EndsHere,
         _ => Fate::Travels,
     }

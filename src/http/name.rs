@@ -23,6 +23,8 @@ pub enum Name {
     ForwardedFor,
     /// X-Forwarded-Proto
     ForwardedProto,
+    /// What else names a client: Forwarded and X-Real-IP.
+    OtherForwarded,
     AcceptEncoding,
     ContentType,
     ContentEncoding,
@@ -56,6 +58,8 @@ pub(super) fn classify(name: &[u8]) -> Name {
         (7, b'a') if is(name, b"api-key") => Name::Credential,
         (7, b'u') if is(name, b"upgrade") => Name::Upgrade,
         (7, b't') if is(name, b"trailer") => Name::HopByHop,
+        (9, b'f') if is(name, b"forwarded") => Name::OtherForwarded,
+        (9, b'x') if is(name, b"x-real-ip") => Name::OtherForwarded,
         (9, b'x') if is(name, b"x-api-key") => Name::Credential,
         (10, b'c') if is(name, b"connection") => Name::Connection,
         (10, b'k') if is(name, b"keep-alive") => Name::HopByHop,
@@ -135,6 +139,11 @@ const SHADOWED: [&[u8]; 29] = [
 #[inline]
 pub(super) fn shadows_a_known_name(name: &[u8]) -> bool {
     has_underscore(name) && SHADOWED.iter().any(|known| equals_as_dashes(name, known))
+}
+
+/// Whether a receiver decides by the field of this name.
+pub(super) fn is_decided_by(name: &[u8]) -> bool {
+    SHADOWED.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
 #[cold]
