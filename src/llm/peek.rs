@@ -31,7 +31,8 @@ pub struct Peek {
     /// `max_output_tokens` that is a whole number; whatever else stands there
     /// is for the backend to judge.
     pub max_tokens: Option<u64>,
-    /// The conversation as written: `messages`, else `input`, else `prompt`.
+    /// The conversation as written: `messages`, else whichever of `input` and
+    /// `prompt` stands first.
     pub messages: Option<Span>,
     pub tools: Option<Span>,
     /// Bytes of the text the model will read, in JSON's writing: an estimate.

@@ -40,7 +40,7 @@ impl PeekFault {
     pub fn reason(self) -> &'static str {
         match self.kind {
             PeekFaultKind::Json(kind) => JsonFault { offset: self.offset, kind }.reason(),
-            PeekFaultKind::KeyEscaped => "a top-level key must be written without escapes",
+            PeekFaultKind::KeyEscaped => "a key must be written without escapes",
             PeekFaultKind::KeyTwice(_) => "the parameter is given twice",
             PeekFaultKind::KeyInOtherCase(_) => "the parameter's name must be in lower case",
             PeekFaultKind::ModelMissing => "you must provide a model parameter",

@@ -178,6 +178,8 @@ fn the_conversation_and_its_size_are_found() {
     check(r#""messages":[1,2]"#, "[1,2]", 5);
     check(r#""input":"abc""#, "\"abc\"", 5);
     check(r#""prompt":["a"]"#, "[\"a\"]", 5);
+    check(r#""prompt":"p","input":"i""#, "\"p\"", 6);
+    check(r#""prompt":"p","messages":[],"input":"i""#, "[]", 8);
     check(r#""system":"be brief","messages":[]"#, "[]", 12);
     check(r#""messages":[],"tools":[{}],"instructions":null"#, "[]", 6);
     check(r#""n":1"#, "", 0);

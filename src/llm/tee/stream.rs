@@ -195,7 +195,9 @@ fn judge_message(name: &[u8], data: &[u8]) -> Verdict {
     }
 }
 
-/// The event's name, else the `type` at the top of its data.
+/// The event's name, else the `type` at the top of its data: the SDKs go by the
+/// name alone and would pass over an event without one, but what matters here
+/// is that the backend has said so.
 fn type_of<'a>(name: &'a [u8], data: &'a [u8]) -> &'a [u8] {
     if name.is_empty() { type_in_data(data).unwrap_or_default() } else { name }
 }
@@ -225,14 +227,27 @@ fn error_in_data(data: &[u8]) -> Option<bool> {
             let text = member.value.span.of(data);
             return Some(match member.value.kind {
                 Kind::Null | Kind::False => false,
-                Kind::Number => text != b"0",
+                Kind::Number => is_not_zero(text),
                 Kind::String { .. } => text != b"\"\"",
                 Kind::Object => Skimmer::document(text).ok()?.next_member().ok()?.is_some(),
-                Kind::Array | Kind::True => true,
+                Kind::Array => holds_something(text),
+                Kind::True => true,
             });
         }
     }
     None
+}
+
+/// Of `-0.00e7` no digit in front of the exponent counts.
+fn is_not_zero(number: &[u8]) -> bool {
+    let mantissa = number.split(|byte| matches!(byte, b'e' | b'E')).next().unwrap_or_default();
+    mantissa.iter().any(|byte| matches!(byte, b'1'..=b'9'))
+}
+
+/// Whether anything but blanks stands between the brackets.
+fn holds_something(array: &[u8]) -> bool {
+    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+    array.get(1..array.len().saturating_sub(1)).is_some_and(|inside| !inside.iter().all(is_blank))
 }
 
 /// `[DONE]` and nothing after it but blanks.

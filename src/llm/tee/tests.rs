@@ -193,6 +193,19 @@ fn a_ping_an_error_or_an_end_is_no_token() {
     assert!(seen(CHAT, "data: {}\n\n"));
 }
 
+/// What the client's SDK does not raise at is no error: the client would take
+/// the stream for a whole one.
+#[test]
+fn an_error_that_the_sdk_passes_over_is_none() {
+    for value in ["null", "false", "0", "-0", "0.00", "0e7", "\"\"", "{}", "{ }", "[]", "[ \n]"] {
+        let stream = format!("data: {{\"error\":{}}}\n\n", value.replace('\n', " "));
+        check_end(CHAT, &stream, End::Missing);
+    }
+    for value in ["true", "1", "0.1", "10", "\" \"", "{\"a\":0}", "[0]", "[[]]"] {
+        check_end(CHAT, &format!("data: {{\"error\":{value}}}\n\n"), End::Errored);
+    }
+}
+
 #[test]
 fn other_streams_need_no_proof() {
     assert!(!StreamTee::new(Endpoint::Other).needs_proof());
