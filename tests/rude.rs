@@ -149,6 +149,9 @@ fn too_much_of_anything_has_its_status() {
     let many = "x: y\r\n".repeat(20);
     check(&proxy, &format!("POST PATH HTTP/1.1\r\nhost: p\r\n{many}\r\n"), 431);
     check(&proxy, &format!("POST PATH?{} HTTP/1.1\r\nhost: p\r\n\r\n", &long[..1100]), 414);
+    // A target longer than a whole head may be is a long target still.
+    check(&proxy, &format!("POST PATH?{long} HTTP/1.1\r\nhost: p\r\n\r\n"), 414);
+    check(&proxy, &format!("POST PATH?{long}"), 414);
     let head = "POST PATH HTTP/1.1\r\nhost: p\r\n";
     check(&proxy, &format!("{head}content-length: 10001\r\n\r\n"), 413);
     check(&proxy, &format!("{head}content-length: 10001\r\n\r\n{}", "z".repeat(10_001)), 413);

@@ -18,8 +18,8 @@ use super::{
 use crate::{
     base::Instant,
     http::{
-        BodyFraming, HeaderTable, Name, Request, RequestFault, Version, names_other_charset,
-        parse_request,
+        BodyFraming, HeadFault, HeaderTable, Name, Request, RequestFault, Version,
+        names_other_charset, parse_request,
     },
     llm::{Dialect, Endpoint, Peek, Trouble, is_json, peek},
     rt::World,
@@ -100,7 +100,9 @@ pub fn head<'s, W: World>(
 ) -> Result<Head<'s>, HeadRefused> {
     let mut table = HeaderTable::new();
     let request = parse_request(bytes, &stage.http_limits, &mut table).map_err(|fault| {
-        HeadRefused { trouble: trouble_of(fault), asker: asker_of(stage, bytes) }
+        let is_too_large = fault == HeadFault::TooLarge.into();
+        let trouble = if is_too_large { too_large(stage, bytes) } else { trouble_of(fault) };
+        HeadRefused { trouble, asker: asker_of(stage, bytes) }
     })?;
     let method = request.method.as_bytes();
     let to_head = method == b"HEAD";
@@ -301,8 +303,17 @@ fn is_read_by_us(endpoint: Endpoint) -> bool {
     endpoint.needs_model() || endpoint.stream_end().is_some()
 }
 
+/// What is too large about a head that is, or about the beginning of one: if
+/// its target is too long already, the client must hear of that.
+pub fn too_large<W: World>(stage: &Stage<W>, head: &[u8]) -> Trouble {
+    let line = head.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
+    let target = line.split(|&byte| byte == b' ').nth(1).unwrap_or_default();
+    let is_long = target.len() > stage.settings.limits.target_bytes;
+    trouble_of(if is_long { RequestFault::TargetTooLong } else { HeadFault::TooLarge.into() })
+}
+
 /// The client's fault in the words of the client's API.
-pub fn trouble_of(fault: RequestFault) -> Trouble {
+fn trouble_of(fault: RequestFault) -> Trouble {
     let reason = fault.reason();
     match fault.status() {
         405 => Trouble::MethodNotAllowed { reason },

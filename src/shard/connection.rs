@@ -22,9 +22,9 @@ use crate::{
     exchange::{
         After, Client, Interrupt, Stage, Wait, asker_of, consume,
         inbound::{Armed, Inbound, fill},
-        receive, refuse_head, tell,
+        receive, refuse_head, tell, too_large,
     },
-    http::{HeadFault, HeadSearch},
+    http::HeadSearch,
     llm::Trouble,
     rt::{Stream, World},
 };
@@ -138,8 +138,7 @@ async fn next_head<W: World>(
                 return NextHead::Complete(bytes);
             }
             if held.len() >= head_bytes_max {
-                let reason = HeadFault::TooLarge.reason();
-                return NextHead::Refused(Trouble::HeadTooLarge { reason });
+                return NextHead::Refused(too_large(stage, held));
             }
             if !held.is_empty() && !head_began {
                 head_began = true;
