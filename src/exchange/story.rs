@@ -101,7 +101,7 @@ async fn answer<W: World>(
     asked: &mut Asked<'_>,
     permit: &mut Option<Permit<'_>>,
 ) -> After {
-    if let Err(trouble) = asked.peek_at_body() {
+    if let Err(trouble) = asked.check_body() {
         return refuse_asked(stage, client, asked, &trouble).await;
     }
     let answer = match attempt(stage, client, asked).await {

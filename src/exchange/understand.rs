@@ -21,7 +21,7 @@ use crate::{
         BodyFraming, HeadFault, HeaderTable, Name, Request, RequestFault, Version,
         names_other_charset, parse_request,
     },
-    llm::{Dialect, Endpoint, Peek, Trouble, is_json, peek},
+    llm::{Dialect, Endpoint, Trouble, is_json, peek},
     rt::World,
 };
 
@@ -52,7 +52,6 @@ pub struct Asked<'s> {
     pub arrived: Instant,
     /// How long it has been in our hands, waiting for nobody.
     pub ours: Duration,
-    pub peek: Option<Peek>,
     pub outgoing: Outgoing,
     /// Held as long as the body is.
     pub body_permit: Option<Permit<'s>>,
@@ -156,16 +155,15 @@ pub fn head<'s, W: World>(
         request_id,
         arrived: stage.now(),
         ours: Duration::ZERO,
-        peek: None,
         outgoing,
         body_permit: None,
     }))
 }
 
 impl Asked<'_> {
-    /// Reads what we must know of the body, once it stands in the outgoing
+    /// Holds the body to what its API promises, once it stands in the outgoing
     /// request.
-    pub fn peek_at_body(&mut self) -> Result<(), Trouble> {
+    pub fn check_body(&mut self) -> Result<(), Trouble> {
         let is_read = self.is_proxy || (self.is_post && self.endpoint.needs_model());
         if is_read && self.in_other_charset {
             // The backend could find other members in it than we do.
@@ -175,7 +173,7 @@ impl Asked<'_> {
         if self.is_proxy {
             is_json(body)?;
         } else if self.is_post && self.endpoint.needs_model() {
-            self.peek = Some(peek(body, self.endpoint)?);
+            peek(body, self.endpoint)?;
         }
         Ok(())
     }

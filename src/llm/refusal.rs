@@ -104,7 +104,6 @@ fn message(trouble: &Trouble) -> String {
             format!("{sentence} (at byte {offset}).")
         }
         Trouble::NotJson { reason, offset } => format!("{sentence}: {reason} (at byte {offset})."),
-        Trouble::UnknownModel { model } => format!("{sentence}: `{model}`."),
         // A sentence of its own, with its stop.
         Trouble::BackendProtocol { reason } => format!("{sentence}: {reason}"),
         _ => sentence.to_owned(),

@@ -14,8 +14,6 @@ pub enum Trouble {
     NotJson { reason: &'static str, offset: usize },
     MissingModel,
     CharsetUnknown,
-    NotFound,
-    UnknownModel { model: Box<str> },
     MethodNotAllowed { reason: &'static str },
     RequestTimeout,
     BodyTooLarge,
@@ -85,7 +83,6 @@ impl Trouble {
     pub fn status(&self) -> u16 {
         match self {
             Self::InvalidRequest { .. } | Self::NotJson { .. } | Self::MissingModel => 400,
-            Self::NotFound | Self::UnknownModel { .. } => 404,
             Self::MethodNotAllowed { .. } => 405,
             Self::RequestTimeout => 408,
             Self::BodyTooLarge => 413,
@@ -119,12 +116,8 @@ impl Trouble {
             Self::MissingModel => {
                 OpenAiWords { param: Some("model"), ..request(Some("missing_required_parameter")) }
             }
-            Self::UnknownModel { .. } => {
-                OpenAiWords { param: Some("model"), ..request(Some("model_not_found")) }
-            }
             Self::CharsetUnknown => request(Some("unsupported_charset")),
             Self::NotJson { .. } => request(Some("invalid_json")),
-            Self::NotFound => request(Some("unknown_url")),
             Self::MethodNotAllowed { .. } => request(Some("method_not_allowed")),
             Self::RequestTimeout => request(Some("request_timeout")),
             Self::BodyTooLarge => request(Some("request_too_large")),
@@ -153,7 +146,6 @@ impl Trouble {
     /// Anthropic's `type`, from its published list of errors.
     pub(super) fn anthropic_type(&self) -> &'static str {
         match self {
-            Self::NotFound | Self::UnknownModel { .. } => "not_found_error",
             Self::BodyTooLarge => "request_too_large",
             Self::TooManyConnections | Self::Overloaded | Self::Draining | Self::NoBackend => {
                 "overloaded_error"
@@ -185,8 +177,6 @@ impl Trouble {
             Self::NotJson { .. } => "The request's body is not valid JSON",
             Self::MissingModel => "you must provide a model parameter",
             Self::CharsetUnknown => "The request's body must be JSON in UTF-8.",
-            Self::NotFound => "There is nothing at this path.",
-            Self::UnknownModel { .. } => "The model does not exist here",
             Self::RequestTimeout => "The request did not arrive in time.",
             Self::BodyTooLarge => "The request's body is larger than allowed.",
             Self::UpgradeRequired => "WebSockets are not served here; use server-sent events.",

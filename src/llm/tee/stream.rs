@@ -32,7 +32,6 @@ pub struct StreamTee {
 struct Watch {
     mark: Option<StreamEnd>,
     events: u64,
-    first_token_seen: bool,
     end: End,
     usage: Option<UsageReport>,
     /// Where data of several lines is put together. Empty for every known API.
@@ -51,7 +50,6 @@ impl StreamTee {
         let watch = Watch {
             mark: endpoint.stream_end(),
             events: 0,
-            first_token_seen: false,
             end: End::Missing,
             usage: None,
             joined: Vec::new(),
@@ -70,12 +68,6 @@ impl StreamTee {
     #[must_use]
     pub fn events(&self) -> u64 {
         self.watch.events
-    }
-
-    /// An event has come that is neither a ping nor an error nor an end mark.
-    #[must_use]
-    pub fn first_token_seen(&self) -> bool {
-        self.watch.first_token_seen
     }
 
     /// The counts the backend has reported so far.
@@ -98,12 +90,6 @@ impl StreamTee {
             return End::Proven;
         }
         self.watch.end
-    }
-
-    /// Nothing of an event is under way: an event written now is read as one.
-    #[must_use]
-    pub fn at_event_boundary(&self) -> bool {
-        self.scanner.at_event_boundary()
     }
 
     /// What to write before an event of our own: nothing at a boundary. In the
@@ -145,7 +131,7 @@ impl Watch {
             None => Verdict::Content,
         };
         match verdict {
-            Verdict::Content => self.first_token_seen = true,
+            Verdict::Content => {}
             Verdict::Ping => return,
             // The first word stands: after it the client reads no further.
             Verdict::End(end) if self.end == End::Missing => self.end = end,
