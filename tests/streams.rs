@@ -289,3 +289,55 @@ fn no_coding_hides_the_end_of_a_stream() {
     let answer = proxy.client().post("/v1/audio/anything", "accept-encoding: gzip\r\n", "{}");
     assert_eq!((answer.status, codings.recv().unwrap().as_str()), (200, "gzip"));
 }
+
+/// Events that no read brings whole are put together in memory of ours, and
+/// all streams share one budget for it. What finds no room goes unread, and
+/// passes all the same.
+#[test]
+fn unfinished_events_share_one_budget() {
+    const BUDGET: usize = 1024 * 1024;
+    const STREAMS: usize = 8;
+    let (go_on, waits) = std::sync::mpsc::channel::<()>();
+    let waits = std::sync::Mutex::new(waits);
+    let event = format!("data: {{\"x\":\"{}\"}}", "y".repeat(300_000));
+    let whole =
+        format!("{event}\n\ndata: {{\"usage\":{{\"prompt_tokens\":1}}}}\n\ndata: [DONE]\n\n");
+    let rest = whole[event.len()..].to_owned();
+    let backend = Backend::start(move |conn| {
+        conn.request();
+        let head =
+            "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
+        conn.say(format!("{head}{event}"));
+        // The end of the test ends it too.
+        let _ = waits.lock().unwrap().recv();
+        conn.say(&rest);
+        conn.close();
+    });
+    let proxy = Proxy::of(plan(&[url(backend.address)], |written| {
+        written.limits.body_memory_total = BUDGET;
+        written.limits.body_bytes = BUDGET;
+    }));
+    let mut clients: Vec<_> = (0..STREAMS).map(|_| proxy.client()).collect();
+    for client in &mut clients {
+        client.send_post("/v1/chat/completions", "", streamed(1));
+    }
+    let sent = STREAMS as u64 * 300_000;
+    let held = || proxy.sum(|c| &c.event_bytes_held) as usize;
+    let readers: Vec<_> =
+        clients.into_iter().map(|mut client| std::thread::spawn(move || client.answer())).collect();
+    let all_have_come = || proxy.sum(|c| &c.bytes_from_backends) >= sent;
+    // The last of those that find no room gives back what it has.
+    eventually("all have come, and only some are held", || {
+        all_have_come() && (300_000..=BUDGET).contains(&held())
+    });
+    for _ in 0..STREAMS {
+        go_on.send(()).unwrap();
+    }
+    for reader in readers {
+        let answer = reader.join().unwrap();
+        assert_eq!((answer.end, answer.body == whole.as_bytes()), (End::Whole, true));
+    }
+    let read = || proxy.sum(|c| &c.prompt_tokens);
+    eventually("all are read to their end", || read() == STREAMS as u64);
+    assert_eq!(held(), 0);
+}

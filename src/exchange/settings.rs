@@ -93,7 +93,8 @@ pub struct Limits {
     pub target_bytes: usize,
     /// A request body after its framing is removed (413).
     pub body_bytes: usize,
-    /// All request bodies held at one time, in all shards (503).
+    /// All request bodies held at one time, in all shards (503), and with them
+    /// the large events that have not come whole yet (they go unread).
     pub body_memory_total: usize,
     /// Client connections in all shards.
     pub connections: usize,

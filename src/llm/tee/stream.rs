@@ -7,7 +7,7 @@ use memchr::memmem::Finder;
 use crate::json::{Kind, Skimmer};
 use crate::llm::dialect::{Endpoint, StreamEnd};
 use crate::llm::usage::{self, Usage, UsageReport};
-use crate::sse::{EVENT_BYTES_MAX, Event, EventScanner, Reading};
+use crate::sse::{CARRY_KEPT_BYTES, EVENT_BYTES_MAX, Event, EventScanner, Reading};
 
 static ERROR_KEY: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"error\""));
 
@@ -92,6 +92,18 @@ impl StreamTee {
         self.watch.end
     }
 
+    /// How many bytes of an event under way are kept.
+    #[must_use]
+    pub fn carried_bytes(&self) -> usize {
+        self.scanner.carried_bytes()
+    }
+
+    /// There is no memory for the event under way: it goes unread, save for
+    /// its name and how its data begins.
+    pub fn give_up_event(&mut self) {
+        self.scanner.give_up_event();
+    }
+
     /// What to write before an event of our own: nothing at a boundary. In the
     /// midst of an event the client will then read the torn event first and
     /// fail on its JSON, which is no clean end either.
@@ -120,6 +132,9 @@ impl Watch {
             self.take_data(&reading, data);
         }
         self.joined = joined;
+        if self.joined.capacity() > CARRY_KEPT_BYTES {
+            self.joined = Vec::new();
+        }
     }
 
     fn take_data(&mut self, reading: &Reading<'_>, data: &[u8]) {
