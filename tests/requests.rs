@@ -130,7 +130,8 @@ fn an_expectation_ends_with_us() {
 const SENT: &str = "connection: keep-alive, x-private\r\nx-private: 1\r\nkeep-alive: timeout=5\r\n\
     proxy-connection: keep-alive\r\nproxy-authorization: Basic x\r\nte: trailers\r\n\
     trailer: x-sum\r\nupgrade: h2c\r\nauthorization: Bearer secret\r\nx-api-key: secret\r\n\
-    api-key: secret\r\nx-goog-api-key: secret\r\ncookie: secret\r\nx-thing: kept\r\n\
+    api-key: secret\r\nx-goog-api-key: secret\r\nx-auth-token: secret\r\n\
+    ocp-apim-subscription-key: secret\r\ncookie: secret\r\nx-thing: kept\r\n\
     anthropic-version: 2023-06-01\r\nanthropic-beta: a,b\r\naccept-encoding: gzip\r\n\
     x-forwarded-for: 192.0.2.1\r\nx-request-id: mine-7\r\n";
 
@@ -158,6 +159,8 @@ fn hop_by_hop_fields_and_credentials_end_with_us() {
         "x-api-key",
         "api-key",
         "x-goog-api-key",
+        "x-auth-token",
+        "ocp-apim-subscription-key",
         "cookie",
     ] {
         assert_eq!(request.all(name), [""; 0], "{name}");
@@ -220,6 +223,31 @@ fn an_answer_says_who_gave_it() {
     let stream = client.post("/v1/chat/completions", "", streamed(1));
     assert_eq!(stream.field("cache-control"), Some("no-cache"));
     assert_eq!(stream.field("x-accel-buffering"), Some("no"));
+}
+
+/// Anthropic's clients read the id from `request-id`.
+#[test]
+fn an_answer_has_one_id_by_its_apis_name() {
+    let mock = mock();
+    let proxy = Proxy::before(mock.address());
+    for body in [chat(1), streamed(1)] {
+        let answer = proxy.client().post("/v1/messages", "", body);
+        assert!(answer.field("request-id").is_some_and(|id| id.starts_with("req-")));
+        assert_eq!(answer.field("x-request-id"), None);
+    }
+    for (path, theirs) in [
+        ("/v1/messages", "Request-Id"),
+        ("/v1/messages", "X-Request-Id"),
+        ("/v1/chat/completions", "Request-Id"),
+        ("/v1/chat/completions", "X-Request-Id"),
+    ] {
+        let backend =
+            Backend::saying(OK.replace("\r\n\r\n", &format!("\r\n{theirs}: theirs\r\n\r\n")));
+        let proxy = Proxy::before(backend.address);
+        let answer = proxy.client().post(path, "", chat(1));
+        let ids = [answer.field("request-id"), answer.field("x-request-id")];
+        assert_eq!(ids.into_iter().flatten().collect::<Vec<_>>(), ["theirs"], "{path} {theirs}");
+    }
 }
 
 #[test]
@@ -375,4 +403,125 @@ fn a_shard_that_accepts_more_than_its_part_hands_over() {
     }
     drop(clients);
     proxy.empties();
+}
+
+#[test]
+fn proxy_passes_on_every_error_in_json() {
+    for (status, fields) in [
+        (429, "content-type: application/json\r\ncontent-encoding: gzip\r\n"),
+        (422, "content-type: application/problem+json; charset=utf-8\r\n"),
+        (400, "content-type: application/vnd.api+JSON\r\n"),
+    ] {
+        let backend = Backend::saying(format!(
+            "HTTP/1.1 {status} No\r\n{fields}retry-after: 7\r\ncontent-length: 2\r\n\r\n{{}}"
+        ));
+        let proxy = Proxy::before(backend.address);
+        let answer = proxy.client().post("/proxy", "", "{}");
+        assert_eq!((answer.status, answer.text().as_str()), (status, "{}"), "{fields}");
+        assert_eq!(answer.field("retry-after"), Some("7"), "{fields}");
+    }
+    for other in ["application/json+x", "application/jsonx", "application/", "+json", ""] {
+        let backend = Backend::saying(format!(
+            "HTTP/1.1 429 No\r\ncontent-type: {other}\r\ncontent-length: 2\r\n\r\n{{}}"
+        ));
+        let proxy = Proxy::before(backend.address);
+        assert_eq!(proxy.client().post("/proxy", "", "{}").status, 502, "{other}");
+    }
+}
+
+#[test]
+fn proxy_asks_for_answers_without_a_coding() {
+    let (backend, requests) = listening();
+    let proxy =
+        Proxy::with(&[backend.address], |written| written.proxy_path = "/generate".to_owned());
+    proxy.client().post("/proxy", "accept-encoding: gzip, br\r\n", "{}");
+    assert_eq!(requests.recv().unwrap().all("accept-encoding"), ["identity"]);
+}
+
+#[test]
+fn no_target_leaves_a_backends_base_path() {
+    let (backend, requests) = listening();
+    let base = format!("{}/base", url(backend.address));
+    let proxy = Proxy::of(plan(&[base], |_| ()));
+    for target in [
+        "/../admin",
+        "/x/..",
+        "/x/.",
+        "/./x",
+        "/..?q",
+        "http://p/../admin",
+        "/%2e%2E/admin",
+        "/.%2e/admin",
+        "/x/%2e",
+        "/x%2f..%2Fadmin",
+        "/x\\..\\admin",
+        "/x%5c..%5Cadmin",
+        "/..;a=b/admin",
+    ] {
+        let mut client = proxy.client();
+        client.send(format!("GET {target} HTTP/1.1\r\nhost: p\r\n\r\n"));
+        assert_eq!(client.answer().status, 400, "{target}");
+    }
+    let mut client = proxy.client();
+    for target in ["/.well-known/x", "/v1/models/m-4.1", "/...", "/a..b/..c", "/x?/../y"] {
+        client.send(format!("GET {target} HTTP/1.1\r\nhost: p\r\n\r\n"));
+        assert_eq!(client.answer().status, 200, "{target}");
+        assert_eq!(requests.recv().unwrap().line, format!("GET /base{target} HTTP/1.1"));
+    }
+    client.send("OPTIONS * HTTP/1.1\r\nhost: p\r\n\r\n");
+    assert_eq!(client.answer().status, 200);
+    assert_eq!(requests.recv().unwrap().line, "OPTIONS * HTTP/1.1");
+}
+
+/// PHP writes every slash as `\/`.
+#[test]
+fn a_model_may_be_written_with_escapes() {
+    let (backend, requests) = listening();
+    let proxy = Proxy::before(backend.address);
+    let mut client = proxy.client();
+    for model in [r"org\/name", r"gr\u00fcn", r"\ud83d\ude00", "plain"] {
+        let body = format!(r#"{{"messages":[],"model":"{model}"}}"#);
+        assert_eq!(client.post("/v1/chat/completions", "", &body).status, 200, "{model}");
+        assert_eq!(requests.recv().unwrap().body, body.as_bytes(), "as it came");
+    }
+}
+
+/// A client of HTTP/1.0 reads to the end of the connection unless it is told
+/// that this one lives.
+#[test]
+fn a_page_tells_a_client_of_http_1_0_whether_the_connection_lives() {
+    let mock = mock();
+    let proxy = Proxy::before(mock.address());
+    let mut client = proxy.client();
+    for _ in 0..2 {
+        client.send("GET /health HTTP/1.0\r\nconnection: keep-alive\r\n\r\n");
+        let answer = client.answer();
+        assert_eq!((answer.status, answer.field("connection")), (200, Some("keep-alive")));
+    }
+    client.send("GET /health HTTP/1.0\r\n\r\n");
+    assert_eq!(client.answer().field("connection"), None);
+    client.is_closed();
+}
+
+/// We say whom a request is for; a client that says so itself could say
+/// anything.
+#[test]
+fn a_client_cannot_say_who_it_is() {
+    const SAID: &str = "connection: x-forwarded-for, anthropic-version\r\n\
+        x-forwarded-for: 192.0.2.1\r\nanthropic-version: 2023-06-01\r\n\
+        forwarded: for=192.0.2.1\r\nx-real-ip: 192.0.2.1\r\n";
+    let ask = |change: fn(&mut Written)| {
+        let (backend, requests) = listening();
+        let proxy = Proxy::with(&[backend.address], change);
+        proxy.client().post("/v1/messages", SAID, chat(1));
+        requests.recv().unwrap()
+    };
+    let request = ask(|_| ());
+    assert_eq!(request.all("x-forwarded-for"), ["192.0.2.1, 127.0.0.1"]);
+    assert_eq!(request.all("anthropic-version"), ["2023-06-01"]);
+    assert_eq!((request.all("forwarded"), request.all("x-real-ip")), (vec![], vec![]));
+    // Where we say nothing, what came travels on.
+    let request = ask(|written| written.headers.forwarded = false);
+    assert_eq!(request.all("forwarded"), ["for=192.0.2.1"]);
+    assert_eq!(request.all("x-real-ip"), ["192.0.2.1"]);
 }

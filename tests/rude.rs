@@ -149,12 +149,18 @@ fn too_much_of_anything_has_its_status() {
     let many = "x: y\r\n".repeat(20);
     check(&proxy, &format!("POST PATH HTTP/1.1\r\nhost: p\r\n{many}\r\n"), 431);
     check(&proxy, &format!("POST PATH?{} HTTP/1.1\r\nhost: p\r\n\r\n", &long[..1100]), 414);
+    // A target longer than a whole head may be is a long target still.
+    check(&proxy, &format!("POST PATH?{long} HTTP/1.1\r\nhost: p\r\n\r\n"), 414);
+    check(&proxy, &format!("POST PATH?{long}"), 414);
     let head = "POST PATH HTTP/1.1\r\nhost: p\r\n";
     check(&proxy, &format!("{head}content-length: 10001\r\n\r\n"), 413);
     check(&proxy, &format!("{head}content-length: 10001\r\n\r\n{}", "z".repeat(10_001)), 413);
     check(&proxy, &format!("{head}expect: 100-continue\r\ncontent-length: 10001\r\n\r\n"), 413);
     let chunked = format!("{head}transfer-encoding: chunked\r\n\r\n{:x}\r\n", 10_001);
     check(&proxy, &format!("{chunked}{}\r\n0\r\n\r\n", "z".repeat(10_001)), 413);
+    let chunked = format!("{head}transfer-encoding: chunked\r\n\r\n0\r\n");
+    check(&proxy, &format!("{chunked}{}\r\n", "x: y\r\n".repeat(70)), 431);
+    check(&proxy, &format!("{chunked}x: {}\r\n\r\n", "y".repeat(9000)), 431);
     proxy.empties();
     assert_eq!(mock.stats().requests, 0);
     // The very most that is allowed passes.
@@ -187,7 +193,7 @@ fn a_body_that_is_no_json_is_refused_by_its_offset_and_the_connection_lives() {
         ("{\"model\":\"\"}", "null", Some(9)),
         ("{\"model\":\"a\",\"model\":\"b\"}", "null", Some(14)),
         ("{\"mod\\u0065l\":\"a\"}", "null", Some(2)),
-        ("{\"model\":\"\\u0061\"}", "null", Some(9)),
+        ("{\"model\":\"\\ud800\"}", "null", Some(9)),
         ("{\"Model\":\"a\",\"model\":\"a\"}", "null", Some(2)),
         ("{\"model\":\"m\",\"stream\":\"yes\"}", "null", Some(22)),
         ("{\"model\":\"m\",\"stream\":true,\"stream\":false}", "null", Some(28)),
@@ -214,7 +220,13 @@ fn a_websocket_is_told_to_use_events() {
     let (_mock, proxy) = start(|_| ());
     let request = "GET /v1/responses HTTP/1.1\r\nhost: p\r\nconnection: upgrade\r\n\
                    upgrade: websocket\r\nsec-websocket-version: 13\r\n\r\n";
-    assert_eq!(last_answer(&proxy, request).status, 426);
+    let mut client = proxy.client();
+    client.send(request);
+    let answer = client.answer();
+    assert_eq!((answer.status, answer.field("upgrade")), (426, Some("HTTP/1.1")));
+    // RFC 9110, section 7.8: whoever sends Upgrade lists it there.
+    assert_eq!(answer.field("connection"), Some("close, upgrade"));
+    client.is_closed();
 }
 
 const SHORT: Duration = Duration::from_millis(100);
@@ -393,4 +405,147 @@ fn a_body_is_counted_as_long_as_it_is_held() {
     eventually("it is counted", || proxy.sum(|c| &c.request_body_bytes_held) == 100_000);
     drop(client);
     proxy.empties();
+}
+
+/// What a backend decodes to an API that is read along must be read along.
+#[test]
+fn a_path_that_hides_its_api_is_refused() {
+    let (mock, proxy) = start(|_| ());
+    for (path, api) in [
+        ("/v1/%63hat/completions", "/v1/chat/completions"),
+        ("/v1/chat%2Fcompletions", "/v1/chat/completions"),
+        ("/v1/chat%2fcompletions/?x=y", "/v1/chat/completions"),
+        ("/v1//chat/completions", "/v1/chat/completions"),
+        ("//v1/messages", "/v1/messages"),
+        ("/%76%31/messages", "/v1/messages"),
+        ("/v1/messages/%63ount_tokens", "/v1/messages"),
+        ("/v1/messages%2Fbatches", "/v1/messages"),
+        ("/v1%2Fresponses/resp_1", "/v1/responses"),
+        ("/%72erank", "/rerank"),
+    ] {
+        let body = streamed(1);
+        let length = body.len();
+        let head = format!("POST {path} HTTP/1.1\r\nhost: p\r\ncontent-length: {length}\r\n\r\n");
+        let answer = last_answer(&proxy, head + &body);
+        assert_eq!(answer.status, 400, "{path}: {}", answer.text());
+        error_word(api, &answer.body);
+    }
+    assert_eq!(mock.stats().requests, 0);
+    // An encoding that hides nothing passes.
+    let mut client = proxy.client();
+    assert_eq!(client.get("/v1/models/org%2Fname").status, 200);
+    for path in ["/v1/files/a%20b", "/x/%2f/y", "/x//y", "/v1/%zz", "/v1/x%"] {
+        let answer = client.post(path, "x-mock-echo: 1\r\n", "hello");
+        assert_eq!(answer.text(), "hello", "{path}");
+    }
+}
+
+/// The list of models exists in both APIs; the version's header tells which.
+#[test]
+fn models_are_refused_in_the_words_of_the_client() {
+    let proxy = Proxy::before(support::backend::nowhere());
+    for path in ["/v1/models", "/v1/models/m"] {
+        for (headers, api) in [("", path), ("anthropic-version: 2023-06-01\r\n", "/v1/messages")] {
+            let mut client = proxy.client();
+            client.send(format!("GET {path} HTTP/1.1\r\nhost: p\r\n{headers}\r\n"));
+            let answer = client.answer();
+            assert_eq!(answer.status, 502);
+            error_word(api, &answer.body);
+            let id = if headers.is_empty() { "x-request-id" } else { "request-id" };
+            assert!(answer.field(id).is_some(), "{path} {headers}");
+            let request = format!("GET {path} HTTP/1.1\r\nhost: p\r\nhost: p\r\n{headers}\r\n");
+            error_word(api, &last_answer(&proxy, request).body);
+        }
+    }
+}
+
+#[test]
+fn an_absolute_target_is_refused_in_the_words_of_its_api() {
+    let (_mock, proxy) = start(|_| ());
+    for (target, api) in [
+        ("http://x/v1/messages", "/v1/messages"),
+        ("HTTPS://x:1/v1/messages?beta=true", "/v1/messages"),
+        ("http://x/v1/chat/completions", "/v1/chat/completions"),
+        ("http://x", "/"),
+    ] {
+        let request = format!("POST {target} HTTP/1.1\r\nhost: a@b\r\n\r\n");
+        error_word(api, &last_answer(&proxy, request).body);
+    }
+}
+
+/// In another charset a backend could find other members than we did.
+#[test]
+fn a_body_in_another_charset_is_refused() {
+    let (mock, proxy) = start(|_| ());
+    let mut client = proxy.client();
+    for path in ["/v1/chat/completions", "/v1/messages", "/proxy"] {
+        for content_type in [
+            "application/json; charset=utf-7",
+            "application/json;charset=\"UTF-16\"",
+            "application/json; Charset = latin1",
+            "application/json; x=y; charset=utf-8; charset=utf-7",
+            "application/json; charset=\"utf\\-7\"",
+            "application/json; charset",
+            "application/json; charset=",
+            "application/json\r\ncontent-type: application/json; charset=utf-7",
+        ] {
+            let answer = client.post(path, &format!("content-type: {content_type}\r\n"), chat(1));
+            assert_eq!(answer.status, 415, "{path} {content_type}");
+            error_word(path, &answer.body);
+        }
+    }
+    assert_eq!(mock.stats().requests, 0);
+    for content_type in [
+        "application/json",
+        "application/json; charset=utf-8",
+        "application/json;CHARSET=\"UTF-8\"",
+        "application/json ; charset=utf8 ;x",
+        "application/octet-stream",
+        "text/plain; xcharset=utf-7",
+    ] {
+        let headers = format!("content-type: {content_type}\r\n");
+        let answer = client.post("/v1/chat/completions", &headers, chat(1));
+        assert_eq!(answer.status, 200, "{content_type}");
+    }
+    // What is not read may be in any.
+    let headers = "x-mock-echo: 1\r\ncontent-type: text/plain; charset=utf-7\r\n";
+    assert_eq!(client.post("/x", headers, "+AGE-").text(), "+AGE-");
+}
+
+#[test]
+fn a_refusal_says_what_was_wrong() {
+    let (_mock, proxy) = start(|_| ());
+    let many = format!("GET /v1/x HTTP/1.1\r\nhost: p\r\n{}\r\n", "x: y\r\n".repeat(200));
+    for (request, words) in [
+        ("TRACE /v1/x HTTP/1.1\r\nhost: p\r\n\r\n", "CONNECT and TRACE"),
+        ("PRI * HTTP/2.0\r\n\r\n", "HTTP/2"),
+        ("GET /v1/x HTTP/3.0\r\nhost: p\r\n\r\n", "HTTP/1.0 and HTTP/1.1"),
+        ("GET /v1/x HTTP/1.1\r\nhost: p\r\nexpect: tea\r\n\r\n", "100-continue"),
+        (
+            "GET /v1/x HTTP/1.1\r\nhost: p\r\ntransfer-encoding: gzip\r\n\r\n",
+            "transfer coding understood here is chunked",
+        ),
+        (&many, "more fields than"),
+    ] {
+        let text = last_answer(&proxy, request).text();
+        assert!(text.contains(words), "{words}: {text}");
+    }
+}
+
+#[test]
+fn a_refused_head_request_gets_no_body() {
+    let (_mock, proxy) = start(|written| written.limits.head_bytes = 4096);
+    let long = format!("HEAD /v1/x HTTP/1.1\r\nhost: p\r\nx: {}", "y".repeat(5000));
+    for (request, status) in [
+        ("HEAD /v1/x HTTP/1.1\r\nhost: p\r\nhost: p\r\n\r\n", 400),
+        ("HEAD /v1/x HTTP/1.1\r\nhost: p\r\nexpect: tea\r\n\r\n", 417),
+        (&long, 431),
+    ] {
+        let mut client = proxy.client();
+        client.send(request);
+        let head = client.head();
+        assert_eq!(head.status, status);
+        assert!(head.field("content-length").is_some_and(|length| length != "0"));
+        client.is_closed();
+    }
 }

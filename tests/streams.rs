@@ -221,3 +221,123 @@ fn usage_is_read_along() {
     eventually("all are read", || read() >= 7 + 11 + 13 + 17);
     assert_eq!(read(), 7 + 11 + 13 + 17);
 }
+
+/// `/proxy` speaks the API of the path that it stands for.
+#[test]
+fn a_stream_cut_behind_proxy_is_told_as_on_its_own_path() {
+    let mock = mock();
+    for (path, mark, word) in APIS {
+        let proxy = Proxy::of(plan(&[url(mock.address())], |w| w.proxy_path = path.to_owned()));
+        for fault in ["x-mock-cut-at: 1\r\n", "x-mock-omit-done: 1\r\n"] {
+            let answer = proxy.client().post("/proxy", fault, streamed(9));
+            assert_eq!(in_band_error(path, mark, &answer), word, "{fault}");
+        }
+        let refused = proxy.client().post("/proxy", "", "no json");
+        assert_eq!(refused.status, 400, "{path}");
+        error_word(path, &refused.body);
+        proxy.client().post("/proxy", "", streamed(7));
+        let read = || proxy.sum(|c| &c.completion_tokens);
+        // OpenAI's older APIs tell the usage of a stream only when asked to.
+        if matches!(path, "/v1/responses" | "/v1/messages") {
+            eventually("usage is read", || read() >= 7);
+        }
+    }
+}
+
+/// Not even the head of such a request can be read, and still it is told so in
+/// the words of the API behind `/proxy`.
+#[test]
+fn a_head_refused_at_proxy_is_told_in_the_words_of_its_path() {
+    let proxy = Proxy::of(plan(&[url(support::backend::nowhere())], |written| {
+        written.proxy_path = "/v1/messages".to_owned();
+    }));
+    let mut client = proxy.client();
+    client.send("POST /proxy HTTP/1.1\r\nhost: p\r\nhost: p\r\n\r\n");
+    let answer = client.answer();
+    assert_eq!(
+        (answer.status, error_word("/v1/messages", &answer.body).as_str()),
+        (400, "invalid_request_error")
+    );
+}
+
+/// A coding hides the end mark, so none is asked for, and a stream that comes
+/// in one all the same is no answer.
+#[test]
+fn no_coding_hides_the_end_of_a_stream() {
+    const CODED: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\
+        content-encoding: gzip\r\nconnection: close\r\n\r\n\x1f";
+    let (told, codings) = std::sync::mpsc::channel();
+    let backend = Backend::start(move |conn| {
+        let request = conn.request().unwrap();
+        told.send(request.all("accept-encoding").join(", ")).unwrap();
+        conn.say(CODED);
+        conn.close();
+    });
+    let proxy = Proxy::before(backend.address);
+    for (path, ..) in APIS {
+        let answer = proxy.client().post(path, "accept-encoding: gzip\r\n", streamed(3));
+        assert_eq!((answer.status, answer.end), (502, End::Whole), "{path}");
+        error_word(path, &answer.body);
+        assert_eq!(codings.recv().unwrap(), "identity");
+    }
+    let mut client = proxy.client();
+    client.send(
+        "GET /v1/responses/r1?stream=true HTTP/1.1\r\nhost: p\r\naccept-encoding: gzip\r\n\r\n",
+    );
+    assert_eq!((client.answer().status, codings.recv().unwrap().as_str()), (502, "identity"));
+    // Where there is no mark a coding hides none.
+    let answer = proxy.client().post("/v1/audio/anything", "accept-encoding: gzip\r\n", "{}");
+    assert_eq!((answer.status, codings.recv().unwrap().as_str()), (200, "gzip"));
+}
+
+/// Events that no read brings whole are put together in memory of ours, and
+/// all streams share one budget for it. What finds no room goes unread, and
+/// passes all the same.
+#[test]
+fn unfinished_events_share_one_budget() {
+    const BUDGET: usize = 1024 * 1024;
+    const STREAMS: usize = 8;
+    let (go_on, waits) = std::sync::mpsc::channel::<()>();
+    let waits = std::sync::Mutex::new(waits);
+    let event = format!("data: {{\"x\":\"{}\"}}", "y".repeat(300_000));
+    let whole =
+        format!("{event}\n\ndata: {{\"usage\":{{\"prompt_tokens\":1}}}}\n\ndata: [DONE]\n\n");
+    let rest = whole[event.len()..].to_owned();
+    let backend = Backend::start(move |conn| {
+        conn.request();
+        let head =
+            "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
+        conn.say(format!("{head}{event}"));
+        // The end of the test ends it too.
+        let _ = waits.lock().unwrap().recv();
+        conn.say(&rest);
+        conn.close();
+    });
+    let proxy = Proxy::of(plan(&[url(backend.address)], |written| {
+        written.limits.body_memory_total = BUDGET;
+        written.limits.body_bytes = BUDGET;
+    }));
+    let mut clients: Vec<_> = (0..STREAMS).map(|_| proxy.client()).collect();
+    for client in &mut clients {
+        client.send_post("/v1/chat/completions", "", streamed(1));
+    }
+    let sent = STREAMS as u64 * 300_000;
+    let held = || proxy.sum(|c| &c.event_bytes_held) as usize;
+    let readers: Vec<_> =
+        clients.into_iter().map(|mut client| std::thread::spawn(move || client.answer())).collect();
+    let all_have_come = || proxy.sum(|c| &c.bytes_from_backends) >= sent;
+    // The last of those that find no room gives back what it has.
+    eventually("all have come, and only some are held", || {
+        all_have_come() && (300_000..=BUDGET).contains(&held())
+    });
+    for _ in 0..STREAMS {
+        go_on.send(()).unwrap();
+    }
+    for reader in readers {
+        let answer = reader.join().unwrap();
+        assert_eq!((answer.end, answer.body == whole.as_bytes()), (End::Whole, true));
+    }
+    let read = || proxy.sum(|c| &c.prompt_tokens);
+    eventually("all are read to their end", || read() == STREAMS as u64);
+    assert_eq!(held(), 0);
+}

@@ -144,7 +144,7 @@ struct LimitFlags {
     /// Largest body of a request, below 4GiB
     #[arg(long, value_name = "SIZE", default_value_t = Size(Limits::DEFAULT.body_bytes))]
     body_bytes: Size,
-    /// Most memory for request bodies under way, in all
+    /// Most memory for request bodies, and for large events under way, in all
     #[arg(long, value_name = "SIZE", default_value_t = Size(Limits::DEFAULT.body_memory_total))]
     body_memory: Size,
     #[arg(

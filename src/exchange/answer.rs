@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Stage, link::Link, understand::Asked};
+use super::{Stage, link::Link, own_fields::id_field, understand::Asked};
 use crate::{
     http::{BodyFraming, HeaderTable, Name, Response, forward, parse_response, write},
     llm::Trouble,
@@ -82,9 +82,16 @@ pub fn arrive<W: World>(
         let passes = response.status != 100 && asked.client_speaks_11;
         return Ok(Arrival::Interim(passes.then(|| interim(stage, &response))));
     }
-    let content = content_of(&response);
-    if asked.is_proxy && response.status >= 400 && content != Content::Json {
+    let media = media_of(&response);
+    if asked.is_proxy && response.status >= 400 && media != Media::Json {
         let reason = "The backend answered with an error that is not JSON.";
+        return Err(Trouble::BackendProtocol { reason });
+    }
+    let content = content_of(&response, media);
+    let hides_its_end = media == Media::Events && content == Content::Opaque;
+    if hides_its_end && response.status == 200 && asked.endpoint.stream_end().is_some() {
+        // Nobody could tell its end from a cut.
+        let reason = "The backend sent a stream in a content coding that was not asked for.";
         return Err(Trouble::BackendProtocol { reason });
     }
     let to_client = match response.framing {
@@ -132,11 +139,11 @@ fn write_head<W: World>(
     write::status_line(out, response.status);
     let mut has_id = false;
     forward(out, &response.fields, |name, _| {
-        has_id |= name == Name::RequestId;
+        has_id |= matches!(name, Name::RequestId | Name::BareRequestId);
         true
     });
     if ours.request_id && !has_id {
-        write::field(out, b"x-request-id", asked.request_id.as_bytes());
+        write::field(out, id_field(asked.dialect), asked.request_id.as_bytes());
     }
     let lines = stage.own_fields.answers.get(link.backend.0);
     out.extend_from_slice(lines.map_or(&[], Vec::as_slice));
@@ -191,18 +198,41 @@ fn write_if_missing(response: &Response<'_, '_>, out: &mut Vec<u8>, name: &[u8],
     }
 }
 
-fn content_of(response: &Response<'_, '_>) -> Content {
+/// What a body is, whatever coding it comes in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Media {
+    Events,
+    Json,
+    Other,
+}
+
+fn media_of(response: &Response<'_, '_>) -> Media {
+    let media_type = response.content_type.unwrap_or_default();
+    if starts_with(media_type, b"text/event-stream") {
+        Media::Events
+    } else if starts_with(media_type, b"application/json") || is_json_by_suffix(media_type) {
+        Media::Json
+    } else {
+        Media::Other
+    }
+}
+
+/// `application/problem+json` and its like (RFC 6839, section 3.1).
+#[cold]
+fn is_json_by_suffix(media_type: &[u8]) -> bool {
+    let end = media_type.iter().position(|byte| matches!(byte, b';' | b' ' | b'\t'));
+    let essence = media_type.get(..end.unwrap_or(media_type.len())).unwrap_or_default();
+    let Some((before, suffix)) = essence.split_last_chunk::<5>() else { return false };
+    suffix.eq_ignore_ascii_case(b"+json") && before.contains(&b'/')
+}
+
+fn content_of(response: &Response<'_, '_>, media: Media) -> Content {
     let coded =
         response.content_encoding.is_some_and(|coding| !coding.eq_ignore_ascii_case(b"identity"));
-    let media_type = response.content_type.unwrap_or_default();
-    if coded {
-        Content::Opaque
-    } else if starts_with(media_type, b"text/event-stream") {
-        Content::Events
-    } else if starts_with(media_type, b"application/json") {
-        Content::Json
-    } else {
-        Content::Opaque
+    match media {
+        Media::Events if !coded => Content::Events,
+        Media::Json if !coded => Content::Json,
+        _ => Content::Opaque,
     }
 }
 

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     base::Instant,
-    http::{BodyDecoder, BodyFraming},
+    http::{BodyDecoder, BodyFraming, ChunkFault},
     llm::Trouble,
     rt::{Stream, TAIL_ROOM, World},
 };
@@ -148,10 +148,8 @@ async fn read_chunked<'s, W: World>(
     let mut body = Vec::new();
     loop {
         let held = inbound.as_mut().held();
-        let decoded = decoder.decode(held).map_err(|fault| {
-            let reason = fault.reason();
-            BodyFault::Refused(Trouble::InvalidRequest { reason, param: None, offset: None })
-        })?;
+        let decoded = decoder.decode(held);
+        let decoded = decoded.map_err(|fault| BodyFault::Refused(trouble_of_chunks(fault)))?;
         let data = held.get(decoded.data.clone()).unwrap_or_default();
         if body.len() + data.len() > stage.settings.limits.body_bytes {
             return Err(BodyFault::Refused(Trouble::BodyTooLarge));
@@ -173,6 +171,14 @@ async fn read_chunked<'s, W: World>(
         asked.outgoing.end_with_body_apart(body);
     }
     Ok(())
+}
+
+fn trouble_of_chunks(fault: ChunkFault) -> Trouble {
+    let reason = fault.reason();
+    match fault.status() {
+        431 => Trouble::HeadTooLarge { reason },
+        _ => Trouble::InvalidRequest { reason, param: None, offset: None },
+    }
 }
 
 /// Tells a client that waits for it that its body is wanted.

@@ -76,6 +76,8 @@ counters! {
     Gauge requests_in_flight;
     /// Bytes of request bodies held.
     Gauge request_body_bytes_held;
+    /// Bytes held for events that have not come whole yet.
+    Gauge event_bytes_held;
     /// Answers begun, of any status.
     Counter responses;
     /// Answers with a status of 400 to 499.

@@ -45,4 +45,4 @@ pub use settings::{
 };
 pub use stage::{Common, Stage};
 pub use story::{After, refuse_head, tell};
-pub use understand::dialect_of;
+pub use understand::{Asker, asker_of, too_large};

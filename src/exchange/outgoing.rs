@@ -111,7 +111,9 @@ impl Outgoing {
     /// Writes what this backend needs in front, and says what is to be sent
     /// of the bytes (the body apart comes after them).
     pub fn address_to(&mut self, backend: &BackendSettings) -> Range<usize> {
-        let base = backend.base_path.as_bytes();
+        // `*` asks about the whole server and is below no path.
+        let is_asterisk = self.target == 1 && self.bytes.get(self.method) == Some(&b'*');
+        let base = if is_asterisk { b"" } else { backend.base_path.as_bytes() };
         let host = backend.host_header.as_bytes();
         let line = self.method + 1 + base.len() + self.target + VERSION_LINE.len();
         let length = line + HOST.len() + host.len() + LINE_END.len();

@@ -2,7 +2,7 @@
 //! the start: a head then costs a copy or two and not a dozen.
 
 use super::settings::{HeaderPlan, Settings};
-use crate::http::write;
+use crate::{http::write, llm::Dialect};
 
 /// How we are named in `Via` (RFC 9110, section 7.6.3).
 const VIA: &[u8] = b"1.1 tokenring";
@@ -35,6 +35,14 @@ impl OwnFields {
         write::field(&mut read_request, b"accept-encoding", b"identity");
         let answers = settings.backends.iter().map(|backend| answer(ours, &backend.name)).collect();
         Self { request, read_request, answers }
+    }
+}
+
+/// Where the clients of an API look for the id of a request.
+pub fn id_field(dialect: Dialect) -> &'static [u8] {
+    match dialect {
+        Dialect::OpenAi => b"x-request-id",
+        Dialect::Anthropic => b"request-id",
     }
 }
 

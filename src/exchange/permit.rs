@@ -25,6 +25,10 @@ impl<'s> Permit<'s> {
         Self { budget, gauge, amount: 0, max }.extended(amount)
     }
 
+    pub fn amount(&self) -> usize {
+        self.amount
+    }
+
     /// The same permit for `more`; without room the whole permit is given
     /// back.
     pub fn extended(mut self, more: usize) -> Option<Self> {

@@ -154,11 +154,6 @@ impl<S: Stream> Pools<S> {
         gone
     }
 
-    /// Gives up everything.
-    pub fn forget_all(&mut self) -> Vec<Farewell<S>> {
-        (0..self.idle.len()).flat_map(|backend| self.forget(BackendId(backend))).collect()
-    }
-
     pub fn idle_count(&self) -> usize {
         self.idle.iter().map(Vec::len).sum()
     }

@@ -1,7 +1,10 @@
 //! Verb eight, and the only room where a fault becomes an answer, in the
 //! client's dialect. Pages of our own leave by the same door.
 
-use super::{Client, Stage, answer::write_connection, client::Wait, pages::Page};
+use super::{
+    Client, Stage, answer::write_connection, client::Wait, own_fields::id_field, pages::Page,
+    understand::Asker,
+};
 use crate::{
     http::write,
     llm::{Dialect, Trouble, write_error_body},
@@ -20,15 +23,9 @@ pub struct Addressee<'a> {
 }
 
 impl Addressee<'_> {
-    /// Somebody of whom we know nothing but the words to use.
-    pub fn stranger(dialect: Dialect) -> Self {
-        Self {
-            dialect,
-            request_id: b"",
-            to_head: false,
-            client_speaks_11: true,
-            client_lives: false,
-        }
+    /// Somebody of whom we know no more than how to refuse it.
+    pub fn stranger(Asker { dialect, to_head }: Asker) -> Self {
+        Self { dialect, request_id: b"", to_head, client_speaks_11: true, client_lives: false }
     }
 }
 
@@ -53,7 +50,7 @@ pub async fn refuse<W: World>(
     if let Some(seconds) = advice.retry_after_seconds {
         write::field_number(&mut out, b"retry-after", u64::from(seconds));
     }
-    if matches!(trouble, Trouble::MethodNotAllowed) {
+    if matches!(trouble, Trouble::MethodNotAllowed { .. }) {
         // RFC 9110, section 15.5.6: a 405 says what is allowed.
         write::field(&mut out, b"allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
     }
@@ -88,11 +85,7 @@ fn begin<W: World>(
     write::status_line(&mut out, status);
     write::field(&mut out, b"content-type", content_type.as_bytes());
     if stage.settings.headers.request_id && !to.request_id.is_empty() {
-        let name: &[u8] = match to.dialect {
-            Dialect::OpenAi => b"x-request-id",
-            Dialect::Anthropic => b"request-id",
-        };
-        write::field(&mut out, name, to.request_id);
+        write::field(&mut out, id_field(to.dialect), to.request_id);
     }
     out
 }
@@ -106,7 +99,13 @@ async fn finish<W: World>(
     body: &[u8],
 ) -> bool {
     write::field_number(&mut out, b"content-length", body.len() as u64);
-    write_connection(to.client_speaks_11, to.client_lives, &mut out);
+    if status == 426 {
+        // RFC 9110, section 7.8: whoever sends Upgrade lists it there. A head
+        // that is refused is its connection's last.
+        write::field(&mut out, b"connection", b"close, upgrade");
+    } else {
+        write_connection(to.client_speaks_11, to.client_lives, &mut out);
+    }
     write::end_of_head(&mut out);
     if !to.to_head {
         out.extend_from_slice(body);

@@ -74,12 +74,7 @@ pub async fn relay<W: World>(
         link: Some(link),
         permit,
         decoder: BodyDecoder::new(head.framing),
-        tee: Tee::new(
-            head.content,
-            head.status,
-            asked.endpoint,
-            stage.settings.limits.sse_event_bytes,
-        ),
+        tee: Tee::new(stage, &head, asked.endpoint),
         sent: 0,
         reusable: reusable && head.backend_lives,
         outgoing: out,
@@ -114,7 +109,7 @@ struct Relay<'a, 'p, W: World> {
     link: Option<Link<'a, W::Stream>>,
     permit: &'a mut Option<Permit<'p>>,
     decoder: BodyDecoder,
-    tee: Tee,
+    tee: Tee<'a>,
     /// Bytes that the client's connection has taken.
     sent: u64,
     /// The backend's connection may serve again after a whole answer.

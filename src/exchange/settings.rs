@@ -3,6 +3,8 @@
 
 use std::{num::NonZeroUsize, time::Duration};
 
+use crate::http;
+
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 const GIB: usize = 1024 * MIB;
@@ -92,7 +94,8 @@ pub struct Limits {
     pub target_bytes: usize,
     /// A request body after its framing is removed (413).
     pub body_bytes: usize,
-    /// All request bodies held at one time, in all shards (503).
+    /// All request bodies held at one time, in all shards (503), and with them
+    /// the large events that have not come whole yet (they go unread).
     pub body_memory_total: usize,
     /// Client connections in all shards.
     pub connections: usize,
@@ -119,7 +122,7 @@ impl Limits {
         sse_event_bytes: MIB,
     };
     /// Heads are parsed into a table on the stack, so it has an end.
-    pub const HEADERS_MAX: usize = 256;
+    pub const HEADERS_MAX: usize = http::HEADERS_MAX;
     /// Spans into a body are `u32` (`base::Span`).
     pub const BODY_BYTES_MAX: usize = u32::MAX as usize;
     /// A head is gathered in at most this many buffers' worth of memory.

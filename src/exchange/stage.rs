@@ -26,7 +26,7 @@ use crate::{
 /// What all shards of a process share.
 #[derive(Debug, Default)]
 pub struct Common {
-    /// Bytes of request bodies held.
+    /// Bytes held of request bodies, and for events that have not come whole.
     pub body_bytes: AtomicUsize,
     /// Requests under way.
     pub requests: AtomicUsize,

@@ -15,7 +15,7 @@ use super::{
     refuse::{Addressee, count_answer, refuse, show},
     relay::{Outcome, relay},
     settle::settle,
-    understand::{Asked, Head, head},
+    understand::{Asked, Asker, Head, head},
 };
 use crate::{
     http::BodyFraming,
@@ -50,13 +50,15 @@ pub async fn tell<W: World>(
     let understood = head(stage, &client.forwarded_for, admin, head_text);
     let mut asked = match understood {
         Ok(Head::Asked(asked)) => asked,
-        Ok(Head::Page { page, to_head, keep_alive, framing }) => {
+        Ok(Head::Page { page, to_head, client_speaks_11, keep_alive, framing }) => {
             body::consume(bytes, head_bytes);
             let client_lives = keep_alive && framing == BodyFraming::None;
-            let to = Addressee { to_head, client_lives, ..Addressee::stranger(Dialect::OpenAi) };
+            let asker = Asker { dialect: Dialect::OpenAi, to_head };
+            let stranger = Addressee::stranger(asker);
+            let to = Addressee { client_speaks_11, client_lives, ..stranger };
             return after(show(stage, client, to, &page).await, client_lives);
         }
-        Err(refused) => return refuse_head(stage, client, &refused.trouble, refused.dialect).await,
+        Err(refused) => return refuse_head(stage, client, &refused.trouble, refused.asker).await,
     };
     stage.counters.requests.increment();
     let requests_max = stage.settings.limits.requests_in_flight;
@@ -99,7 +101,7 @@ async fn answer<W: World>(
     asked: &mut Asked<'_>,
     permit: &mut Option<Permit<'_>>,
 ) -> After {
-    if let Err(trouble) = asked.peek_at_body() {
+    if let Err(trouble) = asked.check_body() {
         return refuse_asked(stage, client, asked, &trouble).await;
     }
     let answer = match attempt(stage, client, asked).await {
@@ -158,9 +160,9 @@ pub async fn refuse_head<W: World>(
     stage: &Stage<W>,
     client: &Client<W::Stream>,
     trouble: &Trouble,
-    dialect: Dialect,
+    asker: Asker,
 ) -> After {
-    after(refuse(stage, client, Addressee::stranger(dialect), trouble).await, false)
+    after(refuse(stage, client, Addressee::stranger(asker), trouble).await, false)
 }
 
 async fn refuse_asked<W: World>(
@@ -170,7 +172,7 @@ async fn refuse_asked<W: World>(
     trouble: &Trouble,
 ) -> After {
     let to = Addressee {
-        dialect: asked.dialect(),
+        dialect: asked.dialect,
         request_id: asked.request_id.as_bytes(),
         to_head: asked.to_head,
         client_speaks_11: asked.client_speaks_11,

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use memchr::{memchr, memmem};
 use smallvec::SmallVec;
 
 use super::{
@@ -16,19 +17,25 @@ use super::{
 };
 use crate::{
     base::Instant,
-    http::{BodyFraming, HeaderTable, Name, Request, RequestFault, Version, parse_request},
-    llm::{Dialect, Endpoint, Peek, Trouble, is_json, peek},
+    http::{
+        BodyFraming, HeadFault, HeaderTable, Name, Request, RequestFault, Version,
+        names_other_charset, parse_request,
+    },
+    llm::{Dialect, Endpoint, Trouble, is_json, peek},
     rt::World,
 };
 
 /// The path of the small proxy that most people write first.
 const PROXY: &[u8] = b"/proxy";
+const ANTHROPIC_VERSION: &[u8] = b"anthropic-version";
 /// Below this path there are no pages of our own.
 const API: &[u8] = b"/v1/";
 
 /// What a client asks, and the request that will ask it of a backend.
 pub struct Asked<'s> {
     pub endpoint: Endpoint,
+    /// In whose words an error is told.
+    pub dialect: Dialect,
     /// `POST /proxy`: any JSON, and a failure is always answered in JSON.
     pub is_proxy: bool,
     pub is_post: bool,
@@ -37,13 +44,14 @@ pub struct Asked<'s> {
     pub client_speaks_11: bool,
     pub keep_alive: bool,
     pub expects_continue: bool,
+    /// Its Content-Type names a charset other than UTF-8.
+    pub in_other_charset: bool,
     pub framing: BodyFraming,
     pub request_id: RequestId,
     /// When its head was complete.
     pub arrived: Instant,
     /// How long it has been in our hands, waiting for nobody.
     pub ours: Duration,
-    pub peek: Option<Peek>,
     pub outgoing: Outgoing,
     /// Held as long as the body is.
     pub body_permit: Option<Permit<'s>>,
@@ -53,13 +61,32 @@ pub struct Asked<'s> {
 #[allow(clippy::large_enum_variant, reason = "the large one is the usual one, and lives on")]
 pub enum Head<'s> {
     Asked(Asked<'s>),
-    Page { page: Page, to_head: bool, keep_alive: bool, framing: BodyFraming },
+    Page {
+        page: Page,
+        to_head: bool,
+        client_speaks_11: bool,
+        keep_alive: bool,
+        framing: BodyFraming,
+    },
 }
 
-/// Why a head is refused, and in whose words to say so.
+/// Why a head is refused, and how to say so.
 pub struct HeadRefused {
     pub trouble: Trouble,
+    pub asker: Asker,
+}
+
+/// What a refusal depends on, made out from as much of a head as has come.
+#[derive(Clone, Copy, Debug)]
+pub struct Asker {
     pub dialect: Dialect,
+    /// The answer to HEAD has no body (RFC 9110, section 9.3.2).
+    pub to_head: bool,
+}
+
+/// The asker of a head that is refused, or of as much of it as has come.
+pub fn asker_of<W: World>(stage: &Stage<W>, head: &[u8]) -> Asker {
+    Asker { dialect: dialect_of(stage, head), to_head: head.starts_with(b"HEAD ") }
 }
 
 /// Reads one complete head. `forwarded_for` is the field that names the client
@@ -71,10 +98,14 @@ pub fn head<'s, W: World>(
     bytes: &[u8],
 ) -> Result<Head<'s>, HeadRefused> {
     let mut table = HeaderTable::new();
-    let request = parse_request(bytes, &stage.http_limits, &mut table)
-        .map_err(|fault| HeadRefused { trouble: trouble_of(fault), dialect: dialect_of(bytes) })?;
+    let request = parse_request(bytes, &stage.http_limits, &mut table).map_err(|fault| {
+        let is_too_large = fault == HeadFault::TooLarge.into();
+        let trouble = if is_too_large { too_large(stage, bytes) } else { trouble_of(fault) };
+        HeadRefused { trouble, asker: asker_of(stage, bytes) }
+    })?;
     let method = request.method.as_bytes();
     let to_head = method == b"HEAD";
+    let client_speaks_11 = request.version == Version::Http11;
     let keep_alive = request.keep_alive && !stage.draining.get();
     if (admin || !request.path.starts_with(API))
         && let Some(page) = (stage.pages)(PageRequest {
@@ -85,81 +116,117 @@ pub fn head<'s, W: World>(
             draining: stage.draining.get(),
         })
     {
-        return Ok(Head::Page { page, to_head, keep_alive, framing: request.framing });
+        let framing = request.framing;
+        return Ok(Head::Page { page, to_head, client_speaks_11, keep_alive, framing });
     }
     let is_post = method == b"POST";
     let is_proxy = is_post && request.path == PROXY;
-    let endpoint = Endpoint::of(request.path);
-    refuse_websocket(&request, endpoint)?;
+    let target = if is_proxy { stage.settings.proxy_path.as_bytes() } else { request.origin_form };
+    // The API is that of the path which the backend sees.
+    let endpoint = Endpoint::of(if is_proxy { target } else { request.path });
+    let refused = |trouble, dialect| HeadRefused { trouble, asker: Asker { dialect, to_head } };
+    refuse_hidden(request.path, endpoint, refused)?;
+    if asks_for_websocket(&request) && endpoint == Endpoint::Responses {
+        // An SDK that tries a WebSocket falls back to events at a 426.
+        return Err(refused(Trouble::UpgradeRequired, endpoint.dialect()));
+    }
     if stage.settings.panics_at.as_ref().is_some_and(|path| path.as_bytes() == request.path) {
         #[allow(clippy::panic, reason = "a test asked for it")]
         {
             panic!("a request made this task panic, as a test told it to");
         }
     }
-    let target = if is_proxy { stage.settings.proxy_path.as_bytes() } else { request.origin_form };
     let mut outgoing = Outgoing::begin(stage.lend_buffer(), method, target, stage.prefix_room);
-    let request_id = write_fields(stage, &request, forwarded_for, endpoint, &mut outgoing);
+    // What `/proxy` answers must be told from an error that is no JSON.
+    let reads_answer = is_proxy || is_read_by_us(endpoint);
+    let (request_id, in_other_charset) =
+        write_fields(stage, &request, forwarded_for, reads_answer, &mut outgoing);
     Ok(Head::Asked(Asked {
         endpoint,
+        dialect: dialect(&request, endpoint),
         is_proxy,
         is_post,
         to_head,
-        client_speaks_11: request.version == Version::Http11,
+        client_speaks_11,
         keep_alive,
         expects_continue: request.expect_continue,
+        in_other_charset,
         framing: request.framing,
         request_id,
         arrived: stage.now(),
         ours: Duration::ZERO,
-        peek: None,
         outgoing,
         body_permit: None,
     }))
 }
 
 impl Asked<'_> {
-    pub fn dialect(&self) -> Dialect {
-        self.endpoint.dialect()
-    }
-
-    /// Reads what we must know of the body, once it stands in the outgoing
+    /// Holds the body to what its API promises, once it stands in the outgoing
     /// request.
-    pub fn peek_at_body(&mut self) -> Result<(), Trouble> {
+    pub fn check_body(&mut self) -> Result<(), Trouble> {
+        let is_read = self.is_proxy || (self.is_post && self.endpoint.needs_model());
+        if is_read && self.in_other_charset {
+            // The backend could find other members in it than we do.
+            return Err(Trouble::CharsetUnknown);
+        }
         let body = self.outgoing.body();
         if self.is_proxy {
             is_json(body)?;
         } else if self.is_post && self.endpoint.needs_model() {
-            self.peek = Some(peek(body, self.endpoint)?);
+            peek(body, self.endpoint)?;
         }
         Ok(())
     }
 }
 
-/// An SDK that tries a WebSocket falls back to events at a 426.
-fn refuse_websocket(request: &Request<'_, '_>, endpoint: Endpoint) -> Result<(), HeadRefused> {
-    let asks = request.upgrade
+/// `/v1/models` exists in both APIs; only Anthropic's has a version.
+fn dialect(request: &Request<'_, '_>, endpoint: Endpoint) -> Dialect {
+    match endpoint {
+        Endpoint::Models if request.fields.get(ANTHROPIC_VERSION).is_some() => Dialect::Anthropic,
+        _ => endpoint.dialect(),
+    }
+}
+
+/// A backend that decodes paths would serve an API whose requests and answers
+/// went unread, and a stream's cut untold.
+fn refuse_hidden(
+    path: &[u8],
+    endpoint: Endpoint,
+    refused: impl FnOnce(Trouble, Dialect) -> HeadRefused,
+) -> Result<(), HeadRefused> {
+    // An API that is read along is named to the byte: nothing can hide it.
+    if endpoint.needs_model() || path == PROXY {
+        return Ok(());
+    }
+    let decoded = Endpoint::of_decoded(path);
+    if decoded == endpoint {
+        return Ok(());
+    }
+    let reason = "The path is written so that it hides which API it asks for.";
+    let trouble = Trouble::InvalidRequest { reason, param: None, offset: None };
+    Err(refused(trouble, decoded.dialect()))
+}
+
+fn asks_for_websocket(request: &Request<'_, '_>) -> bool {
+    request.upgrade
         && request
             .fields
             .get(b"upgrade")
-            .is_some_and(|protocol| protocol.eq_ignore_ascii_case(b"websocket"));
-    if asks && endpoint == Endpoint::Responses {
-        return Err(HeadRefused { trouble: Trouble::UpgradeRequired, dialect: endpoint.dialect() });
-    }
-    Ok(())
+            .is_some_and(|protocol| protocol.eq_ignore_ascii_case(b"websocket"))
 }
 
-/// Writes the fields that travel on, and those that we add.
+/// Writes the fields that travel on, and those that we add. Returns the
+/// request's id, and whether the body is in a charset other than UTF-8.
 fn write_fields<W: World>(
     stage: &Stage<W>,
     request: &Request<'_, '_>,
     forwarded_for: &[u8],
-    endpoint: Endpoint,
+    reads_answer: bool,
     outgoing: &mut Outgoing,
-) -> RequestId {
+) -> (RequestId, bool) {
     let settings = &stage.settings;
-    let reads_answer = is_read_by_us(endpoint);
     let mut given_id = None;
+    let mut in_other_charset = false;
     let mut senders = SmallVec::<[&[u8]; 4]>::new();
     outgoing.forward(&request.fields, |name, value| match fate(name, settings, reads_answer) {
         Fate::Travels => true,
@@ -167,6 +234,10 @@ fn write_fields<W: World>(
         Fate::RequestId => {
             given_id = RequestId::from_client(value);
             false
+        }
+        Fate::ContentType => {
+            in_other_charset |= names_other_charset(value);
+            true
         }
         Fate::ForwardedFor => {
             senders.push(value);
@@ -182,7 +253,7 @@ fn write_fields<W: World>(
     }
     let own = &stage.own_fields;
     outgoing.lines(if reads_answer { &own.read_request } else { &own.request });
-    request_id
+    (request_id, in_other_charset)
 }
 
 /// Ends the list of whom a request was forwarded for with its sender. Several
@@ -203,6 +274,7 @@ enum Fate {
     Travels,
     EndsHere,
     RequestId,
+    ContentType,
     ForwardedFor,
 }
 
@@ -212,37 +284,68 @@ fn fate(name: Name, settings: &Settings, reads_answer: bool) -> Fate {
     match name {
         Name::Credential if settings.credentials == Credentials::Drop => Fate::EndsHere,
         Name::RequestId if ours.request_id => Fate::RequestId,
+        Name::ContentType => Fate::ContentType,
         Name::ForwardedFor if ours.forwarded => Fate::ForwardedFor,
-        Name::ForwardedProto if ours.forwarded => Fate::EndsHere,
+        // These name one client, and whoever sends them to us can name any.
+        // What a proxy in front of us knows stands in X-Forwarded-For, behind
+        // which we put what we know ourselves.
+        Name::ForwardedProto | Name::OtherForwarded if ours.forwarded => Fate::EndsHere,
         Name::AcceptEncoding if reads_answer => Fate::EndsHere,
         _ => Fate::Travels,
     }
 }
 
-/// Whether we look into this endpoint's answers.
+/// Whether we look into this endpoint's answers: for usage, or for the mark
+/// that a stream is whole.
 fn is_read_by_us(endpoint: Endpoint) -> bool {
-    endpoint.needs_model()
+    endpoint.needs_model() || endpoint.stream_end().is_some()
+}
+
+/// What is too large about a head that is, or about the beginning of one: if
+/// its target is too long already, the client must hear of that.
+pub fn too_large<W: World>(stage: &Stage<W>, head: &[u8]) -> Trouble {
+    let line = head.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
+    let target = line.split(|&byte| byte == b' ').nth(1).unwrap_or_default();
+    let is_long = target.len() > stage.settings.limits.target_bytes;
+    trouble_of(if is_long { RequestFault::TargetTooLong } else { HeadFault::TooLarge.into() })
 }
 
 /// The client's fault in the words of the client's API.
-pub fn trouble_of(fault: RequestFault) -> Trouble {
+fn trouble_of(fault: RequestFault) -> Trouble {
+    let reason = fault.reason();
     match fault.status() {
-        405 => Trouble::MethodNotAllowed,
-        414 => Trouble::TargetTooLong,
-        417 => Trouble::ExpectationFailed,
-        431 => Trouble::HeadTooLarge,
-        501 => Trouble::NotImplemented,
-        505 => Trouble::VersionNotSupported,
-        _ => Trouble::InvalidRequest { reason: fault.reason(), param: None, offset: None },
+        405 => Trouble::MethodNotAllowed { reason },
+        414 => Trouble::TargetTooLong { reason },
+        417 => Trouble::ExpectationFailed { reason },
+        431 => Trouble::HeadTooLarge { reason },
+        501 => Trouble::NotImplemented { reason },
+        505 => Trouble::VersionNotSupported { reason },
+        _ => Trouble::InvalidRequest { reason, param: None, offset: None },
     }
 }
 
-/// The dialect of a head that is refused, or of as much of it as has come,
-/// by its path as far as that can be made out. It only chooses the words of
-/// the refusal.
-pub fn dialect_of(head: &[u8]) -> Dialect {
-    let line = head.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
-    let target = line.split(|&byte| byte == b' ').nth(1).unwrap_or_default();
-    let path = target.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default();
-    Endpoint::of(path).dialect()
+/// By the path, as far as that can be made out.
+fn dialect_of<W: World>(stage: &Stage<W>, head: &[u8]) -> Dialect {
+    let mut lines = head.split(|byte| matches!(byte, b'\r' | b'\n'));
+    let target = lines.next().unwrap_or_default().split(|&byte| byte == b' ').nth(1);
+    let path = path_of(target.unwrap_or_default());
+    let proxy_path = stage.settings.proxy_path.as_bytes();
+    let endpoint = Endpoint::of(if path == PROXY { proxy_path } else { path });
+    let is_version = |line: &[u8]| {
+        let name = line.split(|&byte| byte == b':').next().unwrap_or_default();
+        name.eq_ignore_ascii_case(ANTHROPIC_VERSION)
+    };
+    match endpoint {
+        Endpoint::Models if lines.any(is_version) => Dialect::Anthropic,
+        _ => endpoint.dialect(),
+    }
+}
+
+/// The path of a target in whatever form, which need not be a good one.
+fn path_of(target: &[u8]) -> &[u8] {
+    let is_origin_form = target.starts_with(b"/");
+    let scheme_end = memmem::find(target, b"://").filter(|_| !is_origin_form);
+    let rest = scheme_end.and_then(|end| target.get(end + 3..)).unwrap_or(target);
+    let rest = rest.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default();
+    rest.get(memchr(b'/', rest).unwrap_or(rest.len())..).unwrap_or_default()
 }

@@ -117,16 +117,6 @@ impl BodyDecoder {
             _ => Err(Truncated),
         }
     }
-
-    /// Body bytes still to come, where that is known.
-    #[inline]
-    pub fn remaining_length(&self) -> Option<u64> {
-        match &self.state {
-            State::Length(remaining) => Some(*remaining),
-            State::Chunked(chunks) if chunks.is_done() => Some(0),
-            State::Chunked(_) | State::UntilClose => None,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -11,9 +11,14 @@ use super::{
 /// Whatever request is accepted, the next hop reads the same one in what is
 /// forwarded.
 pub fn fuzz_request(data: &[u8]) {
-    let Some(head) = first_head(data) else { return };
+    check_request(data);
+}
+
+/// Returns whether it was accepted.
+fn check_request(data: &[u8]) -> bool {
+    let Some(head) = first_head(data) else { return false };
     let mut table = HeaderTable::new();
-    let Ok(request) = parse_request(head, &Limits::default(), &mut table) else { return };
+    let Ok(request) = parse_request(head, &Limits::default(), &mut table) else { return false };
     assert_clean_lines(head);
 
     let mut forwarded = Vec::new();
@@ -31,17 +36,23 @@ pub fn fuzz_request(data: &[u8]) {
     assert!(request.host.is_empty() || again.host == request.host);
     assert_ne!(request.framing, BodyFraming::UntilClose, "a request never ends by close");
     assert_same_fields(&request.fields, &again.fields);
+    true
 }
 
 /// The same for responses. The lowest bit of the first byte says whether the
 /// request was a HEAD.
 pub fn fuzz_response(data: &[u8]) {
-    let Some((first, data)) = data.split_first() else { return };
+    check_response(data);
+}
+
+/// Returns whether it was accepted.
+fn check_response(data: &[u8]) -> bool {
+    let Some((first, data)) = data.split_first() else { return false };
     let to_head_request = first & 1 == 1;
-    let Some(head) = first_head(data) else { return };
+    let Some(head) = first_head(data) else { return false };
     let mut table = HeaderTable::new();
     let Ok(response) = parse_response(head, to_head_request, &Limits::default(), &mut table) else {
-        return;
+        return false;
     };
     assert_clean_lines(head);
     assert!(!response.keep_alive || response.framing != BodyFraming::UntilClose);
@@ -56,12 +67,18 @@ pub fn fuzz_response(data: &[u8]) {
     assert_eq!(again.status, response.status);
     assert_eq!(again.framing, response.framing);
     assert_same_fields(&response.fields, &again.fields);
+    true
 }
 
 /// Chunked bytes mean the same wherever they are cut, and what was decoded
 /// survives being framed anew. The first two bytes choose the cuts.
 pub fn fuzz_chunks(data: &[u8]) {
-    let Some((cuts, data)) = data.split_first_chunk::<2>() else { return };
+    check_chunks(data);
+}
+
+/// Returns whether it was accepted.
+fn check_chunks(data: &[u8]) -> bool {
+    let Some((cuts, data)) = data.split_first_chunk::<2>() else { return false };
     let whole = decode_in_pieces(data, data.len().max(1));
     for piece in [1, 1 + usize::from(cuts[0]), 1 + usize::from(cuts[1] >> 4)] {
         let cut = decode_in_pieces(data, piece);
@@ -81,6 +98,7 @@ pub fn fuzz_chunks(data: &[u8]) {
     let again = decode_in_pieces(&framed, framed.len());
     assert_eq!(again.outcome, Ok(Some(framed.len())));
     assert_eq!(again.data, whole.data);
+    whole.outcome.is_ok()
 }
 
 /// What came of a chunked body.

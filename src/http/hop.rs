@@ -1,7 +1,7 @@
 //! Which fields travel on to the next hop (RFC 9110 section 7.6.1).
 
 use super::fields::Fields;
-use super::name::Name;
+use super::name::{self, Name};
 use super::write;
 
 /// The fields that are passed on, in order, as `(name, value)`.
@@ -53,14 +53,15 @@ pub fn forward<'b>(
 
 #[inline]
 fn travels(fields: &Fields<'_, '_>, meaning: Name, name: &[u8]) -> bool {
-    meaning.is_end_to_end() && (!fields.is_named_by_connection(name) || is_kept(meaning))
+    meaning.is_end_to_end() && (!fields.is_named_by_connection(name) || is_kept(meaning, name))
 }
 
 /// Fields that no Connection option takes away. Framing and Host are written
 /// by us anyway; these are what a receiver decides by, and a client that could
-/// make a proxy drop them could make it lie.
-fn is_kept(meaning: Name) -> bool {
-    matches!(meaning, Name::Credential | Name::ContentType | Name::ContentEncoding)
+/// make a proxy drop what another proxy wrote could make it lie.
+#[cold]
+fn is_kept(meaning: Name, name: &[u8]) -> bool {
+    matches!(meaning, Name::Credential | Name::OtherForwarded) || name::is_decided_by(name)
 }
 
 #[cfg(test)]

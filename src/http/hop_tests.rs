@@ -58,9 +58,13 @@ fn strips_what_connection_names() {
 
 #[test]
 fn connection_takes_away_nothing_others_rely_on() {
-    let kept = "Authorization: a\r\nX-API-Key: b\r\nContent-Type: c\r\nCookie: d\r\n";
+    let kept = "Authorization: a\r\nX-API-Key: b\r\nContent-Type: c\r\nCookie: d\r\n\
+                X-Forwarded-For: e\r\nX-Forwarded-Host: f\r\nX-Forwarded-Proto: g\r\n\
+                Forwarded: h\r\nX-Real-IP: i\r\nAnthropic-Version: j\r\nX-Request-Id: k\r\n";
     let connection = "Connection: host, content-length, transfer-encoding, authorization, \
-                      x-api-key, content-type, cookie\r\n";
+                      x-api-key, content-type, cookie, x-forwarded-for, x-forwarded-host\r\n\
+                      Connection: x-forwarded-proto, forwarded, x-real-ip, anthropic-version, \
+                      x-request-id\r\n";
     check(&format!("{kept}{connection}"), kept);
     // The framing still counts.
     let head =

@@ -12,6 +12,7 @@
 //! Nothing here allocates, waits, or knows a socket or a clock.
 
 pub mod body;
+pub mod charset;
 pub mod chunk;
 pub mod fields;
 pub mod head;
@@ -31,6 +32,7 @@ mod survey;
 mod target;
 
 pub use body::{BodyDecoder, BodyFraming, Decoded, Truncated};
+pub use charset::names_other_charset;
 pub use chunk::ChunkFault;
 pub use fault::{FramingFault, HeadFault, RequestFault, ResponseFault};
 pub use fields::Fields;

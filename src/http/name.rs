@@ -17,10 +17,14 @@ pub enum Name {
     Credential,
     /// X-Request-Id
     RequestId,
+    /// Request-Id, as Anthropic calls the same.
+    BareRequestId,
     /// X-Forwarded-For
     ForwardedFor,
     /// X-Forwarded-Proto
     ForwardedProto,
+    /// What else names a client: Forwarded and X-Real-IP.
+    OtherForwarded,
     AcceptEncoding,
     ContentType,
     ContentEncoding,
@@ -54,11 +58,15 @@ pub(super) fn classify(name: &[u8]) -> Name {
         (7, b'a') if is(name, b"api-key") => Name::Credential,
         (7, b'u') if is(name, b"upgrade") => Name::Upgrade,
         (7, b't') if is(name, b"trailer") => Name::HopByHop,
+        (9, b'f') if is(name, b"forwarded") => Name::OtherForwarded,
+        (9, b'x') if is(name, b"x-real-ip") => Name::OtherForwarded,
         (9, b'x') if is(name, b"x-api-key") => Name::Credential,
         (10, b'c') if is(name, b"connection") => Name::Connection,
         (10, b'k') if is(name, b"keep-alive") => Name::HopByHop,
+        (10, b'r') if is(name, b"request-id") => Name::BareRequestId,
         (12, b'c') if is(name, b"content-type") => Name::ContentType,
         (12, b'x') if is(name, b"x-request-id") => Name::RequestId,
+        (12, b'x') if is(name, b"x-auth-token") => Name::Credential,
         (13, b'a') if is(name, b"authorization") => Name::Credential,
         (14, b'c') if is(name, b"content-length") => Name::ContentLength,
         // RFC 9113 section 3.1 (obsolete): rides on Upgrade.
@@ -69,6 +77,7 @@ pub(super) fn classify(name: &[u8]) -> Name {
         (16, b'c') if is(name, b"content-encoding") => Name::ContentEncoding,
         (17, b't') if is(name, b"transfer-encoding") => Name::TransferEncoding,
         (17, b'x') if is(name, b"x-forwarded-proto") => Name::ForwardedProto,
+        (25, b'o') if is(name, b"ocp-apim-subscription-key") => Name::Credential,
         (_, b'p') if has_proxy_prefix(name) => Name::HopByHop,
         _ => Name::EndToEnd,
     }
@@ -94,7 +103,7 @@ fn has_proxy_prefix(name: &[u8]) -> bool {
 /// Names that a receiver which turns `-` into `_` (CGI, WSGI and their
 /// children) could not tell from their look-alikes: framing, connection,
 /// credentials, and what this proxy sets or decides by.
-const SHADOWED: [&[u8]; 28] = [
+const SHADOWED: [&[u8]; 29] = [
     b"content-length",
     b"transfer-encoding",
     b"content-type",
@@ -108,6 +117,7 @@ const SHADOWED: [&[u8]; 28] = [
     b"api-key",
     b"x-goog-api-key",
     b"x-auth-token",
+    b"ocp-apim-subscription-key",
     b"openai-organization",
     b"openai-project",
     b"openai-beta",
@@ -129,6 +139,11 @@ const SHADOWED: [&[u8]; 28] = [
 #[inline]
 pub(super) fn shadows_a_known_name(name: &[u8]) -> bool {
     has_underscore(name) && SHADOWED.iter().any(|known| equals_as_dashes(name, known))
+}
+
+/// Whether a receiver decides by the field of this name.
+pub(super) fn is_decided_by(name: &[u8]) -> bool {
+    SHADOWED.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
 #[cold]
@@ -160,7 +175,12 @@ fn word_has_underscore(bytes: [u8; 8]) -> bool {
 /// The elements of a comma-separated list, without the blanks around them
 /// (RFC 9110 section 5.6.1). Empty elements are handed out as such.
 pub(super) fn list_elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value.split(|byte| *byte == b',').map(without_blanks)
+    list_elements_by(b',', value)
+}
+
+/// The same with another byte between the elements.
+pub(super) fn list_elements_by(separator: u8, value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(move |byte| *byte == separator).map(without_blanks)
 }
 
 /// OWS = *( SP / HTAB ), and nothing else (RFC 9110 section 5.6.3).
@@ -199,6 +219,32 @@ mod tests {
                 assert!(has_underscore(&name), "{at} of {length}");
                 name[at] = kept;
             }
+        }
+    }
+
+    /// What would not be known for a credential would travel to the backend.
+    #[test]
+    fn a_credential_is_known_and_cannot_be_shadowed() {
+        let names: [&[u8]; 8] = [
+            b"Authorization",
+            b"Cookie",
+            b"X-Api-Key",
+            b"Api-Key",
+            b"X-Goog-Api-Key",
+            b"X-Auth-Token",
+            b"Ocp-Apim-Subscription-Key",
+            b"Proxy-Authorization",
+        ];
+        for name in names {
+            let meaning = classify(name);
+            assert!(
+                matches!(meaning, Name::Credential | Name::HopByHop),
+                "{}",
+                name.escape_ascii()
+            );
+            let shadow = name.iter().map(|&byte| if byte == b'-' { b'_' } else { byte });
+            let shadow: Vec<u8> = shadow.collect();
+            assert_eq!(shadows_a_known_name(&shadow), shadow != name, "{}", name.escape_ascii());
         }
     }
 

@@ -14,8 +14,10 @@
 //! there; in which order commas, numbers and literals stand is not examined.
 //!
 //! So a backend may still refuse what passes here (a missing comma in a
-//! message or a control byte in its text is its business), but it can never
-//! find other members or other spans in it than we did: no byte inside a
+//! message or a control byte in its text is its business), but as long as it
+//! reads UTF-8 (the exchange refuses a body that is said to be in another
+//! charset) it can never find other members or other spans in it than we did:
+//! no byte inside a
 //! string can move the string's end, apart from the quote and the backslash,
 //! and outside there are no comments or other quotes that some lenient reader
 //! might know.

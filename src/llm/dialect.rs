@@ -49,8 +49,9 @@ impl Endpoint {
     ///
     /// Exact to the byte, save for one trailing slash: some backends serve
     /// both forms, and a request must not escape being understood by adding
-    /// one. A path with percent-encoding, doubled slashes or dots is `Other`;
-    /// the caller decides whether such a path goes anywhere.
+    /// one. What percent-encoding or doubled slashes would make of a path is
+    /// told by [`Self::of_decoded`]; the caller refuses a path for which the
+    /// two differ.
     #[must_use]
     pub fn of(path: &[u8]) -> Self {
         match path.strip_suffix(b"/").unwrap_or(path) {
@@ -69,6 +70,34 @@ impl Endpoint {
             path if is_below(path, b"/v1/models/") => Self::Models,
             _ => Self::Other,
         }
+    }
+
+    /// The endpoint of a path as a backend may read it that decodes first and
+    /// takes several slashes for one.
+    #[must_use]
+    pub fn of_decoded(path: &[u8]) -> Self {
+        let mut plain = [0; DECODED_BYTES_MAX];
+        let (mut rest, mut length) = (path, 0);
+        let mut previous = 0;
+        loop {
+            let (byte, tail) = match rest {
+                [] => break,
+                [b'%', high, low, tail @ ..] => match (hex_digit(*high), hex_digit(*low)) {
+                    (Some(high), Some(low)) => (high << 4 | low, tail),
+                    _ => (b'%', rest.get(1..).unwrap_or_default()),
+                },
+                [byte, tail @ ..] => (*byte, tail),
+            };
+            rest = tail;
+            if (previous, byte) != (b'/', b'/') {
+                // No name is longer than the room: what is left out is `id`.
+                let Some(place) = plain.get_mut(length) else { break };
+                *place = byte;
+                length += 1;
+            }
+            previous = byte;
+        }
+        Self::of(plain.get(..length).unwrap_or_default())
     }
 
     /// The dialect of the path alone. `/v1/models` exists in both: a request
@@ -107,6 +136,18 @@ impl Endpoint {
             Self::Messages => Some(StreamEnd::MessageStop),
             _ => None,
         }
+    }
+}
+
+/// How much of a decoded path is looked at: more than any endpoint's name.
+const DECODED_BYTES_MAX: usize = 64;
+
+fn hex_digit(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        _ => None,
     }
 }
 
@@ -164,6 +205,26 @@ mod tests {
             "/v1/%63hat/completions",
         ] {
             check(path, Endpoint::Other);
+        }
+    }
+
+    #[test]
+    fn a_decoded_path_shows_what_it_hid() {
+        let long = format!("/v1/responses/{}", "%41".repeat(100));
+        for (path, expected) in [
+            ("/v1/chat/completions", Endpoint::ChatCompletions),
+            ("/v1/%63hat%2Fcompletions", Endpoint::ChatCompletions),
+            ("/v1/chat%2f/completions//", Endpoint::ChatCompletions),
+            ("//v1/messages", Endpoint::Messages),
+            ("/v1/models/a%2Fb", Endpoint::Models),
+            ("/v1/m%6", Endpoint::Other),
+            ("/v1/m%6gessages", Endpoint::Other),
+            ("/v1/%256dessages", Endpoint::Other),
+            ("%", Endpoint::Other),
+            ("", Endpoint::Other),
+            (&long, Endpoint::StoredResponse),
+        ] {
+            assert_eq!(Endpoint::of_decoded(path.as_bytes()), expected, "{path}");
         }
     }
 

@@ -10,23 +10,19 @@ use crate::llm::dialect::Endpoint;
 
 mod fault;
 mod key;
+mod model;
 #[cfg(test)]
 mod tests;
 
 pub use fault::PeekFault;
 pub(super) use fault::PeekFaultKind;
 use key::{Key, KeysSeen};
-
-/// The longest model name. The longest public ones (paths of fine-tuned
-/// models) stay below 150 bytes; names become labels and log fields.
-pub const MODEL_BYTES_MAX: usize = 256;
+pub use model::{MODEL_BYTES_MAX, Model};
 
 /// What a body says, as far as we must know.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Peek {
-    /// The bytes of the model's name, without quotes. UTF-8 with no control
-    /// bytes, at least one and at most [`MODEL_BYTES_MAX`].
-    pub model: Option<Span>,
+    pub model: Option<Model>,
     pub stream: bool,
     /// The object, with its braces. `null` counts as absent.
     pub stream_options: Option<Span>,
@@ -35,7 +31,8 @@ pub struct Peek {
     /// `max_output_tokens` that is a whole number; whatever else stands there
     /// is for the backend to judge.
     pub max_tokens: Option<u64>,
-    /// The conversation as written: `messages`, else `input`, else `prompt`.
+    /// The conversation as written: `messages`, else whichever of `input` and
+    /// `prompt` stands first.
     pub messages: Option<Span>,
     pub tools: Option<Span>,
     /// Bytes of the text the model will read, in JSON's writing: an estimate.
@@ -70,7 +67,7 @@ impl Peek {
     fn read(&mut self, body: &[u8], key: Key, member: &Member<'_>) -> Result<(), PeekFault> {
         let value = member.value;
         match key {
-            Key::Model => self.model = Some(model(body, value)?),
+            Key::Model => self.model = Some(Model::read(body, value)?),
             Key::Stream => {
                 self.stream = boolean(value, PeekFaultKind::StreamNotBoolean)?.unwrap_or(false);
             }
@@ -121,29 +118,6 @@ impl Peek {
             self.prompt_bytes += value.span.len() as u32;
         }
     }
-}
-
-/// The model's name goes into routing, labels and logs: it must be the text
-/// itself, and printable.
-fn model(body: &[u8], value: Value) -> Result<Span, PeekFault> {
-    let kind = match value.kind {
-        Kind::Null => PeekFaultKind::ModelMissing,
-        Kind::String { escaped: true } => PeekFaultKind::ModelEscaped,
-        Kind::String { escaped: false } => match value.plain_text() {
-            Some(span) if span.is_empty() => PeekFaultKind::ModelEmpty,
-            Some(span) if span.len() > MODEL_BYTES_MAX => PeekFaultKind::ModelTooLong,
-            Some(span) if is_printable(span.of(body)) => return Ok(span),
-            _ => PeekFaultKind::ModelUnprintable,
-        },
-        _ => PeekFaultKind::ModelNotString,
-    };
-    Err(fault(value, kind))
-}
-
-fn is_printable(name: &[u8]) -> bool {
-    let is_ascii = name.iter().all(|byte| (0x20..0x7f).contains(byte));
-    is_ascii
-        || (name.iter().all(|byte| !byte.is_ascii_control()) && std::str::from_utf8(name).is_ok())
 }
 
 fn boolean(value: Value, otherwise: PeekFaultKind) -> Result<Option<bool>, PeekFault> {

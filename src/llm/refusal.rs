@@ -104,8 +104,8 @@ fn message(trouble: &Trouble) -> String {
             format!("{sentence} (at byte {offset}).")
         }
         Trouble::NotJson { reason, offset } => format!("{sentence}: {reason} (at byte {offset})."),
-        Trouble::UnknownModel { model } => format!("{sentence}: `{model}`."),
-        Trouble::BackendProtocol { reason } => format!("{sentence}: {reason}."),
+        // A sentence of its own, with its stop.
+        Trouble::BackendProtocol { reason } => format!("{sentence}: {reason}"),
         _ => sentence.to_owned(),
     }
 }

@@ -13,17 +13,16 @@ pub enum Trouble {
     InvalidRequest { reason: &'static str, param: Option<&'static str>, offset: Option<usize> },
     NotJson { reason: &'static str, offset: usize },
     MissingModel,
-    NotFound,
-    UnknownModel { model: Box<str> },
-    MethodNotAllowed,
+    CharsetUnknown,
+    MethodNotAllowed { reason: &'static str },
     RequestTimeout,
     BodyTooLarge,
-    TargetTooLong,
-    ExpectationFailed,
+    TargetTooLong { reason: &'static str },
+    ExpectationFailed { reason: &'static str },
     UpgradeRequired,
-    HeadTooLarge,
-    NotImplemented,
-    VersionNotSupported,
+    HeadTooLarge { reason: &'static str },
+    NotImplemented { reason: &'static str },
+    VersionNotSupported { reason: &'static str },
     // Us, or the operator.
     TooManyConnections,
     Overloaded,
@@ -84,16 +83,16 @@ impl Trouble {
     pub fn status(&self) -> u16 {
         match self {
             Self::InvalidRequest { .. } | Self::NotJson { .. } | Self::MissingModel => 400,
-            Self::NotFound | Self::UnknownModel { .. } => 404,
-            Self::MethodNotAllowed => 405,
+            Self::MethodNotAllowed { .. } => 405,
             Self::RequestTimeout => 408,
             Self::BodyTooLarge => 413,
-            Self::TargetTooLong => 414,
-            Self::ExpectationFailed => 417,
+            Self::TargetTooLong { .. } => 414,
+            Self::CharsetUnknown => 415,
+            Self::ExpectationFailed { .. } => 417,
             Self::UpgradeRequired => 426,
-            Self::HeadTooLarge => 431,
+            Self::HeadTooLarge { .. } => 431,
             Self::Internal => 500,
-            Self::NotImplemented => 501,
+            Self::NotImplemented { .. } => 501,
             Self::BackendUnreachable
             | Self::BackendProtocol { .. }
             | Self::BackendCut
@@ -103,7 +102,7 @@ impl Trouble {
             | Self::BackendFirstByteTimeout
             | Self::BackendIdleTimeout
             | Self::TotalTimeout => 504,
-            Self::VersionNotSupported => 505,
+            Self::VersionNotSupported { .. } => 505,
         }
     }
 
@@ -117,20 +116,17 @@ impl Trouble {
             Self::MissingModel => {
                 OpenAiWords { param: Some("model"), ..request(Some("missing_required_parameter")) }
             }
-            Self::UnknownModel { .. } => {
-                OpenAiWords { param: Some("model"), ..request(Some("model_not_found")) }
-            }
+            Self::CharsetUnknown => request(Some("unsupported_charset")),
             Self::NotJson { .. } => request(Some("invalid_json")),
-            Self::NotFound => request(Some("unknown_url")),
-            Self::MethodNotAllowed => request(Some("method_not_allowed")),
+            Self::MethodNotAllowed { .. } => request(Some("method_not_allowed")),
             Self::RequestTimeout => request(Some("request_timeout")),
             Self::BodyTooLarge => request(Some("request_too_large")),
-            Self::TargetTooLong => request(Some("target_too_long")),
-            Self::ExpectationFailed => request(Some("expectation_failed")),
+            Self::TargetTooLong { .. } => request(Some("target_too_long")),
+            Self::ExpectationFailed { .. } => request(Some("expectation_failed")),
             Self::UpgradeRequired => request(Some("upgrade_required")),
-            Self::HeadTooLarge => request(Some("headers_too_large")),
-            Self::NotImplemented => request(Some("not_implemented")),
-            Self::VersionNotSupported => request(Some("http_version_not_supported")),
+            Self::HeadTooLarge { .. } => request(Some("headers_too_large")),
+            Self::NotImplemented { .. } => request(Some("not_implemented")),
+            Self::VersionNotSupported { .. } => request(Some("http_version_not_supported")),
             Self::TooManyConnections => server("too_many_connections"),
             Self::Overloaded => server("overloaded"),
             Self::Draining => server("shutting_down"),
@@ -150,7 +146,6 @@ impl Trouble {
     /// Anthropic's `type`, from its published list of errors.
     pub(super) fn anthropic_type(&self) -> &'static str {
         match self {
-            Self::NotFound | Self::UnknownModel { .. } => "not_found_error",
             Self::BodyTooLarge => "request_too_large",
             Self::TooManyConnections | Self::Overloaded | Self::Draining | Self::NoBackend => {
                 "overloaded_error"
@@ -172,20 +167,19 @@ impl Trouble {
     /// One sentence for the client.
     pub(super) fn sentence(&self) -> &'static str {
         match self {
-            Self::InvalidRequest { reason, .. } => reason,
+            Self::InvalidRequest { reason, .. }
+            | Self::MethodNotAllowed { reason }
+            | Self::TargetTooLong { reason }
+            | Self::ExpectationFailed { reason }
+            | Self::HeadTooLarge { reason }
+            | Self::NotImplemented { reason }
+            | Self::VersionNotSupported { reason } => reason,
             Self::NotJson { .. } => "The request's body is not valid JSON",
             Self::MissingModel => "you must provide a model parameter",
-            Self::NotFound => "There is nothing at this path.",
-            Self::UnknownModel { .. } => "The model does not exist here",
-            Self::MethodNotAllowed => "This method is not allowed here.",
+            Self::CharsetUnknown => "The request's body must be JSON in UTF-8.",
             Self::RequestTimeout => "The request did not arrive in time.",
             Self::BodyTooLarge => "The request's body is larger than allowed.",
-            Self::TargetTooLong => "The request's target is longer than allowed.",
-            Self::ExpectationFailed => "The expectation cannot be met.",
             Self::UpgradeRequired => "WebSockets are not served here; use server-sent events.",
-            Self::HeadTooLarge => "The request's header is larger than allowed.",
-            Self::NotImplemented => "The transfer coding is not implemented.",
-            Self::VersionNotSupported => "Only HTTP/1.1 and HTTP/1.0 are spoken here.",
             Self::TooManyConnections => "There are too many connections; try again shortly.",
             Self::Overloaded => "The proxy is at its limit; try again shortly.",
             Self::Draining => "The proxy is shutting down; try again.",
@@ -211,7 +205,7 @@ impl Trouble {
         match self {
             Self::TooManyConnections | Self::Overloaded | Self::Draining | Self::NoBackend => soon,
             // Nothing changes by asking again.
-            Self::NotImplemented | Self::VersionNotSupported => never,
+            Self::NotImplemented { .. } | Self::VersionNotSupported { .. } => never,
             // Our own attempts are used up, or the model has worked on it
             // already: to repeat would multiply the load that caused this.
             Self::BackendUnreachable

@@ -45,13 +45,17 @@ pub struct Usage {
 /// since a later object of the same stream leaves it as it was.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UsageReport {
+    /// OpenAI's `prompt_tokens`: all of the prompt.
     prompt: Option<u64>,
+    /// `input_tokens`: all of it in OpenAI's words, and in Anthropic's what
+    /// came from no cache and went into none.
+    input: Option<u64>,
     completion: Option<u64>,
     total: Option<u64>,
     cached: Option<u64>,
     cache_write: Option<u64>,
     reasoning: Option<u64>,
-    /// Anthropic's prompt count leaves the cached parts out.
+    /// Anthropic's counts of the cached parts are there.
     cache_apart: bool,
 }
 
@@ -77,13 +81,14 @@ impl UsageReport {
         while let Some(member) = members.next_member()? {
             let value = member.value;
             match member.key {
-                b"prompt_tokens" | b"input_tokens" => report.prompt = count(bytes, value)?,
+                b"prompt_tokens" => report.prompt = count(bytes, value)?,
+                b"input_tokens" => report.input = count(bytes, value)?,
                 b"completion_tokens" | b"output_tokens" => {
                     report.completion = count(bytes, value)?;
                 }
                 b"total_tokens" => report.total = count(bytes, value)?,
                 b"cache_read_input_tokens" => {
-                    report.cached = count(bytes, value)?;
+                    report.cached = count(bytes, value)?.or(report.cached);
                     report.cache_apart = true;
                 }
                 b"cache_creation_input_tokens" => {
@@ -91,7 +96,8 @@ impl UsageReport {
                     report.cache_apart = true;
                 }
                 b"prompt_tokens_details" | b"input_tokens_details" => {
-                    report.cached = detail(bytes, value, b"cached_tokens")?;
+                    // Some send both forms, and leave one of them empty.
+                    report.cached = detail(bytes, value, b"cached_tokens")?.or(report.cached);
                 }
                 b"completion_tokens_details" | b"output_tokens_details" => {
                     report.reasoning = detail(bytes, value, b"reasoning_tokens")?;
@@ -106,6 +112,7 @@ impl UsageReport {
     /// are totals so far, so they replace and never add.
     pub fn take_later(&mut self, later: Self) {
         self.prompt = later.prompt.or(self.prompt);
+        self.input = later.input.or(self.input);
         self.completion = later.completion.or(self.completion);
         self.total = later.total.or(self.total);
         self.cached = later.cached.or(self.cached);
@@ -118,16 +125,18 @@ impl UsageReport {
     /// (rerankers) is a prompt.
     #[must_use]
     pub fn usage(&self) -> Option<Usage> {
-        let prompt = match (self.prompt, self.completion) {
-            (Some(prompt), _) => prompt,
-            (None, Some(_)) => 0,
-            (None, None) => self.total?,
-        };
         let (cached, cache_write) = (self.cached.unwrap_or(0), self.cache_write.unwrap_or(0));
         // Each is at most TOKENS_MAX, so the sum does not overflow.
         let apart = if self.cache_apart { cached + cache_write } else { 0 };
+        let prompt = match (self.prompt, self.input, self.completion) {
+            // Whole, even where Anthropic's counts stand beside it (LiteLLM).
+            (Some(prompt), ..) => prompt,
+            (None, Some(input), _) => input + apart,
+            (None, None, Some(_)) => apart,
+            (None, None, None) => self.total?,
+        };
         Some(Usage {
-            prompt_tokens: prompt + apart,
+            prompt_tokens: prompt,
             completion_tokens: self.completion.unwrap_or(0),
             cached_tokens: cached,
             cache_write_tokens: cache_write,

@@ -2,7 +2,7 @@
 
 use crate::{
     base::Instant,
-    llm::{Endpoint, peek},
+    llm::{Endpoint, MODEL_BYTES_MAX, peek},
     rt::World,
 };
 
@@ -111,15 +111,15 @@ impl<'a, 'c, W: World> Performance<'a, 'c, W> {
             Ok(asked) => asked,
             Err(fault) => return self.refusal(Refusal::new(400, fault.reason())).await,
         };
-        let model = asked.model.map_or(&b""[..], |model| model.of(body));
-        if !self.desk.has_model(model) {
+        let mut room = [0; MODEL_BYTES_MAX];
+        if !self.desk.has_model(asked.model.map_or(b"", |model| model.name(body, &mut room))) {
             return self.refusal(model_unknown()).await;
         }
         let tokens_max = asked.max_tokens.unwrap_or(u64::MAX);
         let tokens_max = u32::try_from(tokens_max).unwrap_or(u32::MAX);
         let answer = Answer {
             digest: digest(body),
-            model,
+            model: asked.model.map_or(b"", |model| model.written(body)),
             prompt_tokens: body.len() as u64 / 4,
             tokens: self.turn.tokens.min(tokens_max),
             token_bytes: self.turn.token_bytes,

@@ -21,9 +21,9 @@ use std::{
 use crate::{
     base::TICK,
     exchange::{
-        After, Client, Interrupt, Stage, Wait, consume, dialect_of,
+        After, Client, Interrupt, Stage, Wait, asker_of, consume,
         inbound::{Armed, Inbound, fill},
-        receive, refuse_head, tell,
+        receive, refuse_head, tell, too_large,
     },
     http::HeadSearch,
     llm::Trouble,
@@ -82,8 +82,8 @@ async fn busy<W: World>(stage: &Stage<W>, client: &Client<W::Stream>, admin: boo
         let after = match next_head(stage, client, inbound.as_mut()).await {
             NextHead::Complete(bytes) => tell(stage, client, inbound.as_mut(), bytes, admin).await,
             NextHead::Refused(trouble) => {
-                let dialect = dialect_of(inbound.as_mut().held());
-                refuse_head(stage, client, &trouble, dialect).await
+                let asker = asker_of(stage, inbound.as_mut().held());
+                refuse_head(stage, client, &trouble, asker).await
             }
             NextHead::NoneForAWhile => break true,
             NextHead::Gone => After::Gone,
@@ -138,7 +138,7 @@ async fn next_head<W: World>(
                 return NextHead::Complete(bytes);
             }
             if held.len() >= head_bytes_max {
-                return NextHead::Refused(Trouble::HeadTooLarge);
+                return NextHead::Refused(too_large(stage, held));
             }
             if !head_began {
                 head_began = true;

@@ -15,4 +15,4 @@ mod scanner;
 mod tests;
 
 pub use event::{Event, Field, Fields, Reading};
-pub use scanner::{EVENT_BYTES_MAX, EVENT_HEAD_BYTES, EventScanner};
+pub use scanner::{CARRY_KEPT_BYTES, EVENT_BYTES_MAX, EVENT_HEAD_BYTES, EventScanner};

@@ -21,7 +21,7 @@ pub const EVENT_BYTES_MAX: usize = 1 << 20;
 pub const EVENT_HEAD_BYTES: usize = 4 << 10;
 
 /// A carry buffer above this size is given back after its event.
-const CARRY_KEPT_BYTES: usize = 64 << 10;
+pub const CARRY_KEPT_BYTES: usize = 64 << 10;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -120,6 +120,28 @@ impl EventScanner {
         Event { raw: &self.carry, whole: self.event_bytes <= self.event_bytes_max }
     }
 
+    /// How many bytes of an event under way are kept.
+    #[must_use]
+    pub fn carried_bytes(&self) -> usize {
+        self.carry.len()
+    }
+
+    /// The memory that keeps them: at most twice as many bytes, and never more
+    /// than an event may have (or [`EVENT_HEAD_BYTES`], if those are more).
+    #[cfg(test)]
+    pub(super) fn carry_memory(&self) -> usize {
+        self.carry.capacity()
+    }
+
+    /// Keeps no more than the beginning of the event under way, as of one that
+    /// is too long.
+    pub fn give_up_event(&mut self) {
+        if self.event_bytes > 0 {
+            self.event_bytes = self.event_bytes.max(self.event_bytes_max + 1);
+            self.keep_beginning();
+        }
+    }
+
     /// Passes over a byte order mark at the very start, wherever it is cut.
     fn after_mark<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
         let mut rest = bytes;
@@ -165,12 +187,22 @@ impl EventScanner {
     fn carry_on(&mut self, part: &[u8]) {
         self.event_bytes += part.len();
         if self.event_bytes <= self.event_bytes_max {
+            if self.carry.capacity() - self.carry.len() < part.len() {
+                // Doubling, but not beyond what an event may have.
+                let room = self.event_bytes_max - self.carry.len();
+                self.carry.reserve_exact(self.carry.len().max(part.len()).min(room));
+            }
             self.carry.extend_from_slice(part);
             return;
         }
-        self.carry.truncate(EVENT_HEAD_BYTES);
+        self.keep_beginning();
         let room = EVENT_HEAD_BYTES - self.carry.len();
         self.carry.extend_from_slice(part.get(..room).unwrap_or(part));
+    }
+
+    fn keep_beginning(&mut self) {
+        self.carry.truncate(EVENT_HEAD_BYTES);
+        self.carry.shrink_to(EVENT_HEAD_BYTES);
     }
 }
 

@@ -159,6 +159,37 @@ fn the_fill_always_reaches_a_boundary() {
     }
 }
 
+/// What is kept is within the limit, and so is the memory that keeps it.
+#[test]
+fn a_carry_takes_no_more_memory_than_it_may() {
+    let max = 100_000;
+    let mut scanner = EventScanner::new(max);
+    let mut fed = 0;
+    while fed + 7000 <= max {
+        scanner.feed(&[b'x'; 7000], |_| {});
+        fed += 7000;
+        let memory = scanner.carry_memory();
+        assert!((fed..=max.min(2 * fed)).contains(&memory), "{memory} for {fed}");
+    }
+    assert_eq!(scanner.carried_bytes(), fed);
+    scanner.feed(&[b'x'; 7000], |_| {});
+    assert!(scanner.carry_memory() <= 2 * EVENT_HEAD_BYTES, "of an event that is too long");
+}
+
+#[test]
+fn an_event_that_is_given_up_is_known_by_its_beginning() {
+    let mut scanner = EventScanner::default();
+    scanner.give_up_event(); // there is none
+    scanner.feed(b"event: e\ndata: ", |_| {});
+    scanner.feed(&[b'x'; 50_000], |_| {});
+    scanner.give_up_event();
+    assert!(scanner.carry_memory() <= 2 * EVENT_HEAD_BYTES);
+    scanner.feed(b"xx", |_| {});
+    let mut seen = Vec::new();
+    scanner.feed(b"\n\ndata: b\n\n", |event| seen.push((event.raw.len(), event.whole)));
+    assert_eq!(seen, [(EVENT_HEAD_BYTES, false), (8, true)]);
+}
+
 #[test]
 fn a_large_carry_is_given_back() {
     let mut scanner = EventScanner::default();

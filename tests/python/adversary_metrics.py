@@ -11,6 +11,7 @@ AT_REST = {
     "tokenring_connections_open": 1,
     "tokenring_requests_in_flight": 0,
     "tokenring_request_body_bytes_held": 0,
+    "tokenring_event_bytes_held": 0,
     "tokenring_backend_connections_busy": 0,
     "tokenring_panics_total": 0,
 }

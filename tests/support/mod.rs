@@ -135,7 +135,8 @@ impl Proxy {
 
     /// What should be zero when no request is under way and is not.
     pub fn unsettled(&self) -> Vec<(&'static str, u64)> {
-        let figures: [(&'static str, u64); 3] = [
+        let figures: [(&'static str, u64); 4] = [
+            ("event_bytes_held", self.sum(|c| &c.event_bytes_held)),
             ("requests_in_flight", self.sum(|c| &c.requests_in_flight)),
             ("request_body_bytes_held", self.sum(|c| &c.request_body_bytes_held)),
             ("backend_connections_busy", self.sum(|c| &c.backend_connections_busy)),

@@ -21,6 +21,7 @@ pub enum PeekFaultKind {
     KeyInOtherCase(&'static str),
     ModelMissing,
     ModelNotString,
+    /// An escape in it means no character: half of a surrogate pair.
     ModelEscaped,
     ModelEmpty,
     ModelTooLong,
@@ -39,12 +40,12 @@ impl PeekFault {
     pub fn reason(self) -> &'static str {
         match self.kind {
             PeekFaultKind::Json(kind) => JsonFault { offset: self.offset, kind }.reason(),
-            PeekFaultKind::KeyEscaped => "a top-level key must be written without escapes",
+            PeekFaultKind::KeyEscaped => "a key must be written without escapes",
             PeekFaultKind::KeyTwice(_) => "the parameter is given twice",
             PeekFaultKind::KeyInOtherCase(_) => "the parameter's name must be in lower case",
             PeekFaultKind::ModelMissing => "you must provide a model parameter",
             PeekFaultKind::ModelNotString => "the model must be a string",
-            PeekFaultKind::ModelEscaped => "the model must be written without escapes",
+            PeekFaultKind::ModelEscaped => "the model has an escape that means no character",
             PeekFaultKind::ModelEmpty => "the model must not be empty",
             PeekFaultKind::ModelTooLong => "the model's name is too long",
             PeekFaultKind::ModelUnprintable => {

@@ -13,8 +13,9 @@ fn read(body: &str) -> Peek {
 
 #[track_caller]
 fn check_model(body: &str, expected: &str) {
-    let model = read(body).model.map(|span| span.of(body.as_bytes()));
-    assert_eq!(model, Some(expected.as_bytes()), "{body}");
+    let mut room = [0; MODEL_BYTES_MAX];
+    let model = read(body).model.map(|model| model.name(body.as_bytes(), &mut room));
+    assert_eq!(model.map(String::from_utf8_lossy), Some(expected.into()), "{body}");
 }
 
 #[track_caller]
@@ -34,16 +35,36 @@ fn the_model_is_found_wherever_it_stands() {
 }
 
 #[test]
+fn a_model_may_be_written_with_escapes() {
+    check_model(r#"{"model":"org\/name"}"#, "org/name");
+    check_model(r#"{"model":"g\u0070t-\u00E9"}"#, "gpt-é");
+    check_model(r#"{"model":"\ud83d\uDE00é\\\""}"#, "😀é\\\"");
+    for letter in [r"\/", r"\u0078"] {
+        let body = format!(r#"{{"model":"{}"}}"#, letter.repeat(256));
+        let plain = if letter == r"\/" { "/" } else { "x" };
+        check_model(&body, &plain.repeat(256));
+    }
+}
+
+#[test]
 fn a_model_that_is_not_plain_text_is_refused() {
     check_fault(r#"{"model":""}"#, 9, PeekFaultKind::ModelEmpty);
     check_fault(r#"{"model":7}"#, 9, PeekFaultKind::ModelNotString);
     check_fault(r#"{"model":["m"]}"#, 9, PeekFaultKind::ModelNotString);
     check_fault(r#"{"model":null}"#, 9, PeekFaultKind::ModelMissing);
-    check_fault(r#"{"model":"g\u0070t"}"#, 9, PeekFaultKind::ModelEscaped);
-    check_fault(r#"{"model":"a\/b"}"#, 9, PeekFaultKind::ModelEscaped);
+    for half in [r"\ud83d", r"\ud83dx", r"\ud83d\n", r"\ud83d\ud83d", r"\ude00", r"\ude00\ud83d"] {
+        check_fault(&format!(r#"{{"model":"{half}"}}"#), 9, PeekFaultKind::ModelEscaped);
+    }
+    for control in [r"a\n", r"\u0000", r"\u007F", r"\b"] {
+        check_fault(&format!(r#"{{"model":"{control}"}}"#), 9, PeekFaultKind::ModelUnprintable);
+    }
     check_fault("{\"model\":\"a\r\nb\"}", 9, PeekFaultKind::ModelUnprintable);
     check_fault("{\"model\":\"a\u{7f}\"}", 9, PeekFaultKind::ModelUnprintable);
-    let long = format!(r#"{{"model":"{}"}}"#, "x".repeat(257));
+    for letter in ["x", r"\/", r"\u0078"] {
+        let long = format!(r#"{{"model":"{}"}}"#, letter.repeat(257));
+        check_fault(&long, 9, PeekFaultKind::ModelTooLong);
+    }
+    let long = format!(r#"{{"model":"{}\u00e9"}}"#, "x".repeat(255));
     check_fault(&long, 9, PeekFaultKind::ModelTooLong);
     let broken = peek(b"{\"model\":\"a\xff\"}", Endpoint::ChatCompletions);
     assert_eq!(broken.map_err(|fault| fault.kind), Err(PeekFaultKind::ModelUnprintable));
@@ -157,6 +178,8 @@ fn the_conversation_and_its_size_are_found() {
     check(r#""messages":[1,2]"#, "[1,2]", 5);
     check(r#""input":"abc""#, "\"abc\"", 5);
     check(r#""prompt":["a"]"#, "[\"a\"]", 5);
+    check(r#""prompt":"p","input":"i""#, "\"p\"", 6);
+    check(r#""prompt":"p","messages":[],"input":"i""#, "[]", 8);
     check(r#""system":"be brief","messages":[]"#, "[]", 12);
     check(r#""messages":[],"tools":[{}],"instructions":null"#, "[]", 6);
     check(r#""n":1"#, "", 0);

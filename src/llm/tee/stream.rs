@@ -7,7 +7,7 @@ use memchr::memmem::Finder;
 use crate::json::{Kind, Skimmer};
 use crate::llm::dialect::{Endpoint, StreamEnd};
 use crate::llm::usage::{self, Usage, UsageReport};
-use crate::sse::{EVENT_BYTES_MAX, Event, EventScanner, Reading};
+use crate::sse::{CARRY_KEPT_BYTES, EVENT_BYTES_MAX, Event, EventScanner, Reading};
 
 static ERROR_KEY: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"error\""));
 
@@ -32,7 +32,6 @@ pub struct StreamTee {
 struct Watch {
     mark: Option<StreamEnd>,
     events: u64,
-    first_token_seen: bool,
     end: End,
     usage: Option<UsageReport>,
     /// Where data of several lines is put together. Empty for every known API.
@@ -51,7 +50,6 @@ impl StreamTee {
         let watch = Watch {
             mark: endpoint.stream_end(),
             events: 0,
-            first_token_seen: false,
             end: End::Missing,
             usage: None,
             joined: Vec::new(),
@@ -70,12 +68,6 @@ impl StreamTee {
     #[must_use]
     pub fn events(&self) -> u64 {
         self.watch.events
-    }
-
-    /// An event has come that is neither a ping nor an error nor an end mark.
-    #[must_use]
-    pub fn first_token_seen(&self) -> bool {
-        self.watch.first_token_seen
     }
 
     /// The counts the backend has reported so far.
@@ -100,10 +92,16 @@ impl StreamTee {
         self.watch.end
     }
 
-    /// Nothing of an event is under way: an event written now is read as one.
+    /// How many bytes of an event under way are kept.
     #[must_use]
-    pub fn at_event_boundary(&self) -> bool {
-        self.scanner.at_event_boundary()
+    pub fn carried_bytes(&self) -> usize {
+        self.scanner.carried_bytes()
+    }
+
+    /// There is no memory for the event under way: it goes unread, save for
+    /// its name and how its data begins.
+    pub fn give_up_event(&mut self) {
+        self.scanner.give_up_event();
     }
 
     /// What to write before an event of our own: nothing at a boundary. In the
@@ -134,6 +132,9 @@ impl Watch {
             self.take_data(&reading, data);
         }
         self.joined = joined;
+        if self.joined.capacity() > CARRY_KEPT_BYTES {
+            self.joined = Vec::new();
+        }
     }
 
     fn take_data(&mut self, reading: &Reading<'_>, data: &[u8]) {
@@ -145,7 +146,7 @@ impl Watch {
             None => Verdict::Content,
         };
         match verdict {
-            Verdict::Content => self.first_token_seen = true,
+            Verdict::Content => {}
             Verdict::Ping => return,
             // The first word stands: after it the client reads no further.
             Verdict::End(end) if self.end == End::Missing => self.end = end,
@@ -195,7 +196,9 @@ fn judge_message(name: &[u8], data: &[u8]) -> Verdict {
     }
 }
 
-/// The event's name, else the `type` at the top of its data.
+/// The event's name, else the `type` at the top of its data: the SDKs go by the
+/// name alone and would pass over an event without one, but what matters here
+/// is that the backend has said so.
 fn type_of<'a>(name: &'a [u8], data: &'a [u8]) -> &'a [u8] {
     if name.is_empty() { type_in_data(data).unwrap_or_default() } else { name }
 }
@@ -225,14 +228,27 @@ fn error_in_data(data: &[u8]) -> Option<bool> {
             let text = member.value.span.of(data);
             return Some(match member.value.kind {
                 Kind::Null | Kind::False => false,
-                Kind::Number => text != b"0",
+                Kind::Number => is_not_zero(text),
                 Kind::String { .. } => text != b"\"\"",
                 Kind::Object => Skimmer::document(text).ok()?.next_member().ok()?.is_some(),
-                Kind::Array | Kind::True => true,
+                Kind::Array => holds_something(text),
+                Kind::True => true,
             });
         }
     }
     None
+}
+
+/// Of `-0.00e7` no digit in front of the exponent counts.
+fn is_not_zero(number: &[u8]) -> bool {
+    let mantissa = number.split(|byte| matches!(byte, b'e' | b'E')).next().unwrap_or_default();
+    mantissa.iter().any(|byte| matches!(byte, b'1'..=b'9'))
+}
+
+/// Whether anything but blanks stands between the brackets.
+fn holds_something(array: &[u8]) -> bool {
+    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+    array.get(1..array.len().saturating_sub(1)).is_some_and(|inside| !inside.iter().all(is_blank))
 }
 
 /// `[DONE]` and nothing after it but blanks.

@@ -70,6 +70,30 @@ fn anthropics_prompt_is_the_sum_of_its_parts() {
     );
 }
 
+/// LiteLLM writes both forms at once; its prompt is whole already.
+#[test]
+fn a_whole_prompt_is_not_added_to() {
+    let expected = Usage { prompt_tokens: 100, completion_tokens: 4, cached_tokens: 80, ..NONE };
+    for details in [r#"{"cached_tokens":80}"#, "null", "{}"] {
+        for (first, second) in [
+            (r#""cache_read_input_tokens":80"#, format!(r#""prompt_tokens_details":{details}"#)),
+            (r#""prompt_tokens":100"#, r#""cache_read_input_tokens":80"#.to_owned()),
+        ] {
+            let rest = r#""prompt_tokens":100,"completion_tokens":4"#;
+            let rest = if first.contains("100") { &rest[20..] } else { rest };
+            check(&format!("{{{first},{rest},{second}}}"), Some(expected));
+        }
+    }
+    check(
+        r#"{"prompt_tokens":100,"cache_creation_input_tokens":7,"input_tokens":null}"#,
+        Some(Usage { prompt_tokens: 100, cache_write_tokens: 7, ..NONE }),
+    );
+    check(
+        r#"{"total_tokens":9,"cache_read_input_tokens":3}"#,
+        Some(Usage { prompt_tokens: 9, cached_tokens: 3, ..NONE }),
+    );
+}
+
 #[test]
 fn a_total_alone_is_a_prompt() {
     check(r#"{"total_tokens":9}"#, Some(Usage { prompt_tokens: 9, ..NONE }));
