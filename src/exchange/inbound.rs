@@ -97,19 +97,16 @@ where
     }
 
     /// Awaits the receive that is armed and keeps what it brings.
+    #[inline]
     fn poll_armed(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut this = self.project();
         let (result, brought) = ready!(poll_receive(this.receive.as_mut(), cx));
         this.receive.set(None);
         *this.ended = !matches!(result, Ok(1..));
-        let spare = if this.buffer.is_empty() {
-            mem::replace(this.buffer, brought)
+        if this.buffer.capacity() == 0 {
+            *this.buffer = brought;
         } else {
-            this.buffer.extend_from_slice(&brought);
-            brought
-        };
-        if spare.capacity() > 0 {
-            this.buffers.borrow_mut().give_back(spare);
+            this.buffers.borrow_mut().give_back(put_behind(this.buffer, brought));
         }
         Poll::Ready(result)
     }
@@ -169,6 +166,17 @@ where
     }
 }
 
+/// Keeps what a second buffer brought, and returns the one that is spare now.
+#[cold]
+fn put_behind(held: &mut Vec<u8>, brought: Vec<u8>) -> Vec<u8> {
+    if held.is_empty() {
+        return mem::replace(held, brought);
+    }
+    held.extend_from_slice(&brought);
+    brought
+}
+
+#[inline]
 fn poll_receive<F: Future<Output = Transfer>>(
     receive: Pin<&mut Option<F>>,
     cx: &mut Context<'_>,
