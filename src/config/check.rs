@@ -315,7 +315,8 @@ impl OpenFiles {
         let demo = usize::from(written.demo);
         let idle =
             shards.saturating_mul(backends + demo).saturating_mul(written.pool.idle_per_backend);
-        let own = OPEN_FILES_OF_PROCESS + OPEN_FILES_OF_SHARD * (shards + demo);
+        let admin = if written.admin.is_some() { Limits::ADMIN_CONNECTIONS } else { 0 };
+        let own = OPEN_FILES_OF_PROCESS + OPEN_FILES_OF_SHARD * (shards + demo) + admin;
         Self { own, held: own.saturating_add(idle), each_connection: 2 + demo }
     }
 }

@@ -40,7 +40,8 @@ pub struct Plan {
     pub proxy_path: String,
     pub headers: HeaderPlan,
     pub credentials: Credentials,
-    /// Tests only, and no flag sets it: a request for this path panics.
+    /// Tests only, and no flag sets it: a request for this path panics, and the
+    /// shard's sweep does at the word `sweep`.
     pub panics_at: Option<String>,
 }
 

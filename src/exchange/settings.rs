@@ -121,6 +121,9 @@ impl Limits {
         requests_in_flight: None,
         sse_event_bytes: MIB,
     };
+    /// Connections to the admin's pages: a few scrapers, probes and operators.
+    /// The house may be full of clients, and must still tell that it is.
+    pub const ADMIN_CONNECTIONS: usize = 32;
     /// Heads are parsed into a table on the stack, so it has an end.
     pub const HEADERS_MAX: usize = http::HEADERS_MAX;
     /// Spans into a body are `u32` (`base::Span`).

@@ -17,6 +17,7 @@ use std::{
 use slab::Slab;
 
 use crate::{
+    config::Limits,
     exchange::{Client, Counters},
     rt::{Peer, Stream},
 };
@@ -38,10 +39,6 @@ pub struct House {
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Load(AtomicUsize);
-
-/// Connections to the admin's pages: a few scrapers, probes and operators. The
-/// house may be full of clients, and must still tell that it is.
-pub const ADMIN_CONNECTIONS_MAX: usize = 32;
 
 /// A connection's place in a shard; it gives itself back.
 #[derive(Debug)]
@@ -114,7 +111,7 @@ impl House {
     pub fn take_admin_seat(self: &Arc<Self>) -> Result<Seat, Full> {
         let taken = self.admin.0.fetch_add(1, Ordering::Relaxed);
         let seat = Seat { house: Arc::clone(self), shard: None, address: None };
-        if taken < ADMIN_CONNECTIONS_MAX { Ok(seat) } else { Err(Full::House) }
+        if taken < Limits::ADMIN_CONNECTIONS { Ok(seat) } else { Err(Full::House) }
     }
 }
 
@@ -288,7 +285,7 @@ mod tests {
         let house = Arc::new(House::new(1, None));
         let _client = house.take_seat(0, peer(1), 1).unwrap();
         let seats: Vec<_> =
-            (0..ADMIN_CONNECTIONS_MAX).map(|_| house.take_admin_seat().unwrap()).collect();
+            (0..Limits::ADMIN_CONNECTIONS).map(|_| house.take_admin_seat().unwrap()).collect();
         assert_eq!(house.take_admin_seat().unwrap_err(), Full::House);
         assert_eq!(house.load(0).load(Ordering::Relaxed), 1);
         drop(seats);
