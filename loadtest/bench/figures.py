@@ -15,7 +15,7 @@ def summary(pairs, figure):
     row = {"ours": spread(ours), "theirs": spread(theirs)}
     if all("floor" in pair for pair in pairs):
         floor = row["floor"] = spread([pair["floor"][figure] for pair in pairs])
-        if floor["min"] > 0:
+        if min(floor["min"], *ours, *theirs) > 0:
             row["ours_to_floor"] = spread([pair["ours"][figure] / pair["floor"][figure] for pair in pairs])
             row["floor_to_theirs"] = spread([pair["floor"][figure] / pair["theirs"][figure] for pair in pairs])
     if min(ours + theirs) > 0:  # a difference may be below nothing, and has no ratio then

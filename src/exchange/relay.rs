@@ -1,14 +1,17 @@
 //! Verb six: the answer goes to the client, every byte as it comes.
 //!
-//! Two buffers: while one is sent the other is received into, and no more. A
-//! client that does not take bytes is a backend that is not read, so memory
-//! stays bounded and the backend feels the client's pace. Framing bytes end here; each piece is framed anew in place.
+//! One buffer: what came is sent out of it, and what comes next is received
+//! into it. Only while a slow client has not taken a piece there is a second
+//! one, for the next piece, and no more: a client that does not take bytes is
+//! a backend that is not read, so memory stays bounded and the backend feels
+//! the client's pace. Framing bytes end here; each piece is framed anew in
+//! place.
 //!
 //! ```text
 //! incoming  [room for a size line][ what came: framing and data, mixed ]
 //! decoded   [room ………………………………………………][ data ]
 //! framed    [room … size CRLF][ data ][CRLF][0 CRLF CRLF, if proven whole]
-//!           └─ becomes outgoing; what was outgoing is received into next
+//!           └─ becomes outgoing; once that is out, it is received into again
 //! ```
 
 use std::{
@@ -116,7 +119,8 @@ struct Relay<'a, 'p, W: World> {
     reusable: bool,
     /// What is being sent …
     outgoing: Vec<u8>,
-    /// … and what is received into. Both are lent by the shard's pool.
+    /// … and what is received into: lent by the shard's pool, and most of the
+    /// time the same buffer, so that one of the two is empty.
     incoming: Vec<u8>,
 }
 
@@ -132,6 +136,7 @@ impl<W: World> Relay<'_, '_, W> {
                 return Err(Ended::Cut(trouble));
             }
         };
+        self.stage.return_buffer(std::mem::take(&mut self.incoming));
         while !done {
             if self.pass_and_fetch(part).await? == 0 {
                 return self.end_by_close().await;
@@ -182,20 +187,19 @@ impl<W: World> Relay<'_, '_, W> {
         };
         let (backend, bytes) = (link.stream(), part.len());
         let (stage, client) = (self.stage, self.client);
-        let mut incoming = std::mem::take(&mut self.incoming);
-        incoming.clear();
-        incoming.resize(write::CHUNK_PREFIX_MAX, 0);
         let sent = send_now(&client.stream, &self.outgoing, &mut part);
         let ((result, incoming), interrupt) = if sent.is_ok() && !part.is_empty() {
             let outgoing = std::mem::take(&mut self.outgoing);
+            let incoming = with_room_for_a_size(stage.lend_buffer());
             let ((sent, outgoing), received) =
                 pass_slowly(stage, client, backend, (outgoing, part), incoming).await;
-            self.outgoing = outgoing;
+            stage.return_buffer(outgoing);
             count_sent(stage, &mut self.sent, bytes, sent)?;
             received
         } else {
             count_sent(stage, &mut self.sent, bytes, sent)?;
             client.wait_for(stage, Wait::MoreAnswer);
+            let incoming = with_room_for_a_size(std::mem::take(&mut self.outgoing));
             client.guard(backend, backend.recv(incoming)).await
         };
         self.incoming = incoming;
@@ -264,6 +268,7 @@ impl<W: World> Relay<'_, '_, W> {
             return Err(Ended::Cut(Trouble::StreamCut));
         }
         self.reusable = false;
+        std::mem::swap(&mut self.outgoing, &mut self.incoming);
         self.outgoing.clear();
         if self.head.to_client == ClientFraming::Chunked {
             self.outgoing.extend_from_slice(write::LAST_CHUNK);
@@ -279,6 +284,9 @@ impl<W: World> Relay<'_, '_, W> {
         let reset = self.head.to_client == ClientFraming::UntilClose;
         if self.tee.stream().is_some() && self.head.to_client != ClientFraming::Plain {
             self.client.last_words();
+            if self.outgoing.capacity() == 0 {
+                self.outgoing = self.stage.lend_buffer();
+            }
             let event = self.put_cut_event(asked, &reason);
             // Whether the client still takes it changes nothing any more.
             let _ = self.send(event).await;
@@ -302,6 +310,13 @@ impl<W: World> Relay<'_, '_, W> {
             ClientFraming::Plain | ClientFraming::UntilClose => data,
         }
     }
+}
+
+/// Empty but for the room that a size line may take, in front of what comes.
+fn with_room_for_a_size(mut buffer: Vec<u8>) -> Vec<u8> {
+    buffer.clear();
+    buffer.resize(write::CHUNK_PREFIX_MAX, 0);
+    buffer
 }
 
 /// Adds what the client's connection has taken to `total`, or says why it has

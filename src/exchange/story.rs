@@ -115,9 +115,11 @@ async fn answer<W: World>(
     };
     count_answer(stage, answer.head.status);
     let client_lives = answer.head.client_lives;
-    // It will not be sent again: the body's memory goes back to the budget.
+    // It will not be sent again: its memory goes back, that of the body to the
+    // budget too.
     drop(asked.body_permit.take());
     drop(asked.outgoing.lend_apart());
+    stage.return_buffer(asked.outgoing.lend());
     let relayed = relay(stage, client, asked, answer, permit).await;
     settle(stage, &relayed);
     match relayed.outcome {
