@@ -11,6 +11,10 @@ fn check(lines: &str, expected: &str) {
         passed.push_str(&format!("{}: {}\r\n", name.escape_ascii(), value.escape_ascii()));
     }
     assert_eq!(passed, expected);
+    // Copied in runs or written anew, the lines are the same.
+    let mut written = Vec::new();
+    forward(&mut written, &request.fields, |_, _| true);
+    assert_eq!(written.escape_ascii().to_string(), passed.as_bytes().escape_ascii().to_string());
 }
 
 #[test]
@@ -19,6 +23,17 @@ fn passes_on_what_is_for_the_end() {
                  User-Agent: e\r\nAuthorization: Bearer f\r\n";
     check(lines, lines);
     check("A:b\r\nC: \t d \t\r\nE:\r\n", "A: b\r\nC: d\r\nE: \r\n");
+}
+
+#[test]
+fn lines_that_are_not_wanted_break_a_run() {
+    let head =
+        b"GET / HTTP/1.1\r\nHost: a\r\nA: 1\r\nCookie: x\r\nB: 2\r\nC:3\r\nD: 4\r\nE: 5\r\n\r\n";
+    let mut table = HeaderTable::new();
+    let request = parse_request(head, &Limits::default(), &mut table).unwrap();
+    let mut written = b"before ".to_vec();
+    forward(&mut written, &request.fields, |name, _| name != Name::Credential);
+    assert_eq!(written, b"before A: 1\r\nB: 2\r\nC: 3\r\nD: 4\r\nE: 5\r\n");
 }
 
 #[test]
