@@ -43,9 +43,15 @@ def print_summary(pairs, figures):
         ratio = words(row["ratio"], "{:.3f}") if "ratio" in row else "-"
         print(f"  {name:<24}{words(row['ours'], form):>30}{words(row['theirs'], form):>30}{ratio:>26}",
               flush=True)
-    primary = rows[figures[0][0]]
-    if "ours_to_floor" in primary:
-        print(f"  {figures[0][0]}: floor {words(primary['floor'], '{:.2f}')}, "
-              f"ours / floor {words(primary['ours_to_floor'], '{:.3f}')}, "
-              f"floor / theirs {words(primary['floor_to_theirs'], '{:.3f}')}", flush=True)
+    for name, form in figures:
+        if "floor" in rows[name]:
+            print(f"  {'floor: ' + name:<24}{words(rows[name]['floor'], form):>30}"
+                  + _floor_ratios(rows[name]), flush=True)
     return rows
+
+
+def _floor_ratios(row):
+    if "ours_to_floor" not in row:
+        return ""
+    return (f"  ours / floor {words(row['ours_to_floor'], '{:.3f}')}"
+            f"  floor / theirs {words(row['floor_to_theirs'], '{:.3f}')}")

@@ -1,8 +1,8 @@
 """Added latency: open loop at a rate that both proxies can bear.
 
-Rounds go direct, ours, theirs; what a proxy adds is its percentile less the
+Rounds go direct, ours, theirs, floor; what a proxy adds is its percentile less the
 direct one of the same round. Arrivals are Poisson with one seed per round,
-so that all three get the very same send times.
+so that all of them get the very same send times.
 """
 
 from bench import figures, load, proxies
@@ -18,13 +18,12 @@ FIGURES = [(f"added_{name}_us", "{:.1f}") for name in PERCENTILES] + [
 def run(options, place):
     backend = proxies.PlainBackend(place)
     try:
-        with proxies.start_proxy(place, options.ours, "ours", backend.address, False) as ours, \
-                proxies.start_proxy(place, options.theirs, "theirs", backend.address, False) as theirs:
-            rate = options.rate or _bearable_rate(options, ours, theirs)
+        with proxies.start_sides(place, options, backend.address, False) as sides:
+            rate = options.rate or _bearable_rate(options, sides["ours"], sides["theirs"])
             print(f"  rate: {rate:.0f} requests/s", flush=True)
-            rounds = [_round(options, number, rate, backend, ours, theirs)
+            rounds = [_round(options, number, rate, backend, sides)
                       for number in range(1, options.pairs + 1)]
-            for proxy in (ours, theirs):
+            for proxy in sides.values():
                 check_quiet(proxy)
     finally:
         backend.stop()
@@ -39,18 +38,17 @@ def _bearable_rate(options, *proxies_):
     return round(slowest * SHARE_OF_SATURATION, -2)
 
 
-def _round(options, number, rate, backend, ours, theirs):
+def _round(options, number, rate, backend, sides):
     direct = _measure(options, backend.process, number, rate)
-    pair = {"direct": direct, "ours": _measure(options, ours, number, rate),
-            "theirs": _measure(options, theirs, number, rate)}
-    for side in ("ours", "theirs"):
+    pair = {"direct": direct}
+    for side, proxy in sides.items():
+        pair[side] = _measure(options, proxy, number, rate)
         for name in PERCENTILES:
             pair[side][f"added_{name}_us"] = pair[side][f"{name}_us"] - direct[f"{name}_us"]
-    print(f"  round {number}: p50 direct {direct['p50_us']:.0f}, "
-          f"added ours {pair['ours']['added_p50_us']:.0f}, "
-          f"theirs {pair['theirs']['added_p50_us']:.0f} us; p99 direct {direct['p99_us']:.0f}, "
-          f"added ours {pair['ours']['added_p99_us']:.0f}, "
-          f"theirs {pair['theirs']['added_p99_us']:.0f} us", flush=True)
+    words = [f"{name} direct {direct[f'{name}_us']:.0f}, added "
+             + ", ".join(f"{side} {pair[side][f'added_{name}_us']:.0f}" for side in sides)
+             for name in ("p50", "p99")]
+    print(f"  round {number}: {'; '.join(words)} us", flush=True)
     return pair
 
 
