@@ -21,7 +21,7 @@ use tokenring::mock::MockHandle;
 /// The limit on open files, and more clients than it bears when each of them
 /// has a request at a backend.
 const OPEN_FILES: usize = 256;
-const CONNECTIONS: &str = "170";
+const CONNECTIONS: &str = "140";
 
 const CHAT: &str = "/v1/chat/completions";
 const ACCEPT_FAILURES: &str = "tokenring_accept_failures_total";
