@@ -1,6 +1,7 @@
-//! Units, time, chance, buffers and bounded collections. No I/O.
+//! Units, time, chance, buffers, looking for bytes, bounded collections. No I/O.
 
 mod buffers;
+mod bytes;
 mod chance;
 mod instant;
 mod span;
@@ -8,6 +9,7 @@ pub mod units;
 mod wheel;
 
 pub use buffers::Buffers;
+pub use bytes::{ByteSet, TOPS, by_eight, eight, places_of};
 pub use chance::Chance;
 pub use instant::Instant;
 pub use span::Span;

@@ -109,8 +109,9 @@ impl Wheel {
         }
     }
 
-    /// Sets the deadline, [`Instant::NEVER`] for none; it fires at the first tick that is not before it.
-    /// Says whether the wheel must now turn earlier than it meant to.
+    /// Sets the deadline, [`Instant::NEVER`] for none; it fires at the first
+    /// tick that is not before it. Says whether the wheel must now turn earlier
+    /// than it meant to.
     pub fn set(&mut self, timer: &Timer, deadline: Instant) -> bool {
         let cell = &timer.cell;
         cell.fired.set(false);

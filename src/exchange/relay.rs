@@ -231,15 +231,13 @@ impl<W: World> Relay<'_, '_, W> {
     }
 
     /// Sends a part of what is outgoing.
-    async fn send(&mut self, mut part: Range<usize>) -> Result<(), Ended> {
+    async fn send(&mut self, part: Range<usize>) -> Result<(), Ended> {
         let bytes = part.len();
         let (stage, client) = (self.stage, self.client);
-        let mut sent = send_now(&client.stream, &self.outgoing, &mut part);
-        if sent.is_ok() && !part.is_empty() {
-            let outgoing = std::mem::take(&mut self.outgoing);
-            (sent, self.outgoing) =
-                client.send_rest(stage, &client.stream, outgoing, part, Wait::ClientWrite).await;
-        }
+        let outgoing = std::mem::take(&mut self.outgoing);
+        let sent;
+        (sent, self.outgoing) =
+            client.send_all(stage, &client.stream, outgoing, part, Wait::ClientWrite).await;
         count_sent(stage, &mut self.sent, bytes, sent)
     }
 

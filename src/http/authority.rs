@@ -1,5 +1,7 @@
 //! `uri-host [ ":" port ]`, the value of Host and the authority of a target.
 
+use crate::base::ByteSet;
+
 const PORT_DIGITS_MAX: usize = 5;
 /// The longest IPv6 address in text, with its last part in dotted form.
 const IPV6_TEXT_MAX: usize = 45;
@@ -43,8 +45,7 @@ fn is_valid_ipv6(authority: &[u8]) -> bool {
 
 /// reg-name = *( unreserved / pct-encoded / sub-delims ), without the comma.
 fn is_registered_name(name: &[u8]) -> bool {
-    let is_plain = |byte: &u8| PLAIN.get(usize::from(*byte)) == Some(&true);
-    name.iter().all(is_plain) || is_registered_name_with_escapes(name)
+    name.iter().all(|byte| PLAIN.contains(*byte)) || is_registered_name_with_escapes(name)
 }
 
 #[cold]
@@ -55,29 +56,15 @@ fn is_registered_name_with_escapes(mut name: &[u8]) -> bool {
             [b'%', high, low, rest @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
                 rest
             }
-            [byte, rest @ ..] if PLAIN.get(usize::from(*byte)) == Some(&true) => rest,
+            [byte, rest @ ..] if PLAIN.contains(*byte) => rest,
             _ => return false,
         }
     }
 }
 
 /// unreserved / sub-delims, without the comma.
-#[allow(clippy::indexing_slicing, reason = "done while compiling, where it cannot fail later")]
-const PLAIN: [bool; 256] = {
-    let others = b"-._~!$&'()*+;=";
-    let mut plain = [false; 256];
-    let mut at = 0;
-    while at < plain.len() {
-        plain[at] = (at as u8).is_ascii_alphanumeric();
-        at += 1;
-    }
-    let mut at = 0;
-    while at < others.len() {
-        plain[others[at] as usize] = true;
-        at += 1;
-    }
-    plain
-};
+const PLAIN: ByteSet =
+    ByteSet::of(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-._~!$&'()*+;=");
 
 fn is_port(port: &[u8]) -> bool {
     (1..=PORT_DIGITS_MAX).contains(&port.len())

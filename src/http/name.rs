@@ -1,6 +1,8 @@
 //! Field names: which of them the message or the connection depends on, and
 //! which only look as if they were one of these.
 
+use crate::base::{by_eight, places_of};
+
 /// What a field name means to a proxy. Read once, when its head is parsed,
 /// and kept beside the field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +40,16 @@ impl Name {
     #[inline]
     #[must_use]
     pub fn is_end_to_end(self) -> bool {
-        self as u8 >= Self::Credential as u8
+        !matches!(
+            self,
+            Self::Host
+                | Self::ContentLength
+                | Self::TransferEncoding
+                | Self::Connection
+                | Self::Expect
+                | Self::Upgrade
+                | Self::HopByHop
+        )
     }
 }
 
@@ -152,24 +163,13 @@ fn equals_as_dashes(name: &[u8], known: &[u8]) -> bool {
     name.len() == known.len() && dashed.eq(known.iter().copied())
 }
 
-/// Looks at eight bytes at a time, the last eight overlapping those before:
-/// names are short, and this runs on each.
+/// Names are short, and this runs on each.
 #[inline]
 fn has_underscore(name: &[u8]) -> bool {
-    let Some(last) = name.last_chunk::<8>() else {
-        return name.contains(&b'_');
-    };
-    let (words, _) = name.as_chunks::<8>();
-    words.iter().fold(word_has_underscore(*last), |found, word| found | word_has_underscore(*word))
-}
-
-/// The carry trick for finding a byte in a word: after the exclusive or, the
-/// byte looked for is zero, and only a zero byte borrows into its top bit.
-#[inline]
-fn word_has_underscore(bytes: [u8; 8]) -> bool {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    let word = u64::from_ne_bytes(bytes) ^ (ONES * b'_' as u64);
-    word.wrapping_sub(ONES) & !word & (ONES << 7) != 0
+    match by_eight(name, |word| places_of(b'_', word)) {
+        Some(seen) => seen != 0,
+        None => name.contains(&b'_'),
+    }
 }
 
 /// The elements of a comma-separated list, without the blanks around them

@@ -5,6 +5,7 @@ use memchr::{memchr, memchr2};
 use super::authority;
 use super::fault::RequestFault;
 use super::request::Method;
+use crate::base::{TOPS, by_eight, places_of};
 
 /// A target, understood.
 pub(super) struct Target<'b> {
@@ -34,31 +35,16 @@ pub(super) fn parse<'b>(target: &'b [u8], method: Method<'_>) -> Result<Target<'
 }
 
 /// Whether there is a byte beyond ASCII, a `#`, or what a dot may be written
-/// as: one pass for all questions, by eight bytes at a time, the last eight
-/// overlapping those before.
+/// as: one pass for all questions.
 #[inline]
 fn is_suspicious(target: &[u8]) -> bool {
-    let Some(last) = target.last_chunk::<8>() else {
-        return target.iter().any(|byte| !byte.is_ascii() || matches!(byte, b'#' | b'.' | b'%'));
+    let suspicions = |word| {
+        (word & TOPS) | places_of(b'#', word) | places_of(b'.', word) | places_of(b'%', word)
     };
-    let (words, _) = target.as_chunks::<8>();
-    let found = words.iter().fold(suspicion(*last), |found, word| found | suspicion(*word));
-    found & (ONES << 7) != 0
-}
-
-const ONES: u64 = 0x0101_0101_0101_0101;
-
-/// A top bit is set if there is such a byte in the word, by the carry trick:
-/// after the exclusive or, the byte looked for is zero, and only a zero byte
-/// borrows into its top bit.
-#[inline]
-fn suspicion(bytes: [u8; 8]) -> u64 {
-    let word = u64::from_ne_bytes(bytes);
-    let is = |byte: u8| {
-        let differs = word ^ (ONES * u64::from(byte));
-        differs.wrapping_sub(ONES) & !differs
-    };
-    word | is(b'#') | is(b'.') | is(b'%')
+    match by_eight(target, suspicions) {
+        Some(seen) => seen != 0,
+        None => target.iter().any(|byte| !byte.is_ascii() || matches!(byte, b'#' | b'.' | b'%')),
+    }
 }
 
 #[inline]

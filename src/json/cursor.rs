@@ -4,6 +4,7 @@
 
 use super::words::{quote_or_backslash, short_plain, short_printable};
 use super::{DEPTH_MAX, FaultKind, JsonFault};
+use crate::base::ByteSet;
 
 pub(super) struct Cursor<'b> {
     bytes: &'b [u8],
@@ -234,7 +235,7 @@ impl<'b> Cursor<'b> {
         let mut nest = Nest { bits: 0, depth: 0 };
         loop {
             match self.byte() {
-                Some(byte) if is_inert(byte) => self.step(),
+                Some(byte) if INERT.contains(byte) => self.step(),
                 Some(b'"') => drop(self.string()?),
                 Some(open @ (b'{' | b'[')) => {
                     if !nest.open(open == b'{', depth_max) {
@@ -342,19 +343,4 @@ impl<'b> Cursor<'b> {
 
 /// What JSON writes between brackets and strings: blanks, commas, colons,
 /// numbers and literals.
-#[allow(clippy::indexing_slicing, reason = "done while compiling, where it cannot fail later")]
-const INERT: [bool; 256] = {
-    let bytes = b" \t\n\r,:0123456789+-.eEtrufalsn";
-    let mut inert = [false; 256];
-    let mut at = 0;
-    while at < bytes.len() {
-        inert[bytes[at] as usize] = true;
-        at += 1;
-    }
-    inert
-};
-
-#[inline]
-fn is_inert(byte: u8) -> bool {
-    INERT.get(usize::from(byte)) == Some(&true)
-}
+const INERT: ByteSet = ByteSet::of(b" \t\n\r,:0123456789+-.eEtrufalsn");

@@ -2,6 +2,8 @@
 
 use memchr::memchr2;
 
+use crate::base::{TOPS, by_eight, eight, places_of};
+
 /// How many words are looked through before the vector search is worth its
 /// call: keys, roles and the stretches between escapes are shorter than this.
 const WORDS_FIRST: usize = 2;
@@ -9,7 +11,7 @@ const WORDS_FIRST: usize = 2;
 /// Where the first quote or backslash stands.
 #[inline]
 pub(super) fn quote_or_backslash(rest: &[u8]) -> Option<usize> {
-    if let Some(found) = in_first_words(rest) {
+    if let Some(found) = in_first_words(rest, quotes_and_backslashes) {
         return Some(found);
     }
     let searched = rest.len().min(WORDS_FIRST * 8) & !7;
@@ -20,70 +22,47 @@ pub(super) fn quote_or_backslash(rest: &[u8]) -> Option<usize> {
 /// backslash comes first.
 #[inline]
 pub(super) fn short_plain(rest: &[u8]) -> Option<usize> {
-    in_first_words(rest).filter(|found| rest.get(*found) == Some(&b'"'))
+    in_first_words(rest, quotes_and_backslashes).filter(|found| rest.get(*found) == Some(&b'"'))
 }
 
-/// The length of what stands before the closing quote, if that is near and all
-/// before it is printable ASCII and no backslash: such a key needs no further
-/// look.
+/// The same if all before the quote is printable ASCII: such a key needs no
+/// further look.
 #[inline]
 pub(super) fn short_printable(rest: &[u8]) -> Option<usize> {
-    let (words, _) = rest.as_chunks::<8>();
-    for (index, word) in words.iter().take(WORDS_FIRST).enumerate() {
-        let number = u64::from_le_bytes(*word);
-        let hits = zero_bytes(number ^ (REPEAT * u64::from(b'"')))
-            | zero_bytes(number ^ (REPEAT * u64::from(b'\\')))
-            | unprintable(*word);
-        if hits != 0 {
-            let found = index * 8 + hits.trailing_zeros() as usize / 8;
-            return (rest.get(found) == Some(&b'"')).then_some(found);
-        }
-    }
-    None
+    in_first_words(rest, |word| quotes_and_backslashes(word) | unprintable(word))
+        .filter(|found| rest.get(*found) == Some(&b'"'))
 }
 
 #[inline]
-fn in_first_words(rest: &[u8]) -> Option<usize> {
-    let (words, _) = rest.as_chunks::<8>();
-    for (index, word) in words.iter().take(WORDS_FIRST).enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let hits = zero_bytes(word ^ (REPEAT * u64::from(b'"')))
-            | zero_bytes(word ^ (REPEAT * u64::from(b'\\')));
-        if hits != 0 {
-            return Some(index * 8 + hits.trailing_zeros() as usize / 8);
-        }
-    }
-    None
+fn quotes_and_backslashes(word: u64) -> u64 {
+    places_of(b'"', word) | places_of(b'\\', word)
 }
 
-const REPEAT: u64 = 0x0101_0101_0101_0101;
-
-/// The top bit of each byte that is zero. A borrow may set bits above the
-/// first such byte, so only the lowest one is to be trusted.
+/// Where `look` first sees something.
 #[inline]
-fn zero_bytes(word: u64) -> u64 {
-    word.wrapping_sub(REPEAT) & !word & (REPEAT << 7)
+fn in_first_words(rest: &[u8], look: impl Fn(u64) -> u64) -> Option<usize> {
+    let (words, _) = rest.as_chunks::<8>();
+    words.iter().take(WORDS_FIRST).enumerate().find_map(|(index, word)| {
+        let seen = look(u64::from_le_bytes(*word));
+        (seen != 0).then(|| index * 8 + seen.trailing_zeros() as usize / 8)
+    })
 }
 
 /// Whether all bytes are printable ASCII.
 #[inline]
 pub(super) fn is_printable_ascii(bytes: &[u8]) -> bool {
-    let Some(last) = bytes.last_chunk::<8>() else {
-        return bytes.iter().all(|byte| (0x20..0x7f).contains(byte));
-    };
-    let (words, _) = bytes.as_chunks::<8>();
-    // The last eight overlap those before.
-    words.iter().fold(unprintable(*last), |found, word| found | unprintable(*word)) == 0
+    match by_eight(bytes, unprintable) {
+        Some(seen) => seen == 0,
+        None => bytes.iter().all(|byte| (0x20..0x7f).contains(byte)),
+    }
 }
 
 /// Not zero if one of the bytes is no printable ASCII: it has its top bit set,
 /// or borrows when a blank is taken from it, or gets its top bit by adding
 /// one. Only such a byte borrows from or carries into its neighbour.
 #[inline]
-fn unprintable(word: [u8; 8]) -> u64 {
-    let word = u64::from_le_bytes(word);
-    let tops = word | word.wrapping_sub(REPEAT * 0x20) | word.wrapping_add(REPEAT);
-    tops & (REPEAT << 7)
+fn unprintable(word: u64) -> u64 {
+    (word | word.wrapping_sub(eight(0x20)) | word.wrapping_add(eight(1))) & TOPS
 }
 
 #[cfg(test)]

@@ -143,12 +143,7 @@ impl Endpoint {
 const DECODED_BYTES_MAX: usize = 64;
 
 fn hex_digit(byte: u8) -> Option<u8> {
-    match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        b'A'..=b'F' => Some(byte - b'A' + 10),
-        _ => None,
-    }
+    char::from(byte).to_digit(16).map(|digit| digit as u8)
 }
 
 fn is_below(path: &[u8], folder: &[u8]) -> bool {
