@@ -11,7 +11,7 @@
 //! 4  exchange/                       the story of one request, one file per verb
 //! 3  balance/                        decisions, each alone
 //! 2  llm/                            what the bytes mean: dialects, peek, usage, errors
-//! 1  http/ sse/ json/      rt/       formats, no I/O | the runtime seam: traits, and monoio behind them
+//! 1  http/ sse/ json/ tls/ rt/       formats, no I/O | the runtime seam: traits, and monoio behind them
 //! 0  base/                           units, time, chance, buffers, bounded collections
 //! ```
 //!
@@ -27,6 +27,7 @@ pub mod http;
 pub mod json;
 pub mod rt;
 pub mod sse;
+pub mod tls;
 
 pub mod llm;
 
