@@ -14,11 +14,11 @@ import tempfile
 import threading
 
 from adversary_world import read_body, read_head, reset
-from servers import wait_until
+from servers import STOP_SECONDS_MAX, wait_until
 
 PROGRAMS = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
 NGINX = """
-daemon off; master_process off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/nginx.log;
+daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/nginx.log;
 events {{ worker_connections 512; }}
 http {{
   access_log off; client_max_body_size 0; keepalive_requests 1000000;
@@ -62,8 +62,9 @@ class Nginx:
         wait_until((self._folder / "nginx.pid").exists, "nginx runs")
 
     def stop(self):
-        self._process.kill()
-        self._process.wait()
+        # Not killed: its worker would stay.
+        self._process.terminate()
+        self._process.wait(STOP_SECONDS_MAX)
         shutil.rmtree(self._folder)
 
 
