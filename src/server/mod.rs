@@ -1,5 +1,6 @@
 //! One process: its shards' threads, its signals, its end.
 
+pub mod certificates;
 mod drain;
 mod listeners;
 mod names;
@@ -26,6 +27,7 @@ pub fn serve(mut plan: Plan) -> anyhow::Result<()> {
     let running = start(plan.clone())?;
     let bound: Vec<String> = running.bound().to_vec();
     let stop = running.stopper();
+    let reloader = running.reloader().cloned();
     let patience = plan.drain;
     let mut told = false;
     rt::on_signals(move |signal| match signal {
@@ -42,7 +44,10 @@ pub fn serve(mut plan: Plan) -> anyhow::Result<()> {
             );
             stop.drain(patience);
         }
-        Signal::Reload => tracing::info!("nothing to reload: the settings are flags"),
+        Signal::Reload => match &reloader {
+            Some(reloader) => reloader.look_now(),
+            None => tracing::info!("nothing to reload: the settings are flags"),
+        },
     })
     .context("signals cannot be handled")?;
     // Who reads the line may signal at once, so the handlers stand before it.

@@ -10,12 +10,13 @@ use std::{
 use anyhow::{Context, anyhow, bail};
 
 use super::{
+    certificates::{Certificates, Reloader},
     drain::Stopper,
     listeners::{self, Bound},
     names,
 };
 use crate::{
-    admin::{self, Facts},
+    admin::{self, CertificateFigures, Facts},
     balance::BackendId,
     config::Plan,
     exchange::{BackendSettings, Common, Counters, Settings, Stage},
@@ -40,6 +41,7 @@ pub struct Running {
     stopper: Stopper,
     counters: Arc<[Arc<Counters>]>,
     _resolver: Option<Resolver>,
+    reloader: Option<Reloader>,
 }
 
 /// A shard's last word: `None` for a clean end.
@@ -56,6 +58,7 @@ struct Job {
     addresses: Vec<Vec<ConnectAddress>>,
     counters: Arc<[Arc<Counters>]>,
     common: Arc<Common>,
+    certificates: Option<Arc<CertificateFigures>>,
     house: Arc<House>,
     clock: Clock,
 }
@@ -65,6 +68,8 @@ pub fn start(plan: Plan, lookup: Lookup) -> anyhow::Result<Running> {
     if let Err(error) = crate::rt::allowed_descriptors() {
         tracing::warn!(%error, "the limit on open files is not known");
     }
+    // Before anything is bound: who cannot show a certificate does not listen.
+    let certificates = Certificates::load(&plan)?;
     let plan = Arc::new(plan);
     let shards = plan.cores.len();
     let Bound { shards: sockets, clients, admin, files } =
@@ -92,6 +97,7 @@ pub fn start(plan: Plan, lookup: Lookup) -> anyhow::Result<Running> {
             addresses: addresses.clone(),
             counters: Arc::clone(&counters),
             common: Arc::clone(&common),
+            certificates: certificates.figures(),
             house: Arc::clone(&house),
             clock,
         };
@@ -117,6 +123,7 @@ pub fn start(plan: Plan, lookup: Lookup) -> anyhow::Result<Running> {
         stopper,
         counters,
         _resolver: resolver,
+        reloader: certificates.watch().context("certificate files cannot be watched")?,
     })
 }
 
@@ -177,6 +184,7 @@ fn run(job: Job, ready: &mpsc::Sender<anyhow::Result<DriverInForce>>) -> anyhow:
             version: env!("CARGO_PKG_VERSION"),
             driver: driver.to_string(),
             panics: KernelWorld::panics,
+            certificates: job.certificates,
         };
         let stage = Stage::new(
             world,
@@ -243,6 +251,12 @@ impl Running {
     #[must_use]
     pub fn counters(&self) -> &[Arc<Counters>] {
         &self.counters
+    }
+
+    /// `None` when there is no TLS.
+    #[must_use]
+    pub fn reloader(&self) -> Option<&Reloader> {
+        self.reloader.as_ref()
     }
 
     #[must_use]
