@@ -9,6 +9,8 @@ mod fault;
 mod identity;
 mod names;
 mod server_side;
+mod session;
+mod session_fault;
 
 use std::sync::Arc;
 
@@ -20,6 +22,10 @@ pub use fault::{Fault, HandshakeFault};
 pub use identity::{Chain, Identity, Key};
 pub use names::client_name;
 pub use server_side::{ClientAuth, MinVersion, ServerSide, new_tickets, server_config};
+pub use session::{
+    Opened, RECORD_BYTES_MAX, RECORD_PLAIN_MAX, Session, record_bytes, sealed_bytes_max,
+};
+pub use session_fault::{SessionFault, SessionFaultKind};
 
 pub use rustls::crypto::CryptoProvider;
 pub use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
