@@ -259,6 +259,7 @@ impl DeadlineFlags {
     fn written(&self) -> Deadlines {
         Deadlines {
             connect: self.connect_timeout.0,
+            handshake: Deadlines::DEFAULT.handshake,
             head: self.head_timeout.0,
             body_rate_min: self.body_rate_min.0,
             body_rate_grace: self.body_rate_grace.0,
