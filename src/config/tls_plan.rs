@@ -79,6 +79,22 @@ impl TlsPlan {
     }
 }
 
+impl TlsPlan {
+    /// Also without TLS listeners, where nobody is held to it.
+    #[must_use]
+    pub fn handshake_timeout(&self) -> Duration {
+        let server = self.server.as_ref();
+        server.map_or(ServerTlsPlan::HANDSHAKE_TIMEOUT, |server| server.handshake_timeout)
+    }
+
+    /// The same of backends' handshakes, which wait in the same line.
+    #[must_use]
+    pub fn handshakes_waiting(&self) -> usize {
+        let server = self.server.as_ref();
+        server.map_or(ServerTlsPlan::HANDSHAKES_WAITING, |server| server.handshakes_waiting)
+    }
+}
+
 impl Default for TlsPlan {
     fn default() -> Self {
         Self { server: None, backend: None, watch_every: Self::WATCH_EVERY }

@@ -12,19 +12,21 @@ use anyhow::{Context, anyhow, bail};
 use super::{
     certificates::{Certificates, Reloader},
     drain::Stopper,
-    listeners::{self, Bound},
+    listeners::{self, Bound, Purpose},
     names,
 };
 use crate::{
     admin::{self, CertificateFigures, Facts},
     balance::BackendId,
     config::Plan,
-    exchange::{BackendSettings, Common, Counters, Settings, Stage},
+    exchange::{BackendSettings, Common, Counters, Deadlines, Settings, Stage},
     rt::{
-        Clock, ConnectAddress, DriverInForce, KernelWorld, Letterbox, Listener, Lookup, Mailbox,
-        Resolver, Socket, Unsent, build, mailbox, pin_to, seed, spawn_thread,
+        self, Clock, ConnectAddress, DriverInForce, KernelWorld, Letterbox, Listener, Lookup,
+        Mailbox, Resolver, Unsent, build, mailbox, pin_to, seed, spawn_thread,
     },
     shard::{House, Letter, Shard},
+    tls::{BackendTls, ServerTls},
+    wire::{self, SecureWorld, Shared},
 };
 
 /// Letters that may wait for one shard: hand-overs of a burst of connections.
@@ -35,6 +37,7 @@ pub struct Running {
     threads: Vec<JoinHandle<()>>,
     ends: mpsc::Receiver<ShardEnd>,
     bound: Vec<String>,
+    secured: Vec<String>,
     admin: Option<String>,
     files: Vec<std::path::PathBuf>,
     driver: String,
@@ -44,6 +47,9 @@ pub struct Running {
     reloader: Option<Reloader>,
 }
 
+/// What a shard is told.
+pub(super) type Mail = Letter<wire::Socket<rt::Socket>>;
+
 /// A shard's last word: `None` for a clean end.
 type ShardEnd = (usize, Option<String>);
 
@@ -52,9 +58,11 @@ struct Job {
     index: usize,
     core: usize,
     plan: Arc<Plan>,
-    sockets: Vec<(OwnedFd, bool)>,
-    letterbox: Letterbox<Letter<Socket>>,
-    mailboxes: Vec<Mailbox<Letter<Socket>>>,
+    sockets: Vec<(OwnedFd, Purpose)>,
+    server_tls: Option<Arc<ServerTls>>,
+    backend_tls: Vec<Option<Arc<BackendTls>>>,
+    letterbox: Letterbox<Mail>,
+    mailboxes: Vec<Mailbox<Mail>>,
     addresses: Vec<Vec<ConnectAddress>>,
     counters: Arc<[Arc<Counters>]>,
     common: Arc<Common>,
@@ -72,8 +80,8 @@ pub fn start(plan: Plan, lookup: Lookup) -> anyhow::Result<Running> {
     let certificates = Certificates::load(&plan)?;
     let plan = Arc::new(plan);
     let shards = plan.cores.len();
-    let Bound { shards: sockets, clients, admin, files } =
-        listeners::bind(&plan.listeners, plan.admin.as_ref(), shards)?;
+    let Bound { shards: sockets, clients, secured, admin, files } =
+        listeners::bind((&plan.listeners, &plan.tls_listeners), plan.admin.as_ref(), shards)?;
     let (mailboxes, letterboxes): (Vec<_>, Vec<_>) =
         (0..shards).map(|_| mailbox(MAILBOX_LETTERS)).unzip();
     let stopper = Stopper { mailboxes: mailboxes.clone() };
@@ -92,6 +100,8 @@ pub fn start(plan: Plan, lookup: Lookup) -> anyhow::Result<Running> {
             core: plan.cores[index],
             plan: Arc::clone(&plan),
             sockets,
+            server_tls: certificates.server.clone(),
+            backend_tls: certificates.backends.clone(),
             letterbox,
             mailboxes: mailboxes.clone(),
             addresses: addresses.clone(),
@@ -117,6 +127,7 @@ pub fn start(plan: Plan, lookup: Lookup) -> anyhow::Result<Running> {
         threads,
         ends,
         bound: clients,
+        secured,
         admin,
         files,
         driver: driver_line(&drivers),
@@ -179,14 +190,15 @@ fn run(job: Job, ready: &mpsc::Sender<anyhow::Result<DriverInForce>>) -> anyhow:
          (ulimit -n, ulimit -l), or allow io_uring, or give --driver epoll",
     )?;
     runtime.block_on(async {
-        let world = KernelWorld::new(job.clock);
+        let shared = Shared::new(job.server_tls, plan.tls.handshakes_waiting());
+        let world = SecureWorld::new(KernelWorld::new(job.clock), shared);
         let facts = Facts {
             version: env!("CARGO_PKG_VERSION"),
             driver: driver.to_string(),
             panics: KernelWorld::panics,
             certificates: job.certificates,
         };
-        let stage = Stage::new(
+        let mut stage = Stage::new(
             world,
             settings(plan),
             Arc::clone(&job.common),
@@ -196,10 +208,15 @@ fn run(job: Job, ready: &mpsc::Sender<anyhow::Result<DriverInForce>>) -> anyhow:
             seed(),
         );
         *stage.addresses.borrow_mut() = job.addresses;
+        stage.security = job.backend_tls;
         let listeners = job
             .sockets
             .into_iter()
-            .map(|(fd, admin)| Ok((Listener::adopt(fd)?, admin)))
+            .map(|(fd, purpose)| {
+                let secured = purpose == Purpose::Secured;
+                let listener = wire::Listener::new(Listener::adopt(fd)?, secured);
+                Ok((listener, purpose == Purpose::Admin))
+            })
             .collect::<std::io::Result<Vec<_>>>()
             .context("a listener cannot be registered")?;
         // Nobody waits for it when another shard could not start.
@@ -212,7 +229,7 @@ fn run(job: Job, ready: &mpsc::Sender<anyhow::Result<DriverInForce>>) -> anyhow:
 
 fn settings(plan: &Plan) -> Settings {
     Settings {
-        deadlines: plan.deadlines,
+        deadlines: Deadlines { handshake: plan.tls.handshake_timeout(), ..plan.deadlines },
         limits: plan.limits,
         pool: plan.pool,
         headers: plan.headers,
@@ -236,6 +253,12 @@ impl Running {
     #[must_use]
     pub fn bound(&self) -> &[String] {
         &self.bound
+    }
+
+    /// Where clients connect by TLS, as text.
+    #[must_use]
+    pub fn secured(&self) -> &[String] {
+        &self.secured
     }
 
     #[must_use]
