@@ -98,8 +98,8 @@ impl TlsMaterial {
         Ok(Self {
             earliest_not_after: ends.min_by_key(|end| end.as_secs()),
             warnings: named
-                .filter_map(|((flags, pair), identity)| {
-                    expiry_warning(flags, pair, identity.chain(), now)
+                .flat_map(|((flags, pair), identity)| {
+                    expiry_warnings(flags, pair, identity.chain(), now)
                 })
                 .collect(),
             identities,
@@ -110,17 +110,25 @@ impl TlsMaterial {
     }
 }
 
-fn expiry_warning(
+fn expiry_warnings(
     flags: &PairFlags,
     pair: &PairFiles,
     chain: &Chain,
     now: UnixTime,
-) -> Option<String> {
-    let left = chain.not_after().as_secs().saturating_sub(now.as_secs());
-    (left < EXPIRY_WARNING.as_secs()).then(|| {
-        let (flag, path) = (flags.certificates, pair.certificates.display());
-        format!("{flag} {path}: the certificate expires on {}; renew it", Date(chain.not_after()))
+) -> Vec<String> {
+    let own = (chain.not_after(), "the certificate", "renew it");
+    let others = chain
+        .others_end()
+        .map(|end| (end, "a certificate of an authority in the chain", "fetch the chain anew"));
+    let ends_soon =
+        |end: UnixTime| end.as_secs().saturating_sub(now.as_secs()) < EXPIRY_WARNING.as_secs();
+    let (flag, path) = (flags.certificates, pair.certificates.display());
+    let all = [own].into_iter().chain(others).filter(|(end, ..)| ends_soon(*end));
+    all.map(|(end, which, mend)| {
+        let verb = if end < now { "expired" } else { "expires" };
+        format!("{flag} {path}: {which} {verb} on {}; {mend}", Date(end))
     })
+    .collect()
 }
 
 /// Under which flags a pair was given.

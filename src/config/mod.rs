@@ -33,7 +33,7 @@ pub use load::{check_with_files, read_files, system_authorities};
 pub use material::{SystemAuthorities, TlsFiles, TlsMaterial};
 pub use mock_plan::{MockPlan, MockScript};
 pub use plan::{Address, BackendAddress, BackendPlan, Host, Plan, RingPlan};
-pub use startup::startup_line;
+pub use startup::{danger_lines, startup_line};
 pub use tls_plan::{BackendTlsPlan, ClientAuthPlan, PairFiles, ServerTlsPlan, TlsPlan};
 pub use written::{Machine, MockWritten, TlsWritten, Written};
 

@@ -11,7 +11,7 @@ use std::{net::SocketAddr, sync::Arc};
 use anyhow::Context;
 
 use crate::{
-    config::{BackendPlan, Plan, startup_line},
+    config::{BackendPlan, Plan, danger_lines, startup_line},
     mock::{self, MockHandle},
     rt::{self, Lookup, Resolver, Signal},
 };
@@ -54,6 +54,9 @@ pub fn serve(mut plan: Plan) -> anyhow::Result<()> {
     let line = startup_line(&plan, running.driver(), env!("CARGO_PKG_VERSION"), &bound);
     for line in line.lines() {
         tracing::info!("{line}");
+    }
+    for danger in danger_lines(&plan) {
+        tracing::warn!("{danger}");
     }
     running.wait()?;
     drop(demo);

@@ -31,6 +31,8 @@ pub struct Chain {
     has_address: bool,
     not_before: UnixTime,
     not_after: UnixTime,
+    /// When the first of the others ends.
+    others_end: Option<UnixTime>,
 }
 
 /// A private key that the cryptography takes.
@@ -43,18 +45,23 @@ impl Chain {
     pub fn read(pem: &[u8]) -> Result<Self, Fault> {
         let certificates = certificates(pem)?;
         let mut first = None;
+        let mut others_end: Option<UnixTime> = None;
         for (index, der) in certificates.iter().enumerate() {
             let read = X509Certificate::from_der(der);
             let malformed =
                 |reason: String| Fault::CertificateMalformed { place: index + 1, reason };
             let (_, certificate) = read.map_err(|error| malformed(error.to_string()))?;
+            if index > 0 {
+                let end = moment(certificate.validity().not_after);
+                others_end = others_end.into_iter().chain([end]).min_by_key(|end| end.as_secs());
+            }
             first.get_or_insert(certificate);
         }
         let first = first.ok_or(Fault::NoCertificate)?;
         let (dns_names, has_address) = server_names(&first);
         let (not_before, not_after) =
             (moment(first.validity().not_before), moment(first.validity().not_after));
-        Ok(Self { certificates, dns_names, has_address, not_before, not_after })
+        Ok(Self { certificates, dns_names, has_address, not_before, not_after, others_end })
     }
 
     /// # Errors
@@ -85,6 +92,13 @@ impl Chain {
     #[must_use]
     pub fn not_after(&self) -> UnixTime {
         self.not_after
+    }
+
+    /// When the first of the authorities' certificates behind ours ends;
+    /// clients that know another way to a root do not need it.
+    #[must_use]
+    pub fn others_end(&self) -> Option<UnixTime> {
+        self.others_end
     }
 }
 
