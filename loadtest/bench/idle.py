@@ -1,7 +1,7 @@
 """Memory and CPU time of idle keep-alive clients.
 
 Each proxy is started afresh, serves one request, and then gets 10,000
-connections with one request each that stay open and silent. Kernel memory of
+connections (5,000 over TLS) with one request each that stay open and silent. Kernel memory of
 the sockets is not counted; it is the same for every proxy.
 
 CPU time has two parts that say different things: what it costs once that
@@ -18,6 +18,7 @@ from bench.plain import check_answer, check_quiet
 from bench.process import Failure
 
 CONNECTIONS = 10_000
+TLS_CONNECTIONS = 5_000
 # Longer than a proxy takes to give an idle connection's buffer back.
 SETTLE_SECONDS = 8
 REST_SECONDS = 8
@@ -27,11 +28,11 @@ GAUGE = "tokenring_connections_resting "
 LOOK_SECONDS = 0.25
 
 
-def run(options, place):
+def run(options, place, connections, tls=None):
     backend = proxies.PlainBackend(place)
     try:
-        pair = {"ours": _measure(options, place, backend, options.ours, "ours"),
-                "theirs": _measure(options, place, backend, options.theirs, "theirs")}
+        pair = {side: _measure(options, place, backend, what, side, connections, tls)
+                for side, what in proxies.commands(options, tls).items()}
     finally:
         backend.stop()
     print(f"  {'':<32}{'ours':>14}{'theirs':>14}")
@@ -42,19 +43,19 @@ def run(options, place):
     return {"pairs": [pair]}
 
 
-def _measure(options, place, backend, what, role):
-    with proxies.start_proxy(place, what, role, backend.address, False) as proxy:
+def _measure(options, place, backend, what, role, connections, tls):
+    with proxies.start_proxy(place, what, role, backend.address, False, tls) as proxy:
         check_answer(proxy)
         empty = proxy.resident_bytes()
         seconds = SETTLE_SECONDS + REST_SECONDS + SLACK_SECONDS
-        with load.held_idle(options.openloop, proxy.address, CONNECTIONS, seconds):
+        with load.held_idle(options.openloop, proxy, connections, seconds):
             opened = proxy.resident_bytes()
-            to_rest, settled_in = _measured(proxy, _settle)
+            to_rest, settled_in = _measured(proxy, lambda proxy: _settle(proxy, connections))
             at_rest, rested_for = _measured(proxy, lambda _: load.wait(REST_SECONDS))
             held = proxy.resident_bytes()
         check_quiet(proxy)
     return {"resident_empty": empty, "resident_opened": opened, "resident_held": held,
-            "bytes_per_connection": (held - empty) / CONNECTIONS,
+            "bytes_per_connection": (held - empty) / connections,
             "settle_seconds": settled_in,
             "settle_cpu_ms": to_rest * 1e3,
             "rest_cpu_ms_per_second": at_rest * 1e3 / rested_for}
@@ -67,15 +68,15 @@ def _measured(proxy, act):
     return proxy.run_seconds() - cpu, time.monotonic() - started
 
 
-def _settle(proxy):
+def _settle(proxy, connections):
     """Until all connections rest, as far as the proxy can tell."""
     if proxy.admin is None:
         load.wait(SETTLE_SECONDS)
         return
     deadline = time.monotonic() + SETTLE_SECONDS
-    while (resting := _resting(proxy)) < CONNECTIONS:
+    while (resting := _resting(proxy)) < connections:
         if time.monotonic() > deadline:
-            raise Failure(f"only {resting} of {CONNECTIONS} connections rest")
+            raise Failure(f"only {resting} of {connections} connections rest")
         load.wait(LOOK_SECONDS)
 
 

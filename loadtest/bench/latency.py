@@ -33,7 +33,7 @@ def run(options, place):
 def _bearable_rate(options, *proxies_):
     """Half of what the slower one does when it is asked as fast as it can."""
     slowest = min(said["requests"] / said["duration_us"] * 1e6
-                  for said in (load.wrk(proxy.address, CONNECTIONS, options.warm_up)
+                  for said in (load.wrk(proxy, CONNECTIONS, options.warm_up)
                                for proxy in proxies_))
     return round(slowest * SHARE_OF_SATURATION, -2)
 
@@ -54,7 +54,7 @@ def _round(options, number, rate, backend, sides):
 
 def _measure(options, server, seed, rate):
     cpu = server.cpu_seconds()  # of the warm-up too, as the requests counted are
-    said = load.openloop(options.openloop, server.address, options.seconds + options.warm_up,
+    said = load.openloop(options.openloop, server, options.seconds + options.warm_up,
                          "--rate", str(rate), "--arrivals", "poisson", "--seed", str(seed),
                          "--connections", str(CONNECTIONS), "--duration", str(options.seconds),
                          "--warm-up", str(options.warm_up))

@@ -4,7 +4,7 @@ The primary figure is the proxy's CPU time for each completed request. It
 holds when the generator is the bottleneck and when the machine is noisy.
 """
 
-from bench import figures, load, proxies
+from bench import agreements, figures, load, proxies
 from bench.process import Failure, Meter
 
 FIGURES = [("cpu_us_per_request", "{:.2f}"), ("requests_per_second", "{:.0f}"),
@@ -14,12 +14,12 @@ FIGURES = [("cpu_us_per_request", "{:.2f}"), ("requests_per_second", "{:.0f}"),
 BYTES_OFF_MAX = 0.005
 
 
-def run(options, place, connections):
-    backend = proxies.PlainBackend(place)
+def run(options, place, connections, tls=None):
+    backend = proxies.PlainBackend(place, tls if tls and tls.to_backend else None)
     try:
         if options.direct:
             print_direct(backend, connections, options.seconds)
-        return _pairs(options, place, backend, connections)
+        return _pairs(options, place, backend, connections, tls)
     finally:
         backend.stop()
 
@@ -27,14 +27,16 @@ def run(options, place, connections):
 def print_direct(backend, connections, seconds):
     """Without a proxy: the most that generator and backend can do on their core."""
     served = backend.requests_served()
-    said = load.wrk(backend.address, connections, seconds)
+    said = load.wrk(backend.process, connections, seconds)
     check_served(backend.process, said, backend.requests_served() - served, connections)
     rate = said["requests"] / said["duration_us"] * 1e6
     print(f"  direct: {rate:.0f} requests/s, p50 {said['latency_us']['p50']} us", flush=True)
 
 
-def _pairs(options, place, backend, connections):
-    with proxies.start_sides(place, options, backend.address, False) as sides:
+def _pairs(options, place, backend, connections, tls):
+    with proxies.start_sides(place, options, backend.address, False, tls) as sides:
+        if tls:
+            agreements.check(sides)
         for proxy in sides.values():
             check_answer(proxy)
         pairs = []
@@ -50,16 +52,16 @@ def _pairs(options, place, backend, connections):
 
 def check_answer(proxy):
     """The client gets exactly the backend's bytes; what they weigh on the wire."""
-    content, proxy.answer_bytes = load.one_answer(proxy.address, (load.HERE / "chat.json").read_bytes())
+    content, proxy.answer_bytes = load.one_answer(proxy, (load.HERE / "chat.json").read_bytes())
     if content != proxies.ANSWER.encode():
         raise Failure(f"{proxy.name} changed the answer: {content[:200]!r}")
 
 
 def measure(options, proxy, backend, connections):
-    load.wrk(proxy.address, connections, options.warm_up)
+    load.wrk(proxy, connections, options.warm_up)
     served = backend.requests_served()
     with Meter(proxy, proxies.PROXY_CORE) as meter:
-        said = load.wrk(proxy.address, connections, options.seconds)
+        said = load.wrk(proxy, connections, options.seconds)
     served = backend.requests_served() - served
     _check_counts(proxy, said, served, connections)
     seconds = said["duration_us"] / 1e6

@@ -35,11 +35,12 @@ def open_files_limit():
     return OPEN_FILES_WISHED if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES_WISHED)
 
 
-def prepare_child(core):
+def prepare_child(core, niceness=0):
     """Runs in the child before exec: pins it and lets it open many sockets."""
 
     def prepare():
         os.sched_setaffinity(0, {core})
+        os.nice(niceness)
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (open_files_limit(), hard))
 
@@ -53,6 +54,7 @@ class Process:
         self.name = name
         self.address = address
         self.admin = None  # where its metrics are, if it has any
+        self.tls = None  # certificates.Tls, where clients come over TLS
         self.log_path = log_path
         words = shlex.split(command) if isinstance(command, str) else command
         with open(log_path, "wb") as log:

@@ -84,21 +84,28 @@ class Place:
         return str(path)
 
 
-def _nginx(place, name, template, core, address, **words):
+def _nginx(place, name, template, core, address, tls=None, **words):
+    """`tls` is for a server of TLS."""
     directory = place.fresh(name)
+    if tls:
+        snippet = place.fill("tls-clients.conf", directory, CERTIFICATE=tls.certificate, KEY=tls.key)
+        words.update(SSL=" ssl", CLIENTS_TLS=f"include {snippet};")
+    else:
+        words.update(SSL="", CLIENTS_TLS="")
     configuration = place.fill(template, directory, LISTEN=address, **words)
     command = [program("nginx"), "-c", configuration, "-e", str(directory / "error.log")]
     process = Process(name, command, core, address, directory / "output.log")
     process.error_log = directory / "error.log"
+    process.tls = tls
     return process
 
 
 class PlainBackend:
     """nginx answering from memory; it counts what it served."""
 
-    def __init__(self, place):
+    def __init__(self, place, tls=None):
         self.status = free_address()
-        self.process = _nginx(place, "backend", "backend.conf", LOAD_CORE, free_address(),
+        self.process = _nginx(place, "backend", "backend.conf", LOAD_CORE, free_address(), tls,
                               STATUS=self.status, ANSWER=ANSWER)
         self.address = self.process.address
 
@@ -135,16 +142,20 @@ def _echo_events(gap_ms, tokens):
     return "\n".join([event] * tokens + ["echo 'data: [DONE]'; echo;"])
 
 
-def start_proxy(place, what, role, backend, streaming):
+def start_proxy(place, what, role, backend, streaming, tls=None):
     """`what` is nginx, haproxy, or a command with {listen} and {backend} in it;
-    {admin}, where tokenring serves its metrics, may be there too."""
+    {admin}, where tokenring serves its metrics, may be there too, and with
+    `tls` what it needs of {certificate}, {key} and {authority}."""
     address = free_address()
     if what == "nginx":
         # Buffered answers cost nginx less when they are whole in one read;
         # a stream must be passed on at once.
-        process = _nginx(place, "nginx", "nginx.conf", PROXY_CORE, address,
-                         BACKEND=backend, BUFFERING="off" if streaming else "on")
+        process = _nginx(place, "nginx", "nginx.conf", PROXY_CORE, address, tls,
+                         BACKEND=backend, BUFFERING="off" if streaming else "on",
+                         **_nginx_to_backend(place, tls))
     elif what == "haproxy":
+        if tls:
+            raise Failure("HAProxy is not set up for TLS here")
         directory = place.fresh("haproxy")
         configuration = place.fill("haproxy.cfg", directory, LISTEN=address, BACKEND=backend)
         process = Process("haproxy", [program("haproxy"), "-f", configuration, "-db"],
@@ -153,9 +164,12 @@ def start_proxy(place, what, role, backend, streaming):
         if "{listen}" not in what or "{backend}" not in what:
             raise Failure("a proxy's command needs {listen} and {backend} in it")
         admin = free_address() if "{admin}" in what else None
-        command = what.format(listen=address, backend=backend, core=PROXY_CORE, admin=admin)
+        files = {} if tls is None else {
+            "certificate": tls.certificate, "key": tls.key, "authority": tls.authority}
+        command = what.format(listen=address, backend=backend, core=PROXY_CORE, admin=admin, **files)
         process = Process(role, command, PROXY_CORE, address, place.fresh(role) / "output.log")
         process.admin = admin
+        process.tls = tls
     try:
         process.restrict(PROXY_CORE)
     except Failure:
@@ -164,15 +178,42 @@ def start_proxy(place, what, role, backend, streaming):
     return process
 
 
+def _nginx_to_backend(place, tls):
+    if not (tls and tls.to_backend):
+        return {"SCHEME": "http", "BACKEND_TLS": ""}
+    snippet = place.fill("tls-to-backend.conf", place.fresh("nginx"), AUTHORITY=tls.authority)
+    return {"SCHEME": "https", "BACKEND_TLS": f"include {snippet};"}
+
+
+def commands(options, tls=None):
+    """What the two sides are: words for `start_proxy`."""
+    return {"ours": options.ours or tokenring(ROOT / "target/release/tokenring", tls),
+            "theirs": tokenring(options.old, tls) if options.old else options.theirs}
+
+
+def tokenring(binary, tls):
+    """The command line of a build of ours, for clients in clear or over TLS."""
+    words = [str(binary), "serve --admin {admin} --cores {core} --connections 16000"]
+    if tls is None:
+        words.append("--listen {listen} --backend http://{backend}")
+    else:
+        words.append("--tls-listen {listen} --tls-cert {certificate} --tls-key {key}")
+        words.append("--backend https://{backend} --backend-ca {authority}" if tls.to_backend
+                     else "--backend http://{backend}")
+    return " ".join(words)
+
+
 @contextlib.contextmanager
-def start_sides(place, options, backend, streaming):
+def start_sides(place, options, backend, streaming, tls=None):
     """What takes turns in a run: ours, theirs, and the floor of this machine
     where it can be measured."""
-    sides = {"ours": options.ours, "theirs": options.theirs}
-    if options.floor == "built":
+    sides = commands(options, tls)
+    if tls:
+        pass  # the floor knows none
+    elif options.floor == "built":
         sides["floor"] = f"{example('floor')} --listen {{listen}} --to {{backend}}"
     elif options.floor:
         sides["floor"] = options.floor
     with contextlib.ExitStack() as stack:
-        yield {side: stack.enter_context(start_proxy(place, what, side, backend, streaming))
+        yield {side: stack.enter_context(start_proxy(place, what, side, backend, streaming, tls))
                for side, what in sides.items()}

@@ -5,7 +5,7 @@ when events clump, so the events for each read, the gaps and the largest gap
 of each stream are shown with it: a low cost bought by delay is no merit.
 """
 
-from bench import figures, load, proxies
+from bench import agreements, figures, load, proxies
 from bench.plain import check_quiet
 from bench.process import Failure, Meter
 
@@ -17,19 +17,21 @@ FIGURES = [("cpu_us_per_event", "{:.2f}"), ("events_per_second", "{:.0f}"),
            ("proxy_core_share", "{:.2f}"), ("others_core_share", "{:.2f}")]
 
 
-def run(options, place, streams, gap_ms):
+def run(options, place, streams, gap_ms, tls=None):
     backend = proxies.StreamBackend(place, options.stream_backend, gap_ms, TOKENS)
     try:
-        backend.events = load.events_per_stream(options.openloop, backend.address)
+        backend.events = load.events_per_stream(options.openloop, backend.process)
         if options.direct:
             _print_direct(options, backend, streams, gap_ms)
-        return _pairs(options, place, backend, streams, gap_ms)
+        return _pairs(options, place, backend, streams, gap_ms, tls)
     finally:
         backend.stop()
 
 
-def _pairs(options, place, backend, streams, gap_ms):
-    with proxies.start_sides(place, options, backend.address, True) as sides:
+def _pairs(options, place, backend, streams, gap_ms, tls):
+    with proxies.start_sides(place, options, backend.address, True, tls) as sides:
+        if tls:
+            agreements.check(sides)
         pairs = []
         for number in range(1, options.pairs + 1):
             pair = {side: _measure(options, proxy, backend.events, streams, gap_ms)
@@ -41,10 +43,10 @@ def _pairs(options, place, backend, streams, gap_ms):
     return {"pairs": pairs, "summary": figures.print_summary(pairs, FIGURES)}
 
 
-def _load(options, address, events, streams, gap_ms, seconds):
+def _load(options, server, events, streams, gap_ms, seconds):
     # Spread over one stream's length, so that the streams do not tick in step.
     spread_ms = 0 if options.in_step else gap_ms * TOKENS
-    said = load.openloop(options.openloop, address, seconds, "--sse", "--streams", str(streams),
+    said = load.openloop(options.openloop, server, seconds, "--sse", "--streams", str(streams),
                          "--duration", str(seconds), "--warm-up", "0",
                          "--stagger", str(spread_ms), "--expect-events", str(events))
     if said["events"] != said["completed"] * events:
@@ -53,16 +55,16 @@ def _load(options, address, events, streams, gap_ms, seconds):
 
 
 def _print_direct(options, backend, streams, gap_ms):
-    said = _load(options, backend.address, backend.events, streams, gap_ms, options.seconds)
+    said = _load(options, backend.process, backend.events, streams, gap_ms, options.seconds)
     print(f"  direct: {said['events_per_second']:.0f} events/s, gap p50 {said['gap_us']['p50']:.0f} "
           f"p99 {said['gap_us']['p99']:.0f} us, largest {said['largest_gap_us']['max']:.0f} us",
           flush=True)
 
 
 def _measure(options, proxy, events, streams, gap_ms):
-    _load(options, proxy.address, events, streams, gap_ms, options.warm_up)
+    _load(options, proxy, events, streams, gap_ms, options.warm_up)
     with Meter(proxy, proxies.PROXY_CORE) as meter:
-        said = _load(options, proxy.address, events, streams, gap_ms, options.seconds)
+        said = _load(options, proxy, events, streams, gap_ms, options.seconds)
     return {"cpu_us_per_event": meter.cpu_seconds * 1e6 / said["events"],
             "events_per_second": said["events_per_second"],
             "events_per_read": said["events"] / said["event_reads"],

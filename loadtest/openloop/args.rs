@@ -1,11 +1,12 @@
 //! Words from the operator: the command line, the target, the request.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use clap::{ArgGroup, Parser};
+use clap::{ArgGroup, Parser, ValueEnum};
+use rustls::pki_types::ServerName;
 
 use crate::schedule::Arrivals;
 
@@ -16,7 +17,7 @@ const STREAM_BODY: &[u8] = include_bytes!("../chat-stream.json");
 #[derive(Parser)]
 #[command(name = "openloop", group = ArgGroup::new("mode").required(true))]
 pub struct Args {
-    /// Where to send: http://127.0.0.1:PORT/path, loopback only.
+    /// Where to send: http://127.0.0.1:PORT/path or https://…, loopback only.
     #[arg(long)]
     pub url: String,
 
@@ -64,6 +65,24 @@ pub struct Args {
     /// Run on this core alone.
     #[arg(long)]
     pub core: Option<usize>,
+    /// Only TLS handshakes: each client connects, agrees and leaves.
+    #[arg(long)]
+    pub handshakes: bool,
+    /// Resume sessions; without it, every handshake is a full one.
+    #[arg(long)]
+    pub resume: bool,
+    /// The one version that is offered.
+    #[arg(long, value_enum, default_value = "1.3")]
+    pub tls_version: TlsVersion,
+    /// The authority (PEM) that must have signed the server's certificate.
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// Take any certificate and signature unseen, which spares the generator.
+    #[arg(long, conflicts_with = "ca")]
+    danger_no_verify: bool,
+    /// The name that is asked for and verified.
+    #[arg(long, default_value = "localhost")]
+    server_name: String,
     /// A further header line, "Name: value".
     #[arg(long, value_name = "LINE")]
     header: Vec<String>,
@@ -73,6 +92,20 @@ pub struct Args {
     /// Write raw figures to this file, or to standard output with "-".
     #[arg(long, value_name = "FILE")]
     pub json: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum TlsVersion {
+    #[value(name = "1.2")]
+    V1_2,
+    #[value(name = "1.3")]
+    V1_3,
+}
+
+/// Whose certificates are taken.
+pub enum Trust<'a> {
+    Authority(&'a Path),
+    Anyone,
 }
 
 pub enum Mode {
@@ -91,6 +124,18 @@ impl Args {
             (.., Some(bytes)) if bytes >= 10 => Mode::Slow { bytes_per_second: bytes },
             _ => bail!("the rate or number given must be above zero (slow readers: ten)"),
         })
+    }
+
+    pub fn trust(&self) -> anyhow::Result<Trust<'_>> {
+        match (&self.ca, self.danger_no_verify) {
+            (Some(file), _) => Ok(Trust::Authority(file)),
+            (None, true) => Ok(Trust::Anyone),
+            (None, false) => bail!("https needs --ca FILE, or --danger-no-verify"),
+        }
+    }
+
+    pub fn server_name(&self) -> anyhow::Result<ServerName<'static>> {
+        Ok(ServerName::try_from(self.server_name.clone())?)
     }
 
     pub fn duration(&self) -> Duration {
@@ -145,13 +190,18 @@ fn seconds(number: f64) -> Duration {
 
 #[derive(Debug, PartialEq)]
 pub struct Target {
+    pub secure: bool,
     pub address: SocketAddr,
     pub path: String,
 }
 
 impl Target {
     pub fn parse(url: &str) -> anyhow::Result<Target> {
-        let rest = url.strip_prefix("http://").context("the URL must begin with http://")?;
+        let (secure, rest) = match (url.strip_prefix("http://"), url.strip_prefix("https://")) {
+            (Some(rest), _) => (false, rest),
+            (_, Some(rest)) => (true, rest),
+            _ => bail!("the URL must begin with http:// or https://"),
+        };
         let (authority, path) = match rest.find('/') {
             Some(slash) => rest.split_at(slash),
             None => (rest, "/"),
@@ -168,7 +218,7 @@ impl Target {
             "openloop sends to loopback addresses only, and {} is not one",
             address.ip()
         );
-        Ok(Target { address, path: path.to_owned() })
+        Ok(Target { secure, address, path: path.to_owned() })
     }
 }
 
@@ -179,6 +229,7 @@ mod tests {
     fn check(url: &str, expected: Option<(&str, &str)>) {
         let target = Target::parse(url).ok();
         let expected = expected.map(|(address, path)| Target {
+            secure: url.starts_with("https"),
             address: address.parse().unwrap(),
             path: path.to_owned(),
         });
@@ -196,7 +247,9 @@ mod tests {
         check("http://[2001:db8::1]:80/", None);
         check("http://example.org:80/", None);
         check("http://localhost.example.org:80/", None);
-        check("https://127.0.0.1:80/", None);
+        check("https://127.0.0.1:80/v1/x", Some(("127.0.0.1:80", "/v1/x")));
+        check("https://10.0.0.1:80/", None);
+        check("ftp://127.0.0.1:80/", None);
         check("http://127.0.0.1/", None);
         check("http://127.0.0.1:80/a b", None);
     }

@@ -1,18 +1,17 @@
 //! One keep-alive connection and the exchange under way on it.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
+use crate::client::{Client, Received, Start};
 use crate::events::Events;
 use crate::response::Response;
 use crate::tally::{Fault, Tally};
-
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+use crate::transport::{Dialer, Transport};
 
 pub struct Connection {
-    socket: TcpStream,
+    transport: Transport,
     exchange: Option<Exchange>,
 }
 
@@ -28,49 +27,31 @@ struct Exchange {
     largest_gap: Duration,
 }
 
-/// What the next request is.
-#[derive(Clone, Copy)]
-pub struct Start<'a> {
-    pub request: &'a [u8],
-    pub intended: Instant,
-    pub now: Instant,
-    pub measured: bool,
-    pub sse: bool,
-}
+impl Client for Connection {
+    const CONNECTS_EARLY: bool = true;
 
-pub enum Received {
-    /// More is to come.
-    Part,
-    /// The answer is whole, and the connection may be used again.
-    Whole,
-    /// The answer is whole, or there was none to wait for; the server closed.
-    Closed,
-}
-
-impl Connection {
-    pub fn open(address: SocketAddr) -> io::Result<Connection> {
-        let socket = TcpStream::connect_timeout(&address, CONNECT_TIMEOUT)?;
-        socket.set_nodelay(true)?;
-        socket.set_nonblocking(true)?;
-        Ok(Connection { socket, exchange: None })
+    fn open(dialer: &Dialer, tally: &mut Tally) -> io::Result<Connection> {
+        let transport = dialer.open()?;
+        transport.socket().set_nonblocking(true)?;
+        if let Some(negotiated) = transport.negotiated() {
+            tally.negotiated(negotiated);
+        }
+        Ok(Connection { transport, exchange: None })
     }
 
-    pub fn socket(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+    fn socket(&self) -> BorrowedFd<'_> {
+        self.transport.as_fd()
     }
 
     /// Whether an answer is awaited.
-    pub fn is_busy(&self) -> bool {
+    fn is_busy(&self) -> bool {
         self.exchange.is_some()
     }
 
     /// Sends a request. The connection is idle, so its send buffer is empty and
     /// takes a request of this size whole.
-    pub fn start(&mut self, start: Start<'_>, tally: &mut Tally) -> Result<(), Fault> {
-        tally.started += 1;
-        if start.measured {
-            tally.send_delay.record(start.now.saturating_duration_since(start.intended));
-        }
+    fn start(&mut self, start: Start<'_>, tally: &mut Tally) -> Result<(), Fault> {
+        tally.start(start.intended, start.measured, start.now);
         self.exchange = Some(Exchange {
             intended: start.intended,
             measured: start.measured,
@@ -80,25 +61,25 @@ impl Connection {
             last_event: None,
             largest_gap: Duration::ZERO,
         });
-        match self.socket.write(start.request) {
+        match self.transport.write(start.request) {
             Ok(written) if written == start.request.len() => Ok(()),
             Ok(_) => Err(Fault::NotSent),
             Err(error) if error.kind() == ErrorKind::WouldBlock => Err(Fault::NotSent),
-            Err(_) => Err(Fault::Reset),
+            Err(error) => Err(fault_of(&error)),
         }
     }
 
     /// Reads once; epoll reports again when more is there.
-    pub fn receive(
+    fn receive(
         &mut self,
         buffer: &mut [u8],
         expect_events: Option<u64>,
         tally: &mut Tally,
     ) -> Result<Received, Fault> {
-        let count = match self.socket.read(buffer) {
+        let count = match self.transport.read(buffer) {
             Ok(count) => count,
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Received::Part),
-            Err(_) => return Err(Fault::Reset),
+            Err(error) => return Err(fault_of(&error)),
         };
         let now = crate::now();
         let Some(exchange) = &mut self.exchange else {
@@ -115,6 +96,16 @@ impl Connection {
         exchange.finish(expect_events, now, tally)?;
         self.exchange = None;
         Ok(if closes { Received::Closed } else { Received::Whole })
+    }
+}
+
+/// What a failed socket or session means. Under TLS an end that the server did
+/// not announce is a cut, even of a body that ends with the connection.
+pub fn fault_of(error: &io::Error) -> Fault {
+    match error.kind() {
+        ErrorKind::UnexpectedEof => Fault::Cut,
+        ErrorKind::InvalidData => Fault::Tls,
+        _ => Fault::Reset,
     }
 }
 

@@ -12,10 +12,11 @@ use anyhow::{Context, bail};
 use serde_json::json;
 use socket2::{Domain, Socket, Type};
 
-use crate::args::{Args, Target};
+use crate::args::Args;
 use crate::epoll::Epoll;
 use crate::report;
 use crate::response::Response;
+use crate::transport::{Dialer, Transport};
 
 /// A server that says nothing for this long has failed.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -28,13 +29,13 @@ const SLOW_RECEIVE_BUFFER_BYTES: usize = 8 * 1024;
 /// One request on each connection, then silence until the duration is over.
 pub fn idle(
     args: &Args,
-    target: &Target,
+    dialer: &Dialer,
     request: &[u8],
     connections: usize,
 ) -> anyhow::Result<bool> {
     let mut held = Vec::with_capacity(connections);
     for number in 1..=connections {
-        let socket = one_exchange(target, request).with_context(|| {
+        let socket = one_exchange(dialer, request).with_context(|| {
             format!("connection {number} of {connections} (is `ulimit -n` above that?)")
         })?;
         held.push(socket);
@@ -46,15 +47,14 @@ pub fn idle(
     Ok(closed == 0)
 }
 
-fn one_exchange(target: &Target, request: &[u8]) -> anyhow::Result<TcpStream> {
-    let mut socket = TcpStream::connect_timeout(&target.address, ANSWER_TIMEOUT)?;
-    socket.set_nodelay(true)?;
-    socket.set_read_timeout(Some(ANSWER_TIMEOUT))?;
-    socket.write_all(request)?;
+fn one_exchange(dialer: &Dialer, request: &[u8]) -> anyhow::Result<Transport> {
+    let mut transport = dialer.open()?;
+    transport.socket().set_read_timeout(Some(ANSWER_TIMEOUT))?;
+    transport.write_all(request)?;
     let mut response = Response::default();
     let mut buffer = [0; 4096];
     while !response.is_done() {
-        let count = socket.read(&mut buffer)?;
+        let count = transport.read(&mut buffer)?;
         if count == 0 {
             bail!("the server closed instead of answering");
         }
@@ -65,16 +65,16 @@ fn one_exchange(target: &Target, request: &[u8]) -> anyhow::Result<TcpStream> {
     if response.closes {
         bail!("the server does not keep connections alive");
     }
-    Ok(socket)
+    Ok(transport)
 }
 
-/// How many of the sockets the server closed meanwhile.
-fn watch(duration: Duration, sockets: Vec<TcpStream>) -> anyhow::Result<usize> {
+/// How many of the connections the server closed meanwhile.
+fn watch(duration: Duration, connections: Vec<Transport>) -> anyhow::Result<usize> {
     let mut epoll = Epoll::new()?;
-    for (place, socket) in sockets.iter().enumerate() {
-        epoll.add(socket.as_fd(), place)?;
+    for (place, connection) in connections.iter().enumerate() {
+        epoll.add(connection.as_fd(), place)?;
     }
-    let mut sockets: Vec<_> = sockets.into_iter().map(Some).collect();
+    let mut connections: Vec<_> = connections.into_iter().map(Some).collect();
     let end = crate::now() + duration;
     let (mut closed, mut tokens) = (0, Vec::new());
     loop {
@@ -85,7 +85,7 @@ fn watch(duration: Duration, sockets: Vec<TcpStream>) -> anyhow::Result<usize> {
         epoll.wait(left, &mut tokens)?;
         for place in &tokens {
             // Nothing was asked, so whatever came is the end, or as bad.
-            if sockets.get_mut(*place).and_then(Option::take).is_some() {
+            if connections.get_mut(*place).and_then(Option::take).is_some() {
                 closed += 1;
             }
         }
@@ -95,13 +95,13 @@ fn watch(duration: Duration, sockets: Vec<TcpStream>) -> anyhow::Result<usize> {
 /// Reads answers at a fixed rate until the duration is over.
 pub fn slow_readers(
     args: &Args,
-    target: &Target,
+    dialer: &Dialer,
     request: &[u8],
     bytes_per_second: u64,
 ) -> anyhow::Result<bool> {
     let mut readers = Vec::with_capacity(args.connections);
     for _ in 0..args.connections {
-        readers.push(slow_reader(target, request)?);
+        readers.push(slow_reader(dialer, request)?);
     }
     announce(readers.len())?;
     let bytes_per_tick = usize::try_from(bytes_per_second / 10)?;
@@ -129,12 +129,12 @@ pub fn slow_readers(
     Ok(true)
 }
 
-fn slow_reader(target: &Target, request: &[u8]) -> io::Result<TcpStream> {
-    let socket = Socket::new(Domain::for_address(target.address), Type::STREAM, None)?;
+fn slow_reader(dialer: &Dialer, request: &[u8]) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(dialer.address), Type::STREAM, None)?;
     // Before connecting, as the window is agreed upon then.
     socket.set_recv_buffer_size(SLOW_RECEIVE_BUFFER_BYTES)?;
     socket.set_tcp_nodelay(true)?;
-    socket.connect_timeout(&target.address.into(), ANSWER_TIMEOUT)?;
+    socket.connect_timeout(&dialer.address.into(), ANSWER_TIMEOUT)?;
     let mut socket = TcpStream::from(socket);
     socket.write_all(request)?;
     socket.set_nonblocking(true)?;

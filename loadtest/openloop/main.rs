@@ -6,14 +6,18 @@
 //! a closed-loop generator such as wrk stops asking and hides the stall.
 //!
 //! It is one thread over epoll and uses none of the product's code, neither
-//! its HTTP nor its runtime, so that a fault of ours cannot excuse itself. It
-//! sends to loopback addresses only.
+//! its HTTP nor its runtime, so that a fault of ours cannot excuse itself; TLS
+//! is rustls, as in the product. It sends to loopback addresses only.
 //!
 //! ```text
 //! args       words from the operator
 //! schedule   when requests are meant to be sent
 //! run        the loop: start what is due, receive what came
-//! connection one socket and the exchange under way on it
+//! client     what the loop asks of a client
+//! connection one keep-alive connection and the exchange under way on it
+//! handshake  a client that only wants a handshake
+//! transport  the bytes of one connection: in clear, or under TLS
+//! trust      how the generator is a TLS client
 //! response   HTTP/1.1 answers, byte by byte (pure)
 //! events     server-sent events in them (pure)
 //! tally      histograms and counts
@@ -23,21 +27,26 @@
 //! ```
 
 mod args;
+mod client;
 mod connection;
 mod epoll;
 mod events;
+mod handshake;
 mod hold;
 mod report;
 mod response;
 mod run;
 mod schedule;
 mod tally;
+mod transport;
+mod trust;
 
 use std::process::ExitCode;
 use std::time::Instant;
 
 use args::{Args, Mode};
 use clap::Parser;
+use transport::{Dialer, Tls};
 
 /// The one place that reads the clock.
 #[expect(clippy::disallowed_methods, reason = "the generator is a world of its own")]
@@ -64,17 +73,26 @@ fn perform(args: &Args) -> anyhow::Result<bool> {
     }
     epoll::exact_timers()?;
     let request = args.request(&target)?;
+    let dialer = dialer(args, &target)?;
     match args.mode()? {
         Mode::Open { rate } => {
             let schedule = schedule::Schedule::new(rate, args.arrivals, args.seed, args.total());
-            run::open(args, &target, &request, schedule)
+            run::open(args, &dialer, &request, schedule)
         }
-        Mode::Closed { streams } => run::closed(args, &target, &request, streams),
-        Mode::Idle { connections } => hold::idle(args, &target, &request, connections),
+        Mode::Closed { streams } => run::closed(args, &dialer, &request, streams),
+        Mode::Idle { connections } => hold::idle(args, &dialer, &request, connections),
         Mode::Slow { bytes_per_second } => {
-            hold::slow_readers(args, &target, &request, bytes_per_second)
+            hold::slow_readers(args, &dialer, &request, bytes_per_second)
         }
     }
+}
+
+fn dialer(args: &Args, target: &args::Target) -> anyhow::Result<Dialer> {
+    let tls = match target.secure {
+        true => Some(Tls { config: trust::client_config(args)?, name: args.server_name()? }),
+        false => None,
+    };
+    Ok(Dialer { address: target.address, tls })
 }
 
 fn pin(core: usize) -> anyhow::Result<()> {

@@ -67,6 +67,9 @@ fn figures(tally: &Tally, seconds: f64) -> Value {
     let faults: Map<_, _> =
         tally.faults.iter().map(|(fault, count)| (format!("{fault:?}"), json!(count))).collect();
     map.insert("faults".to_owned(), Value::Object(faults));
+    if !tally.agreements.is_empty() {
+        map.insert("agreements".to_owned(), json!(tally.agreements));
+    }
     for (name, times) in histograms(tally) {
         if !times.is_empty() {
             map.insert(format!("{}_us", name.replace(' ', "_")), percentiles(times));
@@ -111,6 +114,9 @@ fn table(tally: &Tally, seconds: f64) -> String {
         if !times.is_empty() {
             text += &row(name, times);
         }
+    }
+    for (agreement, count) in &tally.agreements {
+        text += &format!("TLS: {agreement}: {count}\n");
     }
     for (fault, count) in &tally.faults {
         text += &format!("fault: {fault:?}: {count}\n");

@@ -6,12 +6,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
-use crate::args::{Args, Target};
-use crate::connection::{Connection, Received, Start};
+use crate::args::Args;
+use crate::client::{Client, Received, Start};
+use crate::connection::Connection;
 use crate::epoll::Epoll;
+use crate::handshake::Handshake;
 use crate::report;
 use crate::schedule::Schedule;
 use crate::tally::{Fault, Tally};
+use crate::transport::Dialer;
 
 const READ_BYTES: usize = 64 * 1024;
 /// When a closed-loop request failed at once, the next one waits this long.
@@ -20,11 +23,23 @@ const RETRY: Duration = Duration::from_millis(1);
 /// Sends at intended times, whatever the server does.
 pub fn open(
     args: &Args,
-    target: &Target,
+    dialer: &Dialer,
     request: &[u8],
     schedule: Schedule,
 ) -> anyhow::Result<bool> {
-    let mut run = Run::new(args, target, request, args.connections, false)?;
+    match args.handshakes {
+        true => open_by::<Handshake>(args, dialer, request, schedule),
+        false => open_by::<Connection>(args, dialer, request, schedule),
+    }
+}
+
+fn open_by<C: Client>(
+    args: &Args,
+    dialer: &Dialer,
+    request: &[u8],
+    schedule: Schedule,
+) -> anyhow::Result<bool> {
+    let mut run = Run::<C>::new(args, dialer, request, args.connections, false)?;
     run.drive(schedule)?;
     report::print(args, &run.tally, run.seconds())
 }
@@ -33,25 +48,37 @@ pub fn open(
 /// next one at once.
 pub fn closed(
     args: &Args,
-    target: &Target,
+    dialer: &Dialer,
     request: &[u8],
     streams: usize,
 ) -> anyhow::Result<bool> {
-    let mut run = Run::new(args, target, request, streams, true)?;
+    match args.handshakes {
+        true => closed_by::<Handshake>(args, dialer, request, streams),
+        false => closed_by::<Connection>(args, dialer, request, streams),
+    }
+}
+
+fn closed_by<C: Client>(
+    args: &Args,
+    dialer: &Dialer,
+    request: &[u8],
+    streams: usize,
+) -> anyhow::Result<bool> {
+    let mut run = Run::<C>::new(args, dialer, request, streams, true)?;
     let step = args.stagger() / u32::try_from(streams).context("too many streams")?;
     run.drive((0..streams).map(|stream| step * u32::try_from(stream).unwrap_or(u32::MAX)))?;
     report::print(args, &run.tally, run.seconds())
 }
 
-struct Run<'a> {
+struct Run<'a, C> {
     args: &'a Args,
-    target: &'a Target,
+    dialer: &'a Dialer,
     request: &'a [u8],
     /// Whether a finished request is followed by another on its connection.
     again: bool,
     epoll: Epoll,
     /// A place is empty while its connection waits to be opened again.
-    connections: Vec<Option<Connection>>,
+    connections: Vec<Option<C>>,
     /// Places without an exchange; the one that rested longest is first.
     free: VecDeque<usize>,
     tally: Tally,
@@ -60,19 +87,19 @@ struct Run<'a> {
     buffer: Vec<u8>,
 }
 
-impl<'a> Run<'a> {
+impl<'a, C: Client> Run<'a, C> {
     fn new(
         args: &'a Args,
-        target: &'a Target,
+        dialer: &'a Dialer,
         request: &'a [u8],
         connections: usize,
         again: bool,
-    ) -> anyhow::Result<Run<'a>> {
+    ) -> anyhow::Result<Run<'a, C>> {
         anyhow::ensure!(connections > 0, "at least one connection is needed");
         let now = crate::now();
         let mut run = Run {
             args,
-            target,
+            dialer,
             request,
             again,
             epoll: Epoll::new()?,
@@ -83,8 +110,10 @@ impl<'a> Run<'a> {
             ended: now,
             buffer: vec![0; READ_BYTES],
         };
-        for place in 0..connections {
-            run.connect(place)?;
+        if C::CONNECTS_EARLY {
+            for place in 0..connections {
+                run.connect(place)?;
+            }
         }
         run.started = crate::now();
         Ok(run)
@@ -158,8 +187,8 @@ impl<'a> Run<'a> {
     }
 
     fn connect(&mut self, place: usize) -> anyhow::Result<()> {
-        let connection = Connection::open(self.target.address)
-            .with_context(|| format!("cannot connect to {}", self.target.address))?;
+        let connection = C::open(self.dialer, &mut self.tally)
+            .with_context(|| format!("cannot connect to {}", self.dialer.address))?;
         self.epoll.add(connection.socket(), place)?;
         if let Some(slot) = self.connections.get_mut(place) {
             *slot = Some(connection);
@@ -227,3 +256,7 @@ impl<'a> Run<'a> {
 #[cfg(test)]
 #[path = "run_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "tls_tests.rs"]
+mod tls_tests;

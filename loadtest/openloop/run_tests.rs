@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use clap::Parser;
 
 use super::*;
-use crate::args::Mode;
+use crate::args::{Mode, Target};
 use crate::schedule::Arrivals;
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -37,7 +37,8 @@ fn load(address: std::net::SocketAddr, options: &[&str]) -> Tally {
     let args = Args::parse_from(["openloop", "--url", &url].iter().chain(options));
     let target = Target::parse(&url).unwrap();
     let request = args.request(&target).unwrap();
-    let mut run = Run::new(&args, &target, &request, 1, false).unwrap();
+    let dialer = Dialer { address: target.address, tls: None };
+    let mut run = Run::<Connection>::new(&args, &dialer, &request, 1, false).unwrap();
     let Ok(Mode::Open { rate }) = args.mode() else { panic!("an open loop was asked for") };
     run.drive(Schedule::new(rate, Arrivals::Constant, 1, args.total())).unwrap();
     run.tally

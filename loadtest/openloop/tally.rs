@@ -1,7 +1,7 @@
 //! What a run has seen: histograms in nanoseconds, and counts.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
@@ -18,8 +18,10 @@ pub enum Fault {
     Malformed,
     /// Bytes after the end of the answer, or events after the end mark.
     Surplus,
-    /// The connection ended inside an answer.
+    /// The connection ended inside an answer, a record or a handshake.
     Cut,
+    /// An alert, or records that the TLS session did not take.
+    Tls,
     /// The socket failed.
     Reset,
     /// The request did not fit into an idle connection's send buffer.
@@ -57,6 +59,8 @@ pub struct Tally {
     pub body_bytes: u64,
     /// Connections that had to be opened again, though nothing was wrong.
     pub reopened: u64,
+    /// What TLS connections agreed on, and how many of them did.
+    pub agreements: BTreeMap<String, u64>,
     pub faults: BTreeMap<Fault, u64>,
 }
 
@@ -76,8 +80,20 @@ impl Tally {
             event_reads: 0,
             body_bytes: 0,
             reopened: 0,
+            agreements: BTreeMap::new(),
             faults: BTreeMap::new(),
         })
+    }
+
+    pub fn start(&mut self, intended: Instant, measured: bool, now: Instant) {
+        self.started += 1;
+        if measured {
+            self.send_delay.record(now.saturating_duration_since(intended));
+        }
+    }
+
+    pub fn negotiated(&mut self, agreement: String) {
+        *self.agreements.entry(agreement).or_default() += 1;
     }
 
     pub fn fault(&mut self, fault: Fault) {
