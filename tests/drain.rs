@@ -103,7 +103,7 @@ fn shard_beside_one_that_has_ended(
         backends: vec![BackendSettings::default()],
         panics_at: None,
     };
-    let facts = Facts { version: "", driver: String::new(), panics: || 0 };
+    let facts = Facts { version: "", driver: String::new(), panics: || 0, certificates: None };
     let (counters, house) = (Arc::new(Counters::default()), Arc::new(House::new(2, None)));
     // The other one has fewer, and so is the better place.
     let _seat = house.take_seat(0, Peer::Local, 2).unwrap();

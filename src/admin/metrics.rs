@@ -23,6 +23,9 @@ pub fn render(shards: &[Arc<Counters>], facts: &Facts) -> Vec<u8> {
             place += 1;
         });
     }
+    if let Some(certificates) = &facts.certificates {
+        certificates.each(|name, kind, help, value| figures.push((name, kind, help, value)));
+    }
     let mut page = String::with_capacity(8 * 1024);
     for (name, kind, help, value) in figures {
         let (suffix, word) = match kind {
@@ -54,7 +57,8 @@ mod tests {
         shards[1].requests.add(3);
         shards[0].connections_open.subtract(1);
         shards[1].connections_open.add(1);
-        let facts = Facts { version: "1.2", driver: "epoll".into(), panics: || 4 };
+        let facts =
+            Facts { version: "1.2", driver: "epoll".into(), panics: || 4, certificates: None };
         let page = String::from_utf8(render(&shards, &facts)).unwrap();
         for expected in [
             "tokenring_requests_total 5\n",

@@ -1,8 +1,11 @@
 //! Pages that Token Ring serves itself: health, readiness, metrics.
 
+mod certificates;
 mod metrics;
 
 use std::sync::Arc;
+
+pub use certificates::CertificateFigures;
 
 use crate::exchange::{
     Counters,
@@ -16,6 +19,8 @@ pub struct Facts {
     pub driver: String,
     /// Tasks that panicked so far.
     pub panics: fn() -> u64,
+    /// `None` without TLS.
+    pub certificates: Option<Arc<CertificateFigures>>,
 }
 
 /// The pages of one shard. `shards` are the counters of all of them.
@@ -54,7 +59,7 @@ mod tests {
 
     fn status_of(method: &str, path: &str, admin: bool, ready: bool) -> Option<u16> {
         let shards: Arc<[Arc<Counters>]> = [Arc::new(Counters::default())].into();
-        let facts = Facts { version: "0", driver: "none".into(), panics: || 0 };
+        let facts = Facts { version: "0", driver: "none".into(), panics: || 0, certificates: None };
         let (method, path) = (method.as_bytes(), path.as_bytes());
         pages(shards, facts)(PageRequest { method, path, admin, ready, draining: false })
             .map(|page| page.status)

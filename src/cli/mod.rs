@@ -13,6 +13,7 @@ mod log;
 mod machine;
 mod mock_flags;
 mod serve_flags;
+mod tls_flags;
 mod values;
 
 use std::collections::BTreeSet;
@@ -26,7 +27,8 @@ use clap::{
     parser::ValueSource,
 };
 
-use crate::config::{PlanError, check, check_mock};
+use crate::config::{PlanError, check_mock, check_with_files};
+use crate::tls::UnixTime;
 
 use self::log::LogLevel;
 use self::mock_flags::MockFlags;
@@ -114,10 +116,13 @@ impl Job {
     fn run(self, given: BTreeSet<String>) -> ExitCode {
         let machine = machine::ask();
         match self {
-            Self::Serve(flags) => match check(&flags.into_written(given), &machine) {
-                Ok(plan) => finish(crate::server::serve(plan)),
-                Err(errors) => refuse(&errors, "serve"),
-            },
+            Self::Serve(flags) => {
+                let now = UnixTime::since_unix_epoch(crate::rt::unix_time());
+                match check_with_files(&flags.into_written(given), &machine, now) {
+                    Ok(plan) => finish(crate::server::serve(plan)),
+                    Err(errors) => refuse(&errors, "serve"),
+                }
+            }
             Self::Mock(flags) => match check_mock(&flags.into_written(), &machine) {
                 Ok(plan) => finish(crate::mock::serve(plan)),
                 Err(errors) => refuse(&errors, "mock"),

@@ -17,6 +17,7 @@ use crate::config::{
     Credentials, Deadlines, DriverChoice, HeaderPlan, Limits, Plan, PoolPlan, RingPlan, Written,
 };
 
+use super::tls_flags::{BackendTlsFlags, ServerTlsFlags, written as tls_written};
 use super::values::{CountOrAuto, DriverWord, count, limit, shown};
 
 #[derive(Debug, Args)]
@@ -24,6 +25,10 @@ use super::values::{CountOrAuto, DriverWord, count, limit, shown};
 pub(super) struct ServeFlags {
     #[command(flatten, next_help_heading = "Who talks to whom")]
     places: PlaceFlags,
+    #[command(flatten, next_help_heading = "TLS to clients (FILE is PEM)")]
+    server_tls: ServerTlsFlags,
+    #[command(flatten, next_help_heading = "TLS to backends")]
+    backend_tls: BackendTlsFlags,
     #[command(flatten, next_help_heading = "Cores and kernel")]
     machine: MachineFlags,
     #[command(flatten, next_help_heading = "Deadlines (TIME is like 250ms, 10s, 1h30m)")]
@@ -47,17 +52,21 @@ Examples:
       Listen twice, keep metrics local, leave cores 0 and 1 to the model.
   tokenring serve --backend http://vllm:8000 --first-byte-timeout 30m \\
       --total-timeout 2h --body-bytes 128MiB
-      Long prompts on a slow model.";
+      Long prompts on a slow model.
+  tokenring serve --tls-listen 0.0.0.0:443 --tls-cert chain.pem --tls-key key.pem \\
+      --backend https://models.example.com
+      TLS on both sides.";
 
 #[derive(Debug, Args)]
 struct PlaceFlags {
-    /// Address for clients: HOST:PORT, [::1]:PORT or unix:/PATH; repeatable
+    /// Address for clients: HOST:PORT, [::1]:PORT or unix:/PATH; repeatable. The
+    /// default holds only without --tls-listen
     #[arg(long, value_name = "ADDR", default_value = Written::LISTEN)]
     listen: Vec<String>,
     /// Address for health and metrics [default: none]
     #[arg(long, value_name = "ADDR")]
     admin: Option<String>,
-    /// Model server: http://HOST:PORT[/BASE] or unix:/PATH; repeatable
+    /// Model server: http://HOST:PORT[/BASE], https://… or unix:/PATH; repeatable
     #[arg(long, value_name = "URL")]
     backend: Vec<String>,
     /// How often the name of a backend is resolved again
@@ -216,9 +225,11 @@ struct HeaderFlags {
 impl ServeFlags {
     /// `given` are the flags that were typed, whatever their value.
     pub(super) fn into_written(self, given: BTreeSet<String>) -> Written {
-        let Self { places, machine, deadlines, limits, pool, headers } = self;
+        let Self { places, server_tls, backend_tls, machine, deadlines, limits, pool, headers } =
+            self;
         Written {
             listen: places.listen,
+            tls: tls_written(server_tls, backend_tls),
             admin: places.admin,
             backends: places.backend,
             demo: places.demo,
@@ -248,6 +259,7 @@ impl DeadlineFlags {
     fn written(&self) -> Deadlines {
         Deadlines {
             connect: self.connect_timeout.0,
+            handshake: Deadlines::DEFAULT.handshake,
             head: self.head_timeout.0,
             body_rate_min: self.body_rate_min.0,
             body_rate_grace: self.body_rate_grace.0,

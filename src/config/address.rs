@@ -7,14 +7,16 @@ use std::path::{Path, PathBuf};
 
 use super::error::Fault;
 use super::plan::{Address, BackendAddress, BackendPlan, Host};
+use crate::tls::ServerName;
 
 /// `sun_path` has 108 bytes, the last is the final zero (unix(7)).
 const UNIX_PATH_BYTES_MAX: usize = 107;
 /// RFC 1035, section 2.3.4, as text.
 const NAME_BYTES_MAX: usize = 253;
 const LABEL_BYTES_MAX: usize = 63;
-/// RFC 9110, section 4.2.1.
+/// RFC 9110, sections 4.2.1 and 4.2.2.
 const HTTP_PORT: u16 = 80;
+const HTTPS_PORT: u16 = 443;
 
 /// Reads `host:port`, `[::1]:port` or `unix:/path`.
 ///
@@ -38,7 +40,7 @@ pub(super) fn read_listen(written: &str) -> Result<Address, Fault> {
     }
 }
 
-/// Reads `http://host[:port][/base]` or `unix:/path`.
+/// Reads `http://host[:port][/base]`, the same with `https`, or `unix:/path`.
 pub(super) fn read_backend(written: &str) -> Result<BackendPlan, Fault> {
     if let Some(path) = written.strip_prefix("unix:") {
         return Ok(BackendPlan {
@@ -46,20 +48,20 @@ pub(super) fn read_backend(written: &str) -> Result<BackendPlan, Fault> {
             address: BackendAddress::Unix(read_unix_path(path)?),
             host_header: "localhost".to_owned(),
             base_path: String::new(),
+            tls_name: None,
         });
     }
     let (scheme, rest) = written.split_once("://").ok_or(Fault::BackendNoScheme)?;
-    if scheme.eq_ignore_ascii_case("https") {
-        return Err(Fault::BackendTls);
-    }
-    if !scheme.eq_ignore_ascii_case("http") {
+    let tls = scheme.eq_ignore_ascii_case("https");
+    if !tls && !scheme.eq_ignore_ascii_case("http") {
         return Err(Fault::BackendScheme);
     }
     if rest.contains(['?', '#']) {
         return Err(Fault::BackendQuery);
     }
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let (host, port) = read_authority(authority)?;
+    let (host, port) = read_authority(authority, if tls { HTTPS_PORT } else { HTTP_PORT })?;
+    let tls_name = if tls { Some(server_name(&host)?) } else { None };
     let base_path = path.trim_end_matches('/');
     if !is_path(base_path) {
         return Err(Fault::BackendPath);
@@ -69,12 +71,13 @@ pub(super) fn read_backend(written: &str) -> Result<BackendPlan, Fault> {
         address: BackendAddress::Tcp { host, port },
         host_header: authority.to_owned(),
         base_path: base_path.to_owned(),
+        tls_name,
     })
 }
 
 /// `authority = host [ ":" port ]` (RFC 3986, section 3.2, without userinfo,
 /// which RFC 9110, section 4.2.4 forbids).
-fn read_authority(authority: &str) -> Result<(Host, u16), Fault> {
+fn read_authority(authority: &str, default_port: u16) -> Result<(Host, u16), Fault> {
     if authority.contains('@') {
         return Err(Fault::BackendUser);
     }
@@ -86,10 +89,23 @@ fn read_authority(authority: &str) -> Result<(Host, u16), Fault> {
     let host = read_host(host).ok_or(Fault::BackendHost)?;
     let port = match port.strip_prefix(':') {
         Some(digits) => read_port(digits).filter(|port| *port != 0).ok_or(Fault::BackendPort)?,
-        None if port.is_empty() => HTTP_PORT,
+        None if port.is_empty() => default_port,
         None => return Err(Fault::BackendPort),
     };
     Ok((host, port))
+}
+
+/// What a certificate must be for.
+fn server_name(host: &Host) -> Result<ServerName<'static>, Fault> {
+    match host {
+        Host::Ip(ip) => Ok(ServerName::from(*ip)),
+        Host::Name(name) => read_server_name(name).ok_or(Fault::BackendHostUnverifiable),
+    }
+}
+
+/// A DNS name or an IP address.
+pub(super) fn read_server_name(written: &str) -> Option<ServerName<'static>> {
+    ServerName::try_from(written.to_owned()).ok()
 }
 
 fn read_host(host: &str) -> Option<Host> {

@@ -78,14 +78,32 @@ fn reads_a_backend() {
     check_backend("unix:/run/vllm.sock", Ok(("unix:/run/vllm.sock", "localhost", "")));
 }
 
-#[test]
-fn refuses_tls_until_it_is_there() {
-    check_backend("https://api.example.com", Err(Fault::BackendTls));
-    check_backend("HTTPS://api.example.com", Err(Fault::BackendTls));
+#[track_caller]
+fn check_tls_name(written: &str, expected: Option<&str>) {
+    let name = read_backend(written).unwrap().tls_name;
+    assert_eq!(name.as_ref().map(|name| name.to_str()).as_deref(), expected, "{written}");
 }
 
 #[test]
-fn refuses_a_backend_that_is_not_plain_http() {
+fn reads_an_https_backend_with_the_port_and_the_name_of_https() {
+    check_backend("https://a.example", Ok(("a.example:443", "a.example", "")));
+    check_backend("HTTPS://a.example:8443/v1/", Ok(("a.example:8443", "a.example:8443", "/v1")));
+    check_tls_name("https://a.example", Some("a.example"));
+    check_tls_name("https://a.example:8443/v1", Some("a.example"));
+    check_tls_name("https://10.0.0.1", Some("10.0.0.1"));
+    check_tls_name("https://[::1]:1", Some("::1"));
+    check_tls_name("http://a.example", None);
+    check_tls_name("unix:/a", None);
+}
+
+#[test]
+fn refuses_an_https_backend_that_no_certificate_can_be_for() {
+    check_backend("http://-a", Ok(("-a:80", "-a", "")));
+    check_backend("https://-a", Err(Fault::BackendHostUnverifiable));
+}
+
+#[test]
+fn refuses_a_backend_that_is_not_http() {
     check_backend("htp://x", Err(Fault::BackendScheme));
     check_backend("://x", Err(Fault::BackendScheme));
     check_backend("10.0.0.1:8000", Err(Fault::BackendNoScheme));

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::base::units::{Size, Time};
 
 use super::address::{is_path, is_same_place, read_backend, read_listen};
+use super::check_tls;
 use super::cores;
 use super::error::{Fault, PlanError};
 use super::plan::{Address, BackendPlan, Plan, RingPlan};
@@ -35,6 +36,10 @@ pub(super) struct Faults {
 impl Faults {
     pub(super) fn add(&mut self, flag: &'static str, value: impl ToString, fault: Fault) {
         self.found.push(PlanError { flag, value: value.to_string(), fault });
+    }
+
+    pub(super) fn is_given(&self, flag: &str) -> bool {
+        self.given.contains(flag)
     }
 
     /// The value, or the fault is noted.
@@ -101,9 +106,12 @@ impl Faults {
 /// The plan for `serve`, or everything that is wrong with what was written.
 pub fn check(written: &Written, machine: &Machine) -> Result<Plan, Vec<PlanError>> {
     let mut faults = Faults { given: written.given.clone(), ..Faults::default() };
-    let listeners = check_listeners(&written.listen, &mut faults);
-    let admin = check_admin(written.admin.as_deref(), &listeners, &mut faults);
-    let backends = check_backends(written, &listeners, &mut faults);
+    let listeners = check_listeners(written, &mut faults);
+    let tls_listeners = check_tls::listeners(&written.tls, &listeners, &mut faults);
+    let admin = check_admin(written.admin.as_deref(), [&listeners, &tls_listeners], &mut faults);
+    let all_listeners = [listeners.as_slice(), &tls_listeners].concat();
+    let backends = check_backends(written, &all_listeners, &mut faults);
+    let (backends, tls) = check_tls::check(&written.tls, backends, &mut faults);
     let cores = cores::resolve(&written.cores, &machine.allowed_cores);
     let cores = faults.take("--cores", &written.cores, cores);
     check_rings(written.rings, &mut faults);
@@ -124,6 +132,8 @@ pub fn check(written: &Written, machine: &Machine) -> Result<Plan, Vec<PlanError
             demo: written.demo.then(|| demo(&cores, written)),
             limits: Limits { connections, ..limits },
             listeners,
+            tls_listeners,
+            tls,
             admin,
             backends,
             cores,
@@ -143,16 +153,21 @@ pub fn check(written: &Written, machine: &Machine) -> Result<Plan, Vec<PlanError
     faults.none_or(plan)
 }
 
-fn check_listeners(written: &[String], faults: &mut Faults) -> Vec<Address> {
+fn check_listeners(written: &Written, faults: &mut Faults) -> Vec<Address> {
     let mut listeners = Vec::new();
-    for text in written {
+    let is_default = written.listen == [Written::LISTEN] && !faults.is_given("--listen");
+    if is_default && !written.tls.listen.is_empty() {
+        // Who asks for TLS does not ask for a plain listener beside it.
+        return listeners;
+    }
+    for text in &written.listen {
         let Some(address) = faults.take("--listen", text, read_listen(text)) else { continue };
         if address.is_fixed() && listeners.contains(&address) {
             faults.add("--listen", text, Fault::ListenTwice("--listen"));
         }
         listeners.push(address);
     }
-    if written.is_empty() {
+    if written.listen.is_empty() && written.tls.listen.is_empty() {
         faults.add("--listen", "", Fault::NoListener);
     }
     listeners
@@ -160,13 +175,15 @@ fn check_listeners(written: &[String], faults: &mut Faults) -> Vec<Address> {
 
 fn check_admin(
     written: Option<&str>,
-    listeners: &[Address],
+    [listeners, tls_listeners]: [&[Address]; 2],
     faults: &mut Faults,
 ) -> Option<Address> {
     let text = written?;
     let address = faults.take("--admin", text, read_listen(text))?;
-    if address.is_fixed() && listeners.contains(&address) {
-        faults.add("--admin", text, Fault::ListenTwice("--listen"));
+    for (flag, taken) in [("--listen", listeners), ("--tls-listen", tls_listeners)] {
+        if address.is_fixed() && taken.contains(&address) {
+            faults.add("--admin", text, Fault::ListenTwice(flag));
+        }
     }
     Some(address)
 }
@@ -180,8 +197,9 @@ fn check_backends(
     let mut backends: Vec<BackendPlan> = Vec::new();
     for text in &written.backends {
         let Some(backend) = faults.take(FLAG, text, read_backend(text)) else { continue };
-        if backends.iter().any(|known| known.name == backend.name) {
-            faults.add(FLAG, text, Fault::BackendTwice);
+        if let Some(known) = backends.iter().find(|known| known.name == backend.name) {
+            let same = known.address == backend.address;
+            faults.add(FLAG, text, if same { Fault::BackendTwice } else { Fault::BackendSchemes });
         }
         if listeners.iter().any(|listener| is_same_place(&backend.address, listener)) {
             faults.add(FLAG, text, Fault::BackendIsListener);
@@ -239,7 +257,7 @@ fn check_deadlines(written: &Deadlines, faults: &mut Faults) -> Deadlines {
 
 pub(super) const LONGER_IS_NO_END: &str = "longer is as good as no end";
 
-fn check_time(flag: &'static str, time: Duration, faults: &mut Faults) {
+pub(super) fn check_time(flag: &'static str, time: Duration, faults: &mut Faults) {
     faults.at_least(flag, Time(time), Time(Deadlines::SHORTEST));
     faults.at_most(flag, Time(time), Time(Deadlines::LONGEST), LONGER_IS_NO_END);
 }

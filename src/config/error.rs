@@ -72,9 +72,7 @@ pub enum Fault {
          or add --demo to use the built-in mock"
     )]
     NoBackend,
-    #[error("https to backends comes with the TLS release; use http:// on a trusted network")]
-    BackendTls,
-    #[error("the scheme must be http; write http://HOST:PORT or unix:/PATH")]
+    #[error("the scheme must be http or https; write http://HOST:PORT, https://HOST or unix:/PATH")]
     BackendScheme,
     #[error("a backend is told by URL; write http://HOST:PORT or unix:/PATH")]
     BackendNoScheme,
@@ -90,8 +88,51 @@ pub enum Fault {
     BackendPath,
     #[error("this backend is listed twice; list each one once")]
     BackendTwice,
+    #[error(
+        "http and https of one host have the same name in logs and metrics; \
+         write the port of one of them"
+    )]
+    BackendSchemes,
+    #[error("no certificate can be for this host; use a DNS name or an IP address")]
+    BackendHostUnverifiable,
     #[error("this backend is our own listener, requests would go round for ever; name another")]
     BackendIsListener,
+
+    // TLS.
+    #[error("a TLS listener needs a certificate; add --tls-cert FILE and --tls-key FILE")]
+    TlsNoPair,
+    #[error(
+        "{certificates} --tls-cert and {keys} --tls-key are given, and are paired in order; \
+         give as many of both"
+    )]
+    TlsPairsUneven { certificates: usize, keys: usize },
+    #[error("no listener speaks TLS, so this has no effect; add --tls-listen ADDR or leave it out")]
+    TlsNoListener,
+    #[error("no client is asked for a certificate; add --tls-client-ca FILE or leave it out")]
+    TlsNoClientCa,
+    #[error("there is no certificate file to look at, so this has no effect; leave it out")]
+    TlsNoFile,
+    #[error(
+        "no backend is https, so this has no effect; write --backend https://… or leave it out"
+    )]
+    TlsNoBackend,
+    #[error("a certificate is shown to backends together with its key; add {0} FILE")]
+    TlsHalfPair(&'static str),
+    #[error("this is no DNS name and no IP address; write the name in the backend's certificate")]
+    TlsName,
+    #[error(
+        "no certificate of a backend is verified, so this has no effect; leave one of them out"
+    )]
+    TlsUnverified,
+    #[error("the file cannot be read ({0}); give a file that this user may read")]
+    Unreadable(String),
+    #[error(
+        "this system has no authorities to verify https backends with ({0}); \
+         install ca-certificates, or give --backend-ca FILE"
+    )]
+    NoSystemAuthorities(String),
+    #[error(transparent)]
+    Tls(#[from] crate::tls::Fault),
 
     // Values and how they relate.
     #[error(

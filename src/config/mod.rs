@@ -1,30 +1,42 @@
 //! From what was written to the checked Plan.
 //!
 //! Pure: the machine's facts (allowed cores, open-file limit) are arguments,
-//! nothing here reads a file, the environment or a clock.
+//! nothing here knows the environment or a clock, and `load.rs` alone reads
+//! files.
 //!
 //! ```text
 //! cli flags ──► Written ──check(machine)──► Plan, or every PlanError at once
+//!                                            │ load
+//!                                            ▼
+//!                                        TlsFiles ──check(now)──► TlsMaterial
 //! ```
 
 mod address;
 mod check;
 mod check_mock;
+mod check_tls;
 mod cores;
 mod error;
+mod load;
+mod material;
 mod mock_plan;
 mod plan;
 mod startup;
+mod tls_plan;
 mod written;
 
 pub use check::check;
 pub use check_mock::check_mock;
 pub use cores::CoreList;
 pub use error::{Fault, PlanError};
+pub use load::{check_with_files, read_files, system_authorities};
+pub use material::{SystemAuthorities, TlsFiles, TlsMaterial};
 pub use mock_plan::{MockPlan, MockScript};
 pub use plan::{Address, BackendAddress, BackendPlan, Host, Plan, RingPlan};
-pub use startup::startup_line;
-pub use written::{Machine, MockWritten, Written};
+pub use startup::{danger_lines, startup_line};
+pub use tls_plan::{BackendTlsPlan, ClientAuthPlan, PairFiles, ServerTlsPlan, TlsPlan};
+pub use written::{Machine, MockWritten, TlsWritten, Written};
 
 pub use crate::exchange::{Credentials, Deadlines, HeaderPlan, Limits, PoolPlan};
 pub use crate::rt::DriverChoice;
+pub use crate::tls::{ClientAuth, MinVersion, Verification};

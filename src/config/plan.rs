@@ -8,14 +8,20 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::MockPlan;
+use super::tls_plan::TlsPlan;
 use crate::exchange::{Credentials, Deadlines, HeaderPlan, Limits, PoolPlan};
 use crate::rt::DriverChoice;
+use crate::tls::ServerName;
 
 /// One process, wholly described.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
-    /// Where clients connect; every shard listens on each of them. Never empty.
+    /// Where clients connect in plain HTTP; every shard listens on each of
+    /// them. Empty only when there are TLS listeners.
     pub listeners: Vec<Address>,
+    /// Where clients connect by TLS; the same shards listen there too.
+    pub tls_listeners: Vec<Address>,
+    pub tls: TlsPlan,
     /// Where health and metrics are served; `None` is nowhere.
     pub admin: Option<Address>,
     /// Who answers. Empty only when `demo` is set, until the demo is bound.
@@ -73,6 +79,9 @@ pub struct BackendPlan {
     /// Put before the request's path; empty, or starts with `/` and does not
     /// end with one.
     pub base_path: String,
+    /// The name that we ask an https backend for (SNI) and verify; `None` is
+    /// plain HTTP.
+    pub tls_name: Option<ServerName<'static>>,
 }
 
 /// Where a backend is reached. A name is resolved again and again while we
@@ -100,6 +109,7 @@ impl BackendPlan {
             address: BackendAddress::Tcp { host: Host::Ip(address.ip()), port: address.port() },
             host_header: authority,
             base_path: String::new(),
+            tls_name: None,
         }
     }
 }

@@ -3,26 +3,50 @@
 use crate::base::units::Size;
 
 use super::cores::CoreList;
-use super::plan::Plan;
+use super::plan::{BackendPlan, Plan};
+use crate::tls::Verification;
 
 /// What runs, where and within which limits, in one line; with the demo a
 /// second line shows a request to try.
 ///
 /// `driver_in_force` says what was really obtained, with its ring flags;
-/// `bound` holds the addresses as bound, written as for `--listen`.
+/// `bound` holds the addresses as bound, written as for `--listen`: those of the
+/// plan's plain listeners, then those that speak TLS.
 #[must_use]
 pub fn startup_line(plan: &Plan, driver_in_force: &str, version: &str, bound: &[String]) -> String {
     let line = format!(
         "tokenring {version} listens on {}; {driver_in_force}; {}; {}; {}",
-        bound.join(", "),
+        listeners(plan, bound),
         cores(plan),
         backends(plan),
         limits(plan),
     );
     match (&plan.demo, bound.first()) {
-        (Some(_), Some(address)) => format!("{line}\ntry, in another terminal: {}", curl(address)),
+        (Some(_), Some(address)) => {
+            let curl = curl(address, plan.listeners.is_empty());
+            format!("{line}\ntry, in another terminal: {curl}")
+        }
         _ => line,
     }
+}
+
+/// What weakens this process, one sentence each: said at every start, however
+/// often it was said before.
+#[must_use]
+pub fn danger_lines(plan: &Plan) -> Vec<String> {
+    let unverified = "DANGER: --danger-backend-no-verify: whoever sits on the way to an https \
+                      backend can read and change all that is sent; give --backend-ca instead";
+    is_unverified(plan).then(|| unverified.to_owned()).into_iter().collect()
+}
+
+fn is_unverified(plan: &Plan) -> bool {
+    plan.tls.backend.as_ref().is_some_and(|tls| tls.verification == Verification::None)
+}
+
+fn listeners(plan: &Plan, bound: &[String]) -> String {
+    let (plain, tls) = bound.split_at(plan.listeners.len().min(bound.len()));
+    let tls = tls.iter().map(|address| format!("{address} (TLS)"));
+    plain.iter().cloned().chain(tls).collect::<Vec<_>>().join(", ")
 }
 
 fn cores(plan: &Plan) -> String {
@@ -32,8 +56,11 @@ fn cores(plan: &Plan) -> String {
 }
 
 fn backends(plan: &Plan) -> String {
-    let names: Vec<_> = plan.backends.iter().map(|backend| backend.name.as_str()).collect();
-    format!("backends {}", names.join(", "))
+    let how = if is_unverified(plan) { " (https, NOT VERIFIED)" } else { " (https)" };
+    let shown = |backend: &BackendPlan| {
+        format!("{}{}", backend.name, if backend.tls_name.is_some() { how } else { "" })
+    };
+    format!("backends {}", plan.backends.iter().map(shown).collect::<Vec<_>>().join(", "))
 }
 
 fn limits(plan: &Plan) -> String {
@@ -47,14 +74,16 @@ fn limits(plan: &Plan) -> String {
     )
 }
 
-/// A request that can be pasted into a shell.
-fn curl(address: &str) -> String {
+/// A request that can be pasted into a shell. With TLS it takes any certificate,
+/// as the one of the listener need not be for this address.
+fn curl(address: &str, tls: bool) -> String {
+    let scheme = if tls { "-k https" } else { "http" };
     let (socket, host) = match address.strip_prefix("unix:") {
         Some(path) => (format!("--unix-socket '{path}' "), "localhost".to_owned()),
         None => (String::new(), reachable(address)),
     };
     format!(
-        "curl -N {socket}http://{host}{} -H 'content-type: application/json' -d \
+        "curl -N {socket}{scheme}://{host}{} -H 'content-type: application/json' -d \
          '{{\"model\":\"demo\",\"stream\":true,\
          \"messages\":[{{\"role\":\"user\",\"content\":\"Hello\"}}]}}'",
         Plan::PROXY_PATH
@@ -84,6 +113,7 @@ mod tests {
         check(&written, &machine).unwrap()
     }
 
+    #[track_caller]
     fn check_line(change: impl FnOnce(&mut Written), bound: &[&str], expected: &str) {
         let bound: Vec<_> = bound.iter().map(|&address| address.to_owned()).collect();
         assert_eq!(
@@ -95,7 +125,10 @@ mod tests {
     #[test]
     fn says_what_runs_in_one_line() {
         check_line(
-            |written| written.backends = vec!["http://a:1".into(), "http://b:2/x".into()],
+            |written| {
+                written.listen.push("unix:/run/t.sock".into());
+                written.backends = vec!["http://a:1".into(), "http://b:2/x".into()];
+            },
             &["127.0.0.1:8080", "unix:/run/t.sock"],
             "tokenring 1.2.3 listens on 127.0.0.1:8080, unix:/run/t.sock; \
              io_uring (COOP_TASKRUN); cores 0-2, pinned; \
@@ -119,6 +152,49 @@ mod tests {
              core 1, not pinned; backends a:1; \
              at most 7 connections, heads of 32KiB, bodies of 1kB and 1GiB in all",
         );
+    }
+
+    #[test]
+    fn says_who_speaks_tls_and_who_is_not_verified() {
+        let unverified = |written: &mut Written| {
+            written.backends = vec!["http://a:1".into(), "https://b".into()];
+            written.tls.backend_verification = Verification::None;
+            written.listen = vec!["127.0.0.1:1".into()];
+            written.tls.listen = vec!["127.0.0.1:2".into(), "unix:/a".into()];
+            written.tls.certificates = vec!["c".into()];
+            written.tls.keys = vec!["k".into()];
+        };
+        check_line(
+            unverified,
+            &["127.0.0.1:1", "127.0.0.1:2", "unix:/a"],
+            "tokenring 1.2.3 listens on 127.0.0.1:1, 127.0.0.1:2 (TLS), unix:/a (TLS); \
+             io_uring (COOP_TASKRUN); cores 0-2, pinned; \
+             backends a:1, b (https, NOT VERIFIED); \
+             at most 9176 connections, heads of 32KiB, bodies of 32MiB and 1GiB in all",
+        );
+        let [danger] = &danger_lines(&plan(unverified))[..] else { panic!("one danger") };
+        assert!(danger.starts_with("DANGER: --danger-backend-no-verify: "), "{danger}");
+    }
+
+    #[test]
+    fn says_nothing_of_danger_when_https_is_verified() {
+        let verified = |written: &mut Written| written.backends = vec!["https://b".into()];
+        assert_eq!(danger_lines(&plan(verified)), [""; 0]);
+        let line = startup_line(&plan(verified), "epoll", "1.2.3", &["127.0.0.1:1".into()]);
+        assert!(line.contains("; backends b (https); "), "{line}");
+    }
+
+    #[test]
+    fn the_demo_shows_a_request_by_tls_when_there_is_nothing_else() {
+        let plan = plan(|written| {
+            written.demo = true;
+            written.tls.listen = vec!["127.0.0.1:2".into()];
+            written.tls.certificates = vec!["c".into()];
+            written.tls.keys = vec!["k".into()];
+        });
+        let said = startup_line(&plan, "epoll", "1.2.3", &["127.0.0.1:2".to_owned()]);
+        assert!(said.contains("listens on 127.0.0.1:2 (TLS); "), "{said}");
+        assert!(said.contains(": curl -N -k https://127.0.0.1:2/v1/"), "{said}");
     }
 
     #[track_caller]

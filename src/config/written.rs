@@ -2,13 +2,16 @@
 //! understood, values where they are understood already.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::MockScript;
 use super::{
     Credentials, Deadlines, DriverChoice, HeaderPlan, Limits, PoolPlan,
     plan::{Plan, RingPlan},
+    tls_plan::{ServerTlsPlan, TlsPlan},
 };
+use crate::tls::{ClientAuth, MinVersion, Verification};
 
 /// Settings of `serve` as the operator gave them.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +19,7 @@ pub struct Written {
     pub listen: Vec<String>,
     pub admin: Option<String>,
     pub backends: Vec<String>,
+    pub tls: TlsWritten,
     /// Start the built-in mock and use it as a backend.
     pub demo: bool,
     pub cores: String,
@@ -50,6 +54,7 @@ impl Default for Written {
             listen: vec![Self::LISTEN.to_owned()],
             admin: None,
             backends: Vec::new(),
+            tls: TlsWritten::default(),
             demo: false,
             cores: Self::CORES.to_owned(),
             pin: true,
@@ -65,6 +70,48 @@ impl Default for Written {
             headers: HeaderPlan::DEFAULT,
             credentials: Credentials::Drop,
             given: BTreeSet::new(),
+        }
+    }
+}
+
+/// TLS settings of `serve` as the operator gave them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TlsWritten {
+    pub listen: Vec<String>,
+    /// With the keys paired in order.
+    pub certificates: Vec<PathBuf>,
+    pub keys: Vec<PathBuf>,
+    pub client_ca: Option<PathBuf>,
+    /// `None` is required, when there is a client CA.
+    pub client_auth: Option<ClientAuth>,
+    pub min_version: MinVersion,
+    pub handshake_timeout: Duration,
+    pub handshakes_waiting: usize,
+    pub watch_every: Duration,
+    pub backend_ca: Option<PathBuf>,
+    pub backend_certificate: Option<PathBuf>,
+    pub backend_key: Option<PathBuf>,
+    pub backend_name: Option<String>,
+    pub backend_verification: Verification,
+}
+
+impl Default for TlsWritten {
+    fn default() -> Self {
+        Self {
+            listen: Vec::new(),
+            certificates: Vec::new(),
+            keys: Vec::new(),
+            client_ca: None,
+            client_auth: None,
+            min_version: MinVersion::default(),
+            handshake_timeout: ServerTlsPlan::HANDSHAKE_TIMEOUT,
+            handshakes_waiting: ServerTlsPlan::HANDSHAKES_WAITING,
+            watch_every: TlsPlan::WATCH_EVERY,
+            backend_ca: None,
+            backend_certificate: None,
+            backend_key: None,
+            backend_name: None,
+            backend_verification: Verification::default(),
         }
     }
 }

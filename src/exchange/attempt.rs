@@ -16,6 +16,7 @@ use super::{
     Client, Stage,
     answer::{Answer, Arrival, arrive},
     client::{Interrupt, Wait},
+    connect::connect,
     converse::converse,
     link::Link,
     understand::Asked,
@@ -24,7 +25,7 @@ use crate::{
     balance::BackendId,
     http::HeadSearch,
     llm::Trouble,
-    rt::{Stream, TAIL_ROOM, World, is_exhaustion},
+    rt::{Stream, TAIL_ROOM, World},
 };
 
 /// Backends asked for one request.
@@ -113,45 +114,6 @@ async fn take_link<'s, W: World>(
     let stream = connect(stage, client, backend).await?;
     Ok(Link::fresh(stream, backend, moves, &stage.counters))
 }
-
-/// Tries each address of the backend in turn, within one connect deadline
-/// each.
-async fn connect<W: World>(
-    stage: &Stage<W>,
-    client: &Client<W::Stream>,
-    backend: BackendId,
-) -> Result<W::Stream, AttemptFault> {
-    let mut trouble = Trouble::BackendUnreachable;
-    let addresses = stage.addresses.borrow().get(backend.0).cloned().unwrap_or_default();
-    for address in addresses.iter().take(ADDRESSES_MAX) {
-        client.wait_for(stage, Wait::Connect);
-        match client.unless_interrupted(stage.world.connect(address)).await {
-            Ok(Ok(stream)) => {
-                stage.counters.backend_connects.increment();
-                stage.balance.borrow_mut().reached(backend);
-                return Ok(stream);
-            }
-            Ok(Err(error)) if is_exhaustion(&error) => {
-                // Not the backend's fault, which is not to rest for it.
-                tracing::debug!(?address, %error, "no connection could be begun");
-                stage.counters.backend_connect_failures.increment();
-                return Err(Trouble::Overloaded.into());
-            }
-            Ok(Err(error)) => {
-                tracing::debug!(?address, %error, "a backend refused a connection");
-                trouble = Trouble::BackendUnreachable;
-            }
-            Err(Interrupt::Deadline(Wait::Connect)) => trouble = Trouble::BackendConnectTimeout,
-            Err(interrupt) => return Err(interrupt.into()),
-        }
-        stage.counters.backend_connect_failures.increment();
-    }
-    stage.balance.borrow_mut().failed(backend, stage.now());
-    Err(trouble.into())
-}
-
-/// Addresses of one name that are tried for one request.
-const ADDRESSES_MAX: usize = 4;
 
 /// Sends the request on this connection and waits for the head of its answer.
 /// `None`: the connection died before any byte of an answer came.

@@ -2,7 +2,7 @@
 //! one timer, and whether the request must end before it is done.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, OnceCell},
     future::{Future, poll_fn},
     pin::{Pin, pin},
     task::{Context, Poll, Waker},
@@ -21,6 +21,8 @@ use crate::{
 /// What is being waited for, and so which deadline has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wait {
+    /// A client that has not proven yet that it can be spoken to: TLS.
+    Handshake,
     /// A client without a request.
     KeepAlive,
     /// A client without a request, until its buffer is taken from it.
@@ -46,6 +48,7 @@ impl Wait {
     #[must_use]
     pub fn deadline(self, deadlines: &Deadlines) -> Duration {
         match self {
+            Self::Handshake => deadlines.handshake,
             Self::KeepAlive => deadlines.keep_alive,
             Self::Rest => Duration::ZERO, // set from the pool's settings
             Self::Head => deadlines.head,
@@ -67,7 +70,8 @@ impl Wait {
             Self::FirstByte => Trouble::BackendFirstByteTimeout,
             Self::MoreAnswer => Trouble::BackendIdleTimeout,
             Self::Total => Trouble::TotalTimeout,
-            Self::KeepAlive
+            Self::Handshake
+            | Self::KeepAlive
             | Self::Rest
             | Self::Head
             | Self::Body
@@ -90,8 +94,12 @@ pub enum Interrupt {
 /// One client connection.
 pub struct Client<S> {
     pub stream: S,
-    /// The field that names this client to a backend, written once.
-    pub forwarded_for: Box<[u8]>,
+    pub peer: Peer,
+    /// The fields that tell a backend of this client and of how it came,
+    /// written once: `x-forwarded-for` and `x-forwarded-proto`.
+    pub forwarded: Box<[u8]>,
+    /// The name that it has proven by a certificate.
+    name: OnceCell<Box<str>>,
     timer: Timer,
     waiting_for: Cell<Wait>,
     /// When the request under way must be over.
@@ -104,9 +112,13 @@ pub struct Client<S> {
 
 impl<S: Stream> Client<S> {
     pub fn new(stream: S, peer: Peer) -> Self {
+        let scheme = if stream.is_secure() { "https" } else { "http" };
+        let forwarded = format!("x-forwarded-for: {peer}\r\nx-forwarded-proto: {scheme}\r\n");
         Self {
             stream,
-            forwarded_for: format!("x-forwarded-for: {peer}\r\n").into_bytes().into(),
+            peer,
+            forwarded: forwarded.into_bytes().into(),
+            name: OnceCell::new(),
             timer: Wheel::timer(),
             waiting_for: Cell::new(Wait::KeepAlive),
             total_at: Cell::new(Instant::NEVER),
@@ -124,6 +136,17 @@ impl<S: Stream> Client<S> {
             Poll::Ready(())
         })
         .await;
+    }
+
+    /// Keeps the name that the client has proven.
+    pub fn is_named(&self, name: Box<str>) {
+        // A connection is established once.
+        let _ = self.name.set(name);
+    }
+
+    /// The name that the client has proven by a certificate, if it had to.
+    pub fn name(&self) -> Option<&str> {
+        self.name.get().map(|name| &**name)
     }
 
     /// Starts the clock of one request.

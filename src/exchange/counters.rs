@@ -66,6 +66,20 @@ counters! {
     Counter connections_refused;
     /// Attempts to accept that the kernel refused, for want of descriptors.
     Counter accept_failures;
+    /// TLS handshakes with clients that succeeded.
+    Counter handshakes;
+    /// Those among them that resumed an earlier connection.
+    Counter handshakes_resumed;
+    /// TLS handshakes with clients that failed, or took too long.
+    Counter handshakes_failed;
+    /// TLS handshakes with clients that were given up, as too many waited.
+    Counter handshakes_shed;
+    /// TLS handshakes with clients under way.
+    Gauge handshakes_under_way;
+    /// Clients that spoke plain HTTP where TLS is spoken.
+    Counter plain_on_tls_listeners;
+    /// Clients that spoke TLS where it is not spoken.
+    Counter tls_on_plain_listeners;
     /// Client connections open.
     Gauge connections_open;
     /// Client connections that wait without a buffer.
@@ -96,6 +110,12 @@ counters! {
     Counter backend_connects;
     /// Connections to backends that could not be made.
     Counter backend_connect_failures;
+    /// TLS handshakes with backends that succeeded.
+    Counter backend_handshakes;
+    /// Those among them that resumed an earlier connection.
+    Counter backend_handshakes_resumed;
+    /// TLS handshakes with backends that failed.
+    Counter backend_handshakes_failed;
     /// Requests sent on a connection that had served before.
     Counter backend_reuses;
     /// Requests sent again after a connection failed before any answer.

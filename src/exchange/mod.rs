@@ -17,6 +17,7 @@ mod answer;
 mod attempt;
 mod body;
 mod client;
+mod connect;
 mod converse;
 mod counters;
 pub mod inbound;

@@ -23,9 +23,6 @@ impl OwnFields {
     pub fn new(settings: &Settings) -> Self {
         let ours = &settings.headers;
         let mut request = Vec::new();
-        if ours.forwarded {
-            write::field(&mut request, b"x-forwarded-proto", b"http");
-        }
         if ours.via {
             write::field(&mut request, b"via", VIA);
         }

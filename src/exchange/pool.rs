@@ -62,6 +62,7 @@ pub struct Farewell<S> {
 impl<S: Stream> Farewell<S> {
     /// Ends the connection; done when nothing of it is left.
     pub async fn said(self) {
+        self.stream.finish();
         self.stream.shutdown();
         drop(self.receive.await);
     }

@@ -41,6 +41,8 @@ pub struct BackendSettings {
 pub struct Deadlines {
     /// To one address of a backend, from SYN to established.
     pub connect: Duration,
+    /// A client's TLS handshake, from the accepted connection on.
+    pub handshake: Duration,
     /// The whole request head, from its first byte. One absolute deadline: a
     /// dripping client does not move it.
     pub head: Duration,
@@ -65,6 +67,7 @@ pub struct Deadlines {
 impl Deadlines {
     pub const DEFAULT: Self = Self {
         connect: Duration::from_secs(5),
+        handshake: Duration::from_secs(10),
         head: Duration::from_secs(10),
         body_rate_min: KIB,
         body_rate_grace: Duration::from_secs(10),

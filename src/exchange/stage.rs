@@ -42,6 +42,10 @@ pub struct Stage<W: World> {
     pub buffers: RefCell<Buffers>,
     pub pools: RefCell<Pools<W::Stream>>,
     pub balance: RefCell<RoundRobin>,
+    /// What connections to each backend are secured with.
+    pub security: Vec<W::Security>,
+    /// Why the last TLS handshake with each backend failed, if it did.
+    pub handshake_faults: RefCell<Vec<Option<String>>>,
     /// The addresses of each backend, as last resolved.
     pub addresses: RefCell<Vec<Vec<ConnectAddress>>>,
     pub chance: RefCell<Chance>,
@@ -84,6 +88,8 @@ impl<W: World> Stage<W> {
             buffers: RefCell::new(Buffers::new(pool.buffer_bytes, pool.buffers)),
             pools: RefCell::new(Pools::new(backends, pool.idle_per_backend, pool.idle_timeout)),
             balance: RefCell::new(RoundRobin::new(backends, first_backend)),
+            security: (0..backends).map(|_| W::Security::default()).collect(),
+            handshake_faults: RefCell::new(vec![None; backends]),
             addresses: RefCell::new(vec![Vec::new(); backends]),
             chance: RefCell::new(Chance::seeded(seed)),
             draining: Cell::new(false),

@@ -47,7 +47,7 @@ pub async fn tell<W: World>(
 ) -> After {
     let bytes = inbound.as_mut().held();
     let head_text = bytes.get(..head_bytes).unwrap_or_default();
-    let understood = head(stage, &client.forwarded_for, admin, head_text);
+    let understood = head(stage, &client.forwarded, admin, head_text);
     let mut asked = match understood {
         Ok(Head::Asked(asked)) => asked,
         Ok(Head::Page { page, to_head, client_speaks_11, keep_alive, framing }) => {

@@ -89,11 +89,11 @@ pub fn asker_of<W: World>(stage: &Stage<W>, head: &[u8]) -> Asker {
     Asker { dialect: dialect_of(stage, head), to_head: head.starts_with(b"HEAD ") }
 }
 
-/// Reads one complete head. `forwarded_for` is the field that names the client
-/// to a backend, `admin` whether the head came by the admin listener.
+/// Reads one complete head. `forwarded` are the fields that tell a backend
+/// of the client, `admin` whether the head came by the admin listener.
 pub fn head<'s, W: World>(
     stage: &'s Stage<W>,
-    forwarded_for: &[u8],
+    forwarded: &[u8],
     admin: bool,
     bytes: &[u8],
 ) -> Result<Head<'s>, HeadRefused> {
@@ -140,7 +140,7 @@ pub fn head<'s, W: World>(
     // What `/proxy` answers must be told from an error that is no JSON.
     let reads_answer = is_proxy || is_read_by_us(endpoint);
     let (request_id, in_other_charset) =
-        write_fields(stage, &request, forwarded_for, reads_answer, &mut outgoing);
+        write_fields(stage, &request, forwarded, reads_answer, &mut outgoing);
     Ok(Head::Asked(Asked {
         endpoint,
         dialect: dialect(&request, endpoint),
@@ -220,7 +220,7 @@ fn asks_for_websocket(request: &Request<'_, '_>) -> bool {
 fn write_fields<W: World>(
     stage: &Stage<W>,
     request: &Request<'_, '_>,
-    forwarded_for: &[u8],
+    forwarded: &[u8],
     reads_answer: bool,
     outgoing: &mut Outgoing,
 ) -> (RequestId, bool) {
@@ -249,7 +249,7 @@ fn write_fields<W: World>(
         outgoing.field(b"x-request-id", request_id.as_bytes());
     }
     if settings.headers.forwarded {
-        write_forwarded(outgoing, &senders, forwarded_for);
+        write_forwarded(outgoing, &senders, forwarded);
     }
     let own = &stage.own_fields;
     outgoing.lines(if reads_answer { &own.read_request } else { &own.request });
@@ -258,9 +258,9 @@ fn write_fields<W: World>(
 
 /// Ends the list of whom a request was forwarded for with its sender. Several
 /// lines are one list (RFC 9110, section 5.3).
-fn write_forwarded(outgoing: &mut Outgoing, senders: &[&[u8]], own_line: &[u8]) {
+fn write_forwarded(outgoing: &mut Outgoing, senders: &[&[u8]], own_lines: &[u8]) {
     const NAME: &[u8] = b"x-forwarded-for: ";
-    let (name, own) = own_line.split_at_checked(NAME.len()).unwrap_or_default();
+    let (name, own) = own_lines.split_at_checked(NAME.len()).unwrap_or_default();
     outgoing.lines(name);
     for sender in senders.iter().filter(|sender| !sender.is_empty()) {
         outgoing.lines(sender);

@@ -31,6 +31,8 @@ pub enum Trouble {
     // The backend.
     NoBackend,
     BackendUnreachable,
+    BackendUnverified,
+    BackendHandshake,
     BackendConnectTimeout,
     BackendFirstByteTimeout,
     BackendIdleTimeout,
@@ -94,6 +96,8 @@ impl Trouble {
             Self::Internal => 500,
             Self::NotImplemented { .. } => 501,
             Self::BackendUnreachable
+            | Self::BackendUnverified
+            | Self::BackendHandshake
             | Self::BackendProtocol { .. }
             | Self::BackendCut
             | Self::StreamCut => 502,
@@ -133,6 +137,8 @@ impl Trouble {
             Self::Internal => server("internal_error"),
             Self::NoBackend => server("no_backend"),
             Self::BackendUnreachable => server("backend_unreachable"),
+            Self::BackendUnverified => server("tls_verification_failed"),
+            Self::BackendHandshake => server("tls_handshake_failed"),
             Self::BackendConnectTimeout => server("backend_connect_timeout"),
             Self::BackendFirstByteTimeout => server("backend_first_byte_timeout"),
             Self::BackendIdleTimeout => server("backend_idle_timeout"),
@@ -157,6 +163,8 @@ impl Trouble {
             | Self::TotalTimeout => "timeout_error",
             Self::Internal
             | Self::BackendUnreachable
+            | Self::BackendUnverified
+            | Self::BackendHandshake
             | Self::BackendProtocol { .. }
             | Self::BackendCut
             | Self::StreamCut => "api_error",
@@ -186,6 +194,8 @@ impl Trouble {
             Self::Internal => "The proxy failed; this is a fault of its own.",
             Self::NoBackend => "No backend for this request is healthy; try again shortly.",
             Self::BackendUnreachable => "The backend could not be reached.",
+            Self::BackendUnverified => "The backend's certificate could not be verified.",
+            Self::BackendHandshake => "The TLS handshake with the backend failed.",
             Self::BackendConnectTimeout => "The backend did not accept a connection in time.",
             Self::BackendFirstByteTimeout => "The backend did not begin to answer in time.",
             Self::BackendIdleTimeout => "The backend stopped answering.",
@@ -209,6 +219,8 @@ impl Trouble {
             // Our own attempts are used up, or the model has worked on it
             // already: to repeat would multiply the load that caused this.
             Self::BackendUnreachable
+            | Self::BackendUnverified
+            | Self::BackendHandshake
             | Self::BackendConnectTimeout
             | Self::BackendFirstByteTimeout
             | Self::BackendIdleTimeout

@@ -12,6 +12,7 @@
 //! 2. A future of `readable` owns a poll only and may be dropped.
 
 mod accept;
+mod bell;
 mod clock;
 mod cores;
 mod driver;
@@ -36,6 +37,7 @@ pub use thread::spawn_thread;
 pub use world::{ConnectAddress, KernelWorld, operations};
 
 use crate::base::Instant;
+use bell::Bell;
 
 /// A buffer comes back from an operation together with its result.
 pub type Transfer = (io::Result<usize>, Vec<u8>);
@@ -43,6 +45,15 @@ pub type Transfer = (io::Result<usize>, Vec<u8>);
 /// What a receive leaves free at the end of a buffer, so that a chunk can be
 /// closed behind what came (`\r\n0\r\n\r\n`) without moving it.
 pub const TAIL_ROOM: usize = 8;
+
+/// What is known of a peer once its stream is established.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Established {
+    /// An earlier connection was resumed (RFC 8446, section 2.2).
+    pub resumed: bool,
+    /// The name that the peer has proven to be its own.
+    pub name: Option<Box<str>>,
+}
 
 /// One connected byte stream, used by one task.
 pub trait Stream: 'static {
@@ -60,6 +71,10 @@ pub trait Stream: 'static {
     fn cancel_recv(&self);
 
     /// Sends some of `part` of `buffer`: at least one byte, maybe not all.
+    ///
+    /// What this and `try_send` have not taken must be offered again before
+    /// anything else is sent, or the stream is given up: a part of it may be
+    /// encrypted already.
     fn send(&self, buffer: Vec<u8>, part: Range<usize>) -> impl Future<Output = Transfer>;
 
     /// Sends what the kernel takes of `bytes` at once, by a plain system call;
@@ -69,6 +84,14 @@ pub trait Stream: 'static {
 
     /// Waits, without holding a buffer, until `recv` would not wait.
     fn readable(&self) -> impl Future<Output = io::Result<()>>;
+
+    /// Whether nobody on the way can read or change what is sent.
+    fn is_secure(&self) -> bool;
+
+    /// Makes a new stream ready for bytes; on a plain one there is nothing to
+    /// do. Called once, before any of them. Owns polls only and may be dropped,
+    /// with the stream.
+    fn establish(&self) -> impl Future<Output = io::Result<Established>>;
 
     /// Ends both directions; operations under way end by themselves.
     fn shutdown(&self);
@@ -83,6 +106,17 @@ pub trait Stream: 'static {
     /// Whether the peer has sent nothing since the last receive: no byte, no
     /// end. Costs a system call; not for the hot path.
     fn is_quiet(&self) -> bool;
+}
+
+/// A stream as the kernel gives it, on which others can be built.
+pub trait Transport: Stream {
+    /// Receives what is there behind what `buffer` holds, by a plain system
+    /// call: `None` if nothing is. Not for the hot path; see `recv` for the
+    /// room and the end of the stream.
+    fn try_recv(&self, buffer: &mut Vec<u8>) -> io::Result<Option<usize>>;
+
+    /// Waits until `try_send` takes something again. May be dropped.
+    fn writable(&self) -> impl Future<Output = io::Result<()>>;
 }
 
 /// A listening socket of one shard.
@@ -109,14 +143,25 @@ pub trait World: Clone + 'static {
     type Stream: Stream;
     type Socket: Accepted;
     type Listener: Listen<Socket = Self::Socket>;
+    /// What connections to one backend are secured with.
+    type Security: Default + 'static;
 
     fn now(&self) -> Instant;
 
     /// Makes an accepted socket this shard's own.
     fn adopt(&self, socket: Self::Socket) -> io::Result<Self::Stream>;
 
-    /// Connects. Owns no buffer, so it may be dropped at a deadline.
-    fn connect(&self, to: &ConnectAddress) -> impl Future<Output = io::Result<Self::Stream>>;
+    /// Connects; the stream is still to be established. Owns no buffer, so it
+    /// may be dropped at a deadline.
+    fn connect(
+        &self,
+        to: &ConnectAddress,
+        security: &Self::Security,
+    ) -> impl Future<Output = io::Result<Self::Stream>>;
+
+    /// Waits until everything that is ready now has had its turn: the way for
+    /// long work to let others go first. May be dropped.
+    fn next_turn(&self) -> impl Future<Output = ()>;
 
     /// Runs `task` on this shard. A panic in it is contained and counted.
     fn spawn(&self, task: impl Future<Output = ()> + 'static);

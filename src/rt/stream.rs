@@ -18,7 +18,7 @@ use monoio::{
 };
 use socket2::SockRef;
 
-use super::{Stream, TAIL_ROOM, Transfer, world::count_operation};
+use super::{Established, Stream, TAIL_ROOM, Transfer, Transport, world::count_operation};
 
 /// A TCP or Unix socket. monoio's `TcpStream` asks nothing of its descriptor
 /// that a Unix socket could not do, so one type serves both.
@@ -37,11 +37,6 @@ impl KernelStream {
         let std_stream = unsafe { std::net::TcpStream::from_raw_fd(fd.into_raw_fd()) };
         let inner = TcpStream::from_std(std_stream)?;
         Ok(Self { inner: UnsafeCell::new(inner), canceller: RefCell::new(None) })
-    }
-
-    pub(super) fn writable(&self) -> impl Future<Output = io::Result<()>> {
-        count_operation();
-        self.shared().writable(false)
     }
 
     fn shared(&self) -> &TcpStream {
@@ -108,6 +103,14 @@ impl Stream for KernelStream {
         self.shared().readable(false).await
     }
 
+    fn is_secure(&self) -> bool {
+        false
+    }
+
+    fn establish(&self) -> impl Future<Output = io::Result<Established>> {
+        std::future::ready(Ok(Established::default()))
+    }
+
     fn shutdown(&self) {
         // Fails only when the peer has ended the connection already.
         let _ = self.with_socket(|socket| socket.shutdown(Shutdown::Both));
@@ -137,6 +140,31 @@ impl Stream for KernelStream {
             )
         };
         got < 0 && io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock
+    }
+}
+
+impl Transport for KernelStream {
+    fn try_recv(&self, buffer: &mut Vec<u8>) -> io::Result<Option<usize>> {
+        count_operation();
+        let held = buffer.len();
+        let spare = buffer.spare_capacity_mut();
+        let room = spare.len().saturating_sub(TAIL_ROOM);
+        let spare = spare.get_mut(..room).unwrap_or_default();
+        let received = self.with_socket(|socket| socket.recv_with_flags(spare, libc::MSG_DONTWAIT));
+        match received {
+            Ok(bytes) => {
+                // SAFETY: the kernel has initialised so many bytes behind `held`.
+                unsafe { buffer.set_len(held + bytes) };
+                Ok(Some(bytes))
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn writable(&self) -> impl Future<Output = io::Result<()>> {
+        count_operation();
+        self.shared().writable(false)
     }
 }
 

@@ -1,23 +1,26 @@
 //! The kernel's world: monoio's drivers behind [`World`].
 
 use std::{
-    cell::Cell,
+    cell::{Cell, OnceCell},
     future::Future,
     io,
     net::SocketAddr,
     os::fd::OwnedFd,
     path::PathBuf,
+    rc::Rc,
     sync::atomic::{AtomicU64, Ordering},
 };
 
 use socket2::{Domain, Protocol, SockAddr, Socket as RawSocket, Type};
 
-use super::{Clock, KernelStream, Socket, World, accept::set_blocking_for_driver};
+use super::{Bell, Clock, KernelStream, Socket, Transport, World, accept::set_blocking_for_driver};
 use crate::base::{Instant, TICK};
 
 thread_local! {
     static OPERATIONS: Cell<u64> = const { Cell::new(0) };
     static EPOLL: Cell<bool> = const { Cell::new(false) };
+    /// None if it could not be hung up.
+    static BELL: OnceCell<Option<Rc<Bell>>> = const { OnceCell::new() };
 }
 
 /// Tasks that panicked in this process.
@@ -82,6 +85,8 @@ impl World for KernelWorld {
     type Stream = KernelStream;
     type Socket = Socket;
     type Listener = super::Listener;
+    /// Plain connections only; `wire/` has others.
+    type Security = ();
 
     fn now(&self) -> Instant {
         self.clock.now()
@@ -94,7 +99,7 @@ impl World for KernelWorld {
 
     /// A plain non-blocking `connect` and a poll: unlike a connect operation
     /// it can be given up at a deadline without a trace.
-    async fn connect(&self, to: &ConnectAddress) -> io::Result<KernelStream> {
+    async fn connect(&self, to: &ConnectAddress, (): &()) -> io::Result<KernelStream> {
         let (socket, address) = match to {
             ConnectAddress::Tcp(address) => {
                 let domain = Domain::for_address(*address);
@@ -131,6 +136,17 @@ impl World for KernelWorld {
         }
         set_blocking_for_driver(&probe)?;
         Ok(stream)
+    }
+
+    async fn next_turn(&self) {
+        let rung = match BELL.with(|bell| bell.get_or_init(Bell::hang).clone()) {
+            Some(bell) => bell.ring().await,
+            None => Err(io::ErrorKind::OutOfMemory.into()),
+        };
+        if rung.is_err() {
+            // Not on the spot, but surely later.
+            self.sleep_until(self.now().after(TICK)).await;
+        }
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + 'static) {

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
+use super::shards::Mail;
 use crate::{
-    rt::{Mailbox, Socket, Unsent, spawn_thread},
+    rt::{Mailbox, Unsent, spawn_thread},
     shard::Letter,
 };
 
 /// Tells all shards to end.
 #[derive(Clone)]
 pub struct Stopper {
-    pub(super) mailboxes: Vec<Mailbox<Letter<Socket>>>,
+    pub(super) mailboxes: Vec<Mailbox<Mail>>,
 }
 
 impl Stopper {
@@ -31,7 +32,7 @@ impl Stopper {
         }
     }
 
-    fn tell(&self, letter: impl Fn() -> Letter<Socket>) {
+    fn tell(&self, letter: impl Fn() -> Mail) {
         for mailbox in &self.mailboxes {
             // Who has ended already needs not be told.
             if let Err(Unsent::Full(_)) = mailbox.send(letter()) {

@@ -8,50 +8,71 @@ use crate::{config::Address, rt};
 
 /// The listening sockets of a process.
 pub struct Bound {
-    /// For each shard: its sockets, and whether each is the admin's.
-    pub shards: Vec<Vec<(OwnedFd, bool)>>,
-    /// Where clients connect, as text.
+    /// For each shard: its sockets, and what each is for.
+    pub shards: Vec<Vec<(OwnedFd, Purpose)>>,
+    /// Where clients connect, as text: plain …
     pub clients: Vec<String>,
+    /// … and TLS.
+    pub secured: Vec<String>,
     pub admin: Option<String>,
     /// Socket files to be removed at the end.
     pub files: Vec<PathBuf>,
 }
 
+/// Who connects to a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    Clients,
+    /// Clients that speak TLS.
+    Secured,
+    Admin,
+}
+
 /// Binds everything before anything runs, so that a port in use is told at
 /// the start and by nobody but us.
 pub fn bind(
-    listeners: &[Address],
+    (plain, secured): (&[Address], &[Address]),
     admin: Option<&Address>,
     shards: usize,
 ) -> anyhow::Result<Bound> {
     let mut bound = Bound {
         shards: (0..shards).map(|_| Vec::new()).collect(),
         clients: Vec::new(),
+        secured: Vec::new(),
         admin: None,
         files: Vec::new(),
     };
-    for address in listeners {
-        let name = bound.add(address, shards, false)?;
+    for address in plain {
+        let name = bound.add(address, shards, Purpose::Clients)?;
         bound.clients.push(name);
+    }
+    for address in secured {
+        let name = bound.add(address, shards, Purpose::Secured)?;
+        bound.secured.push(name);
     }
     if let Some(address) = admin {
         // One shard is enough for an operator.
-        bound.admin = Some(bound.add(address, 1, true)?);
+        bound.admin = Some(bound.add(address, 1, Purpose::Admin)?);
     }
     Ok(bound)
 }
 
 impl Bound {
-    fn add(&mut self, address: &Address, shards: usize, admin: bool) -> anyhow::Result<String> {
+    fn add(
+        &mut self,
+        address: &Address,
+        shards: usize,
+        purpose: Purpose,
+    ) -> anyhow::Result<String> {
         match address {
-            Address::Tcp(address) => self.add_tcp(*address, shards, admin),
+            Address::Tcp(address) => self.add_tcp(*address, shards, purpose),
             Address::Unix(path) => {
                 let fd = rt::Listener::bind_unix(path)
                     .with_context(|| refusal(&format!("unix:{}", path.display())))?;
                 self.files.push(path.clone());
                 for shard in self.shards.iter_mut().take(shards) {
                     // A Unix socket has one queue; the shards share it.
-                    shard.push((fd.try_clone()?, admin));
+                    shard.push((fd.try_clone()?, purpose));
                 }
                 Ok(format!("unix:{}", path.display()))
             }
@@ -62,7 +83,7 @@ impl Bound {
         &mut self,
         wanted: SocketAddr,
         shards: usize,
-        admin: bool,
+        purpose: Purpose,
     ) -> anyhow::Result<String> {
         // SO_REUSEPORT would let us share a port with another process of the
         // same user; a first bind without it finds out whether there is one.
@@ -72,7 +93,7 @@ impl Bound {
             let fd = rt::bind(address).with_context(|| refusal(&address.to_string()))?;
             // Port 0 was a request; the other shards listen where the first does.
             address = rt::Listener::local_address(&fd)?.unwrap_or(address);
-            shard.push((fd, admin));
+            shard.push((fd, purpose));
         }
         Ok(address.to_string())
     }

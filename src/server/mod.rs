@@ -1,5 +1,6 @@
 //! One process: its shards' threads, its signals, its end.
 
+pub mod certificates;
 mod drain;
 mod listeners;
 mod names;
@@ -10,7 +11,7 @@ use std::{net::SocketAddr, sync::Arc};
 use anyhow::Context;
 
 use crate::{
-    config::{BackendPlan, Plan, startup_line},
+    config::{BackendPlan, Plan, danger_lines, startup_line},
     mock::{self, MockHandle},
     rt::{self, Lookup, Resolver, Signal},
 };
@@ -26,6 +27,7 @@ pub fn serve(mut plan: Plan) -> anyhow::Result<()> {
     let running = start(plan.clone())?;
     let bound: Vec<String> = running.bound().to_vec();
     let stop = running.stopper();
+    let reloader = running.reloader().cloned();
     let patience = plan.drain;
     let mut told = false;
     rt::on_signals(move |signal| match signal {
@@ -42,13 +44,19 @@ pub fn serve(mut plan: Plan) -> anyhow::Result<()> {
             );
             stop.drain(patience);
         }
-        Signal::Reload => tracing::info!("nothing to reload: the settings are flags"),
+        Signal::Reload => match &reloader {
+            Some(reloader) => reloader.look_now(),
+            None => tracing::info!("nothing to reload: the settings are flags"),
+        },
     })
     .context("signals cannot be handled")?;
     // Who reads the line may signal at once, so the handlers stand before it.
     let line = startup_line(&plan, running.driver(), env!("CARGO_PKG_VERSION"), &bound);
     for line in line.lines() {
         tracing::info!("{line}");
+    }
+    for danger in danger_lines(&plan) {
+        tracing::warn!("{danger}");
     }
     running.wait()?;
     drop(demo);

@@ -10,20 +10,23 @@ use std::{
 use anyhow::{Context, anyhow, bail};
 
 use super::{
+    certificates::{Certificates, Reloader},
     drain::Stopper,
-    listeners::{self, Bound},
+    listeners::{self, Bound, Purpose},
     names,
 };
 use crate::{
-    admin::{self, Facts},
+    admin::{self, CertificateFigures, Facts},
     balance::BackendId,
     config::Plan,
-    exchange::{BackendSettings, Common, Counters, Settings, Stage},
+    exchange::{BackendSettings, Common, Counters, Deadlines, Settings, Stage},
     rt::{
-        Clock, ConnectAddress, DriverInForce, KernelWorld, Letterbox, Listener, Lookup, Mailbox,
-        Resolver, Socket, Unsent, build, mailbox, pin_to, seed, spawn_thread,
+        self, Clock, ConnectAddress, DriverInForce, KernelWorld, Letterbox, Listener, Lookup,
+        Mailbox, Resolver, Unsent, build, mailbox, pin_to, seed, spawn_thread,
     },
     shard::{House, Letter, Shard},
+    tls::{BackendTls, ServerTls},
+    wire::{self, SecureWorld, Shared},
 };
 
 /// Letters that may wait for one shard: hand-overs of a burst of connections.
@@ -34,13 +37,18 @@ pub struct Running {
     threads: Vec<JoinHandle<()>>,
     ends: mpsc::Receiver<ShardEnd>,
     bound: Vec<String>,
+    secured: Vec<String>,
     admin: Option<String>,
     files: Vec<std::path::PathBuf>,
     driver: String,
     stopper: Stopper,
     counters: Arc<[Arc<Counters>]>,
     _resolver: Option<Resolver>,
+    reloader: Option<Reloader>,
 }
+
+/// What a shard is told.
+pub(super) type Mail = Letter<wire::Socket<rt::Socket>>;
 
 /// A shard's last word: `None` for a clean end.
 type ShardEnd = (usize, Option<String>);
@@ -50,12 +58,15 @@ struct Job {
     index: usize,
     core: usize,
     plan: Arc<Plan>,
-    sockets: Vec<(OwnedFd, bool)>,
-    letterbox: Letterbox<Letter<Socket>>,
-    mailboxes: Vec<Mailbox<Letter<Socket>>>,
+    sockets: Vec<(OwnedFd, Purpose)>,
+    server_tls: Option<Arc<ServerTls>>,
+    backend_tls: Vec<Option<Arc<BackendTls>>>,
+    letterbox: Letterbox<Mail>,
+    mailboxes: Vec<Mailbox<Mail>>,
     addresses: Vec<Vec<ConnectAddress>>,
     counters: Arc<[Arc<Counters>]>,
     common: Arc<Common>,
+    certificates: Option<Arc<CertificateFigures>>,
     house: Arc<House>,
     clock: Clock,
 }
@@ -65,10 +76,12 @@ pub fn start(plan: Plan, lookup: Lookup) -> anyhow::Result<Running> {
     if let Err(error) = crate::rt::allowed_descriptors() {
         tracing::warn!(%error, "the limit on open files is not known");
     }
+    // Before anything is bound: who cannot show a certificate does not listen.
+    let certificates = Certificates::load(&plan)?;
     let plan = Arc::new(plan);
     let shards = plan.cores.len();
-    let Bound { shards: sockets, clients, admin, files } =
-        listeners::bind(&plan.listeners, plan.admin.as_ref(), shards)?;
+    let Bound { shards: sockets, clients, secured, admin, files } =
+        listeners::bind((&plan.listeners, &plan.tls_listeners), plan.admin.as_ref(), shards)?;
     let (mailboxes, letterboxes): (Vec<_>, Vec<_>) =
         (0..shards).map(|_| mailbox(MAILBOX_LETTERS)).unzip();
     let stopper = Stopper { mailboxes: mailboxes.clone() };
@@ -87,11 +100,14 @@ pub fn start(plan: Plan, lookup: Lookup) -> anyhow::Result<Running> {
             core: plan.cores[index],
             plan: Arc::clone(&plan),
             sockets,
+            server_tls: certificates.server.clone(),
+            backend_tls: certificates.backends.clone(),
             letterbox,
             mailboxes: mailboxes.clone(),
             addresses: addresses.clone(),
             counters: Arc::clone(&counters),
             common: Arc::clone(&common),
+            certificates: certificates.figures(),
             house: Arc::clone(&house),
             clock,
         };
@@ -111,12 +127,14 @@ pub fn start(plan: Plan, lookup: Lookup) -> anyhow::Result<Running> {
         threads,
         ends,
         bound: clients,
+        secured,
         admin,
         files,
         driver: driver_line(&drivers),
         stopper,
         counters,
         _resolver: resolver,
+        reloader: certificates.watch().context("certificate files cannot be watched")?,
     })
 }
 
@@ -172,13 +190,15 @@ fn run(job: Job, ready: &mpsc::Sender<anyhow::Result<DriverInForce>>) -> anyhow:
          (ulimit -n, ulimit -l), or allow io_uring, or give --driver epoll",
     )?;
     runtime.block_on(async {
-        let world = KernelWorld::new(job.clock);
+        let shared = Shared::new(job.server_tls, plan.tls.handshakes_waiting());
+        let world = SecureWorld::new(KernelWorld::new(job.clock), shared);
         let facts = Facts {
             version: env!("CARGO_PKG_VERSION"),
             driver: driver.to_string(),
             panics: KernelWorld::panics,
+            certificates: job.certificates,
         };
-        let stage = Stage::new(
+        let mut stage = Stage::new(
             world,
             settings(plan),
             Arc::clone(&job.common),
@@ -188,10 +208,15 @@ fn run(job: Job, ready: &mpsc::Sender<anyhow::Result<DriverInForce>>) -> anyhow:
             seed(),
         );
         *stage.addresses.borrow_mut() = job.addresses;
+        stage.security = job.backend_tls;
         let listeners = job
             .sockets
             .into_iter()
-            .map(|(fd, admin)| Ok((Listener::adopt(fd)?, admin)))
+            .map(|(fd, purpose)| {
+                let secured = purpose == Purpose::Secured;
+                let listener = wire::Listener::new(Listener::adopt(fd)?, secured);
+                Ok((listener, purpose == Purpose::Admin))
+            })
             .collect::<std::io::Result<Vec<_>>>()
             .context("a listener cannot be registered")?;
         // Nobody waits for it when another shard could not start.
@@ -204,7 +229,7 @@ fn run(job: Job, ready: &mpsc::Sender<anyhow::Result<DriverInForce>>) -> anyhow:
 
 fn settings(plan: &Plan) -> Settings {
     Settings {
-        deadlines: plan.deadlines,
+        deadlines: Deadlines { handshake: plan.tls.handshake_timeout(), ..plan.deadlines },
         limits: plan.limits,
         pool: plan.pool,
         headers: plan.headers,
@@ -230,6 +255,12 @@ impl Running {
         &self.bound
     }
 
+    /// Where clients connect by TLS, as text.
+    #[must_use]
+    pub fn secured(&self) -> &[String] {
+        &self.secured
+    }
+
     #[must_use]
     pub fn admin(&self) -> Option<&str> {
         self.admin.as_deref()
@@ -243,6 +274,12 @@ impl Running {
     #[must_use]
     pub fn counters(&self) -> &[Arc<Counters>] {
         &self.counters
+    }
+
+    /// `None` when there is no TLS.
+    #[must_use]
+    pub fn reloader(&self) -> Option<&Reloader> {
+        self.reloader.as_ref()
     }
 
     #[must_use]

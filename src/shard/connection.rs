@@ -18,6 +18,7 @@ use std::{
     task::Poll,
 };
 
+use super::greet::{greet, is_client_hello, note_tls_on_plain};
 use crate::{
     base::TICK,
     exchange::{
@@ -38,6 +39,10 @@ const LINGER_BYTES: usize = 1 << 20;
 pub async fn serve<W: World>(stage: &Stage<W>, client: &Client<W::Stream>, admin: bool) {
     client.belongs_to_this_task().await;
     stage.look_at_clock();
+    // Large and over soon, so a resting connection does not carry it.
+    if client.stream.is_secure() && !Box::pin(greet(stage, client)).await {
+        return;
+    }
     while rest(stage, client).await {
         let mut requests = Box::pin(busy(stage, client, admin));
         let rests = poll_fn(|cx| {
@@ -46,10 +51,12 @@ pub async fn serve<W: World>(stage: &Stage<W>, client: &Client<W::Stream>, admin
         })
         .await;
         if !rests {
-            break;
+            return;
         }
         stage.look_at_clock();
     }
+    // Nothing is under way, so its end is an orderly one.
+    client.stream.finish();
 }
 
 /// Waits without a buffer for the first byte of a request; false when the
@@ -136,6 +143,12 @@ async fn next_head<W: World>(
         if !held.is_empty() {
             if let Some(bytes) = search.find(held) {
                 return NextHead::Complete(bytes);
+            }
+            if is_client_hello(held) {
+                note_tls_on_plain(stage, client);
+                let reason = "This port does not speak TLS; use http:// in the URL.";
+                let trouble = Trouble::InvalidRequest { reason, param: None, offset: None };
+                return NextHead::Refused(trouble);
             }
             if held.len() >= head_bytes_max {
                 return NextHead::Refused(too_large(stage, held));

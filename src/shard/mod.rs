@@ -9,6 +9,7 @@
 
 mod accept;
 mod connection;
+mod greet;
 mod registry;
 
 use std::{future::poll_fn, pin::pin, rc::Rc, sync::Arc, task::Poll};

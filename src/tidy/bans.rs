@@ -14,7 +14,7 @@ struct Ban {
 
 /// Rooms that decide. They know no socket, no thread, no file, no clock.
 const PURE_ROOMS: &[&str] =
-    &["base", "http", "sse", "json", "llm", "balance", "exchange", "config", "admin"];
+    &["base", "http", "sse", "json", "tls", "llm", "balance", "exchange", "config", "admin"];
 
 const PURE_BANS: &[Ban] = &[
     Ban {

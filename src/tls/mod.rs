@@ -1,6 +1,40 @@
 //! TLS without I/O: certificates to configurations, and a session that turns
 //! bytes into bytes. Sockets, files and clocks are elsewhere.
 
+mod authorities;
+mod client_side;
 mod current;
+mod date;
+mod fault;
+mod identity;
+mod names;
+mod server_side;
+mod session;
+mod session_fault;
 
+use std::sync::Arc;
+
+pub use authorities::Authorities;
+pub use client_side::{BackendSide, Verification, client_config, for_one_backend};
 pub use current::{BackendTls, ServerTls};
+pub use date::Date;
+pub use fault::{Fault, HandshakeFault};
+pub use identity::{Chain, Identity, Key};
+pub use names::client_name;
+pub use server_side::{ClientAuth, MinVersion, ServerSide, new_tickets, server_config};
+pub use session::{
+    Opened, RECORD_BYTES_MAX, RECORD_PLAIN_MAX, Session, record_bytes, sealed_bytes_max,
+};
+pub use session_fault::{SessionFault, SessionFaultKind};
+
+pub use rustls::crypto::CryptoProvider;
+pub use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+pub use rustls::server::ProducesTickets;
+pub use rustls::time_provider::TimeProvider;
+
+/// The cryptography of this process: aws-lc-rs, given to each configuration by
+/// hand, so that no other crate can have installed another one before.
+#[must_use]
+pub fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}

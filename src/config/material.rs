@@ -1,0 +1,235 @@
+//! TlsFiles -> TlsMaterial: what the files hold is taken whole, or every fault
+//! is told. The same at the start and at each reload.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::error::{Fault, PlanError};
+use super::tls_plan::{BackendTlsPlan, PairFiles, ServerTlsPlan, TlsPlan};
+use crate::tls::{
+    self, Authorities, CertificateDer, Chain, CryptoProvider, Date, Identity, Key, UnixTime,
+    Verification,
+};
+
+/// A certificate that ends sooner is warned of: renewal is late by then.
+const EXPIRY_WARNING: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// What each file held when it was read, or why it could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles(BTreeMap<PathBuf, Result<Vec<u8>, String>>);
+
+/// What the system trusts.
+#[derive(Clone, Debug, Default)]
+pub struct SystemAuthorities {
+    pub certificates: Vec<CertificateDer<'static>>,
+    /// Why there may be none.
+    pub reason: String,
+}
+
+/// Checked contents: configurations can be made of them.
+#[derive(Debug)]
+pub struct TlsMaterial {
+    /// In the operator's order; empty without TLS listeners.
+    pub identities: Vec<Identity>,
+    pub client_authorities: Option<Authorities>,
+    /// `None` without https backends, or when they are not verified.
+    pub backend_authorities: Option<Authorities>,
+    pub backend_identity: Option<Identity>,
+    /// Certificates that end soon, each in one sentence with its mend.
+    pub warnings: Vec<String>,
+    /// When the first certificate of our own ends.
+    pub earliest_not_after: Option<UnixTime>,
+}
+
+impl TlsFiles {
+    #[must_use]
+    pub fn new(read: BTreeMap<PathBuf, Result<Vec<u8>, String>>) -> Self {
+        Self(read)
+    }
+
+    fn contents(&self, path: &Path) -> Result<&[u8], Fault> {
+        match self.0.get(path) {
+            Some(Ok(contents)) => Ok(contents),
+            Some(Err(reason)) => Err(Fault::Unreadable(reason.clone())),
+            None => Err(Fault::Unreadable("it was not read".to_owned())),
+        }
+    }
+}
+
+impl TlsPlan {
+    /// Whether backends are verified by the system's own bundle.
+    #[must_use]
+    pub fn asks_for_system_authorities(&self) -> bool {
+        self.backend.as_ref().is_some_and(|backend| {
+            backend.verification == Verification::Full && backend.authorities.is_none()
+        })
+    }
+}
+
+impl TlsMaterial {
+    /// # Errors
+    /// Everything that is wrong with any of the files.
+    pub fn check(
+        plan: &TlsPlan,
+        files: &TlsFiles,
+        system: &SystemAuthorities,
+        now: UnixTime,
+    ) -> Result<Self, Vec<PlanError>> {
+        let provider = tls::provider();
+        let mut check = Check { files, now, provider: &provider, faults: Vec::new() };
+        let identities = plan.server.as_ref().map(|plan| check.server(plan)).unwrap_or_default();
+        let clients = plan.server.as_ref().and_then(|plan| plan.clients.as_ref());
+        let client_authorities =
+            clients.and_then(|clients| check.bundle("--tls-client-ca", &clients.authorities));
+        let backend_authorities =
+            plan.backend.as_ref().and_then(|plan| check.backend_authorities(plan, system));
+        let pair = plan.backend.as_ref().and_then(|plan| plan.pair.as_ref());
+        let backend_identity = pair.and_then(|pair| check.pair(&BACKEND, pair));
+        if !check.faults.is_empty() {
+            return Err(check.faults);
+        }
+        let own = identities.iter().chain(&backend_identity);
+        let ends = own.map(|identity| identity.chain().not_after());
+        let server_pairs = plan.server.iter().flat_map(|plan| &plan.pairs);
+        let named = server_pairs.map(|pair| (&SERVER, pair)).zip(&identities);
+        let named =
+            named.chain(pair.map(|pair| (&BACKEND, pair)).into_iter().zip(&backend_identity));
+        Ok(Self {
+            earliest_not_after: ends.min_by_key(|end| end.as_secs()),
+            warnings: named
+                .flat_map(|((flags, pair), identity)| {
+                    expiry_warnings(flags, pair, identity.chain(), now)
+                })
+                .collect(),
+            identities,
+            client_authorities,
+            backend_authorities,
+            backend_identity,
+        })
+    }
+}
+
+fn expiry_warnings(
+    flags: &PairFlags,
+    pair: &PairFiles,
+    chain: &Chain,
+    now: UnixTime,
+) -> Vec<String> {
+    let own = (chain.not_after(), "the certificate", "renew it");
+    let others = chain
+        .others_end()
+        .map(|end| (end, "a certificate of an authority in the chain", "fetch the chain anew"));
+    let ends_soon =
+        |end: UnixTime| end.as_secs().saturating_sub(now.as_secs()) < EXPIRY_WARNING.as_secs();
+    let (flag, path) = (flags.certificates, pair.certificates.display());
+    let all = [own].into_iter().chain(others).filter(|(end, ..)| ends_soon(*end));
+    all.map(|(end, which, mend)| {
+        let verb = if end < now { "expired" } else { "expires" };
+        format!("{flag} {path}: {which} {verb} on {}; {mend}", Date(end))
+    })
+    .collect()
+}
+
+/// Under which flags a pair was given.
+struct PairFlags {
+    certificates: &'static str,
+    key: &'static str,
+}
+
+const SERVER: PairFlags = PairFlags { certificates: "--tls-cert", key: "--tls-key" };
+const BACKEND: PairFlags = PairFlags { certificates: "--backend-cert", key: "--backend-key" };
+
+/// A check under way.
+struct Check<'a> {
+    files: &'a TlsFiles,
+    now: UnixTime,
+    provider: &'a CryptoProvider,
+    faults: Vec<PlanError>,
+}
+
+impl<'a> Check<'a> {
+    fn server(&mut self, plan: &ServerTlsPlan) -> Vec<Identity> {
+        let mut identities = Vec::new();
+        let mut carriers: HashMap<String, &Path> = HashMap::new();
+        for pair in &plan.pairs {
+            let Some(identity) = self.pair(&SERVER, pair) else { continue };
+            let path = &pair.certificates;
+            self.take(SERVER.certificates, path, identity.chain().check_names());
+            for name in identity.chain().dns_names() {
+                let Some(other) = carriers.insert(name.clone(), path) else { continue };
+                // One certificate may list a name twice.
+                if other != path {
+                    let other = other.display().to_string();
+                    let fault = tls::Fault::NameTwice { name: name.clone(), other };
+                    self.fault(SERVER.certificates, path, fault);
+                }
+            }
+            identities.push(identity);
+        }
+        identities
+    }
+
+    fn pair(&mut self, flags: &PairFlags, pair: &PairFiles) -> Option<Identity> {
+        let chain = self.contents(flags.certificates, &pair.certificates);
+        let chain = chain
+            .and_then(|pem| self.take(flags.certificates, &pair.certificates, Chain::read(pem)));
+        if let Some(chain) = &chain {
+            self.take(flags.certificates, &pair.certificates, chain.check_validity(self.now));
+        }
+        let key = self.contents(flags.key, &pair.key);
+        let key =
+            key.and_then(|pem| self.take(flags.key, &pair.key, Key::read(pem, self.provider)));
+        let of = pair.certificates.display().to_string();
+        self.take(flags.key, &pair.key, Identity::of(chain?, key?, &of))
+    }
+
+    fn backend_authorities(
+        &mut self,
+        plan: &BackendTlsPlan,
+        system: &SystemAuthorities,
+    ) -> Option<Authorities> {
+        match (plan.verification, &plan.authorities) {
+            (Verification::None, _) => None,
+            (Verification::Full, Some(bundle)) => self.bundle("--backend-ca", bundle),
+            (Verification::Full, None) => {
+                let authorities = Authorities::of_system(&system.certificates);
+                if authorities.is_none() {
+                    let fault = Fault::NoSystemAuthorities(system.reason.clone());
+                    self.fault("--backend", Path::new("https://…"), fault);
+                }
+                authorities
+            }
+        }
+    }
+
+    fn bundle(&mut self, flag: &'static str, path: &Path) -> Option<Authorities> {
+        match Authorities::read(self.contents(flag, path)?) {
+            Ok(authorities) => Some(authorities),
+            Err(faults) => {
+                faults.into_iter().for_each(|fault| self.fault(flag, path, fault));
+                None
+            }
+        }
+    }
+
+    fn contents(&mut self, flag: &'static str, path: &Path) -> Option<&'a [u8]> {
+        let files = self.files;
+        self.take(flag, path, files.contents(path))
+    }
+
+    /// The value, or the fault is noted.
+    fn take<T>(
+        &mut self,
+        flag: &'static str,
+        path: &Path,
+        read: Result<T, impl Into<Fault>>,
+    ) -> Option<T> {
+        read.map_err(|fault| self.fault(flag, path, fault)).ok()
+    }
+
+    fn fault(&mut self, flag: &'static str, path: &Path, fault: impl Into<Fault>) {
+        let value = path.display().to_string();
+        self.faults.push(PlanError { flag, value, fault: fault.into() });
+    }
+}

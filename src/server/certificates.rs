@@ -1,0 +1,273 @@
+//! Certificates in force: built at the start, looked at while we run, replaced
+//! whole or not at all.
+//!
+//! ```text
+//! files ──read──► TlsFiles ──changed, or SIGHUP──► TlsMaterial ──► the cells
+//!                                   │                           that handshakes
+//!                                   └ faults: the log,          begin with
+//!                                     what was in force stays
+//! ```
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        mpsc::{self, RecvTimeoutError},
+    },
+};
+
+use anyhow::anyhow;
+use rustls::{ClientConfig, ServerConfig, time_provider::DefaultTimeProvider};
+
+use crate::{
+    admin::CertificateFigures,
+    config::{Plan, PlanError, TlsFiles, TlsMaterial, TlsPlan, read_files, system_authorities},
+    rt::spawn_thread,
+    tls::{
+        Authorities, BackendSide, BackendTls, Date, Fault, ProducesTickets, ServerSide, ServerTls,
+        TimeProvider, UnixTime, client_config, for_one_backend, new_tickets, provider,
+        server_config,
+    },
+};
+
+/// What handshakes begin with, now and after each change of the files.
+pub struct Certificates {
+    /// `Some` when there are TLS listeners.
+    pub server: Option<Arc<ServerTls>>,
+    /// By backend, in the plan's order; `None` is plain HTTP.
+    pub backends: Vec<Option<Arc<BackendTls>>>,
+    keeper: Keeper,
+}
+
+/// Has the files looked at. They are watched as long as one of these is held.
+#[derive(Clone, Debug)]
+pub struct Reloader(mpsc::Sender<()>);
+
+/// Looks at the files, and replaces what is in force.
+struct Keeper {
+    maker: Maker,
+    /// What the files held when they were last looked at, taken or refused.
+    seen: TlsFiles,
+    server: Option<Arc<ServerTls>>,
+    backends: Vec<Arc<BackendTls>>,
+    figures: Arc<CertificateFigures>,
+}
+
+/// Makes configurations of files.
+struct Maker {
+    plan: TlsPlan,
+    clock: Arc<dyn TimeProvider>,
+    /// Kept while certificates change, so that clients can still resume.
+    tickets: Arc<dyn ProducesTickets>,
+    /// Whose clients the tickets may name.
+    clients: Option<Authorities>,
+}
+
+/// Configurations of one moment.
+struct Made {
+    server: Option<Arc<ServerConfig>>,
+    backend: Option<ClientConfig>,
+    tickets: Arc<dyn ProducesTickets>,
+    clients: Option<Authorities>,
+    warnings: Vec<String>,
+    earliest_not_after: Option<UnixTime>,
+}
+
+/// Why nothing was made: the operator's faults, or ours.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error("{}", shown(.0))]
+    Files(Vec<PlanError>),
+    #[error(transparent)]
+    Setup(#[from] Fault),
+    #[error("this machine does not tell the time, so no certificate can be judged; set its clock")]
+    NoTime,
+}
+
+/// What came of a look at the files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Look {
+    Unchanged,
+    Taken,
+    Refused,
+}
+
+impl Certificates {
+    /// Reads the files that the plan names.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them.
+    pub fn load(plan: &Plan) -> anyhow::Result<Self> {
+        Self::load_by(plan, Arc::new(DefaultTimeProvider))
+    }
+
+    /// The same, by another clock.
+    ///
+    /// # Errors
+    /// As [`Certificates::load`].
+    pub fn load_by(plan: &Plan, clock: Arc<dyn TimeProvider>) -> anyhow::Result<Self> {
+        let tickets = new_tickets()?;
+        let mut maker = Maker { plan: plan.tls.clone(), clock, tickets, clients: None };
+        let seen = read_files(&maker.plan);
+        let made = maker.make(&seen).map_err(|refusal| anyhow!("{refusal}"))?;
+        let server = made.server.clone().map(|config| Arc::new(ServerTls::new(config)));
+        let cell = |name: &Option<_>| {
+            let config = for_one_backend(made.backend.as_ref()?);
+            Some(Arc::new(BackendTls::new(config, name.clone()?)))
+        };
+        let backends: Vec<_> = plan.backends.iter().map(|plan| cell(&plan.tls_name)).collect();
+        let figures = Arc::new(CertificateFigures::default());
+        tell(&made, &figures);
+        maker.keep(made);
+        let cells = backends.iter().flatten().cloned().collect();
+        let keeper = Keeper { maker, seen, server: server.clone(), backends: cells, figures };
+        Ok(Self { server, backends, keeper })
+    }
+
+    /// Figures for the pages; `None` when there is no TLS.
+    #[must_use]
+    pub fn figures(&self) -> Option<Arc<CertificateFigures>> {
+        self.keeper.has_tls().then(|| Arc::clone(&self.keeper.figures))
+    }
+
+    /// Looks at the files from now on, on a thread of its own; `None` when
+    /// there is nothing to look at.
+    ///
+    /// # Errors
+    /// The kernel's refusal to start the thread.
+    pub fn watch(self) -> io::Result<Option<Reloader>> {
+        let mut keeper = self.keeper;
+        if !keeper.has_tls() {
+            return Ok(None);
+        }
+        let (ask, asked) = mpsc::channel();
+        spawn_thread("tr-certificates", move || {
+            loop {
+                match asked.recv_timeout(keeper.maker.plan.watch_every) {
+                    Ok(()) => keeper.look_now(),
+                    Err(RecvTimeoutError::Timeout) => keeper.look(),
+                    Err(RecvTimeoutError::Disconnected) => return,
+                };
+            }
+        })?;
+        Ok(Some(Reloader(ask)))
+    }
+}
+
+impl Reloader {
+    /// Takes what the files hold now, though they may not have changed: a
+    /// certificate may have become valid, or the system trust others.
+    pub fn look_now(&self) {
+        // The thread ends after the last of us only, or by a panic, which is
+        // told where it happens.
+        let _ = self.0.send(());
+    }
+}
+
+impl Keeper {
+    fn has_tls(&self) -> bool {
+        self.server.is_some() || !self.backends.is_empty()
+    }
+
+    /// Takes what changed. What was refused is tried again when it changes
+    /// again, and not told again until then.
+    ///
+    /// The contents are compared: a link that is led elsewhere, or a file that
+    /// is written twice in one second, keeps its time of change.
+    fn look(&mut self) -> Look {
+        let files = read_files(&self.maker.plan);
+        if files == self.seen { Look::Unchanged } else { self.take(files) }
+    }
+
+    fn look_now(&mut self) -> Look {
+        let files = read_files(&self.maker.plan);
+        self.take(files)
+    }
+
+    fn take(&mut self, files: TlsFiles) -> Look {
+        self.seen = files;
+        let made = match self.maker.make(&self.seen) {
+            Ok(made) => made,
+            Err(refusal) => {
+                self.figures.reloads_refused.increment();
+                tracing::error!("certificates are not reloaded, those before stay: {refusal}");
+                return Look::Refused;
+            }
+        };
+        if let (Some(cell), Some(config)) = (&self.server, &made.server) {
+            cell.replace(Arc::clone(config));
+        }
+        for cell in &self.backends {
+            made.backend.iter().for_each(|config| cell.replace(for_one_backend(config)));
+        }
+        self.figures.reloads_taken.increment();
+        tracing::info!("certificates are reloaded");
+        tell(&made, &self.figures);
+        self.maker.keep(made);
+        Look::Taken
+    }
+}
+
+impl Maker {
+    /// Both sides or neither. Nothing of ours changes by it.
+    fn make(&self, files: &TlsFiles) -> Result<Made, Refusal> {
+        let now = self.clock.current_time().ok_or(Refusal::NoTime)?;
+        let system = system_authorities(&self.plan);
+        let material =
+            TlsMaterial::check(&self.plan, files, &system, now).map_err(Refusal::Files)?;
+        let clients = material.client_authorities.clone();
+        let tickets =
+            if clients == self.clients { Arc::clone(&self.tickets) } else { new_tickets()? };
+        let server = self.plan.server.as_ref().map(|plan| {
+            server_config(ServerSide {
+                identities: &material.identities,
+                clients: clients
+                    .as_ref()
+                    .zip(plan.clients.as_ref())
+                    .map(|(a, plan)| (a, plan.mode)),
+                min_version: plan.min_version,
+                tickets: Arc::clone(&tickets),
+                clock: Arc::clone(&self.clock),
+                provider: provider(),
+            })
+        });
+        let backend = self.plan.backend.as_ref().map(|_| {
+            client_config(BackendSide {
+                authorities: material.backend_authorities.as_ref(),
+                identity: material.backend_identity.as_ref(),
+                clock: Arc::clone(&self.clock),
+                provider: provider(),
+            })
+        });
+        Ok(Made {
+            server: server.transpose()?,
+            backend: backend.transpose()?,
+            tickets,
+            clients,
+            warnings: material.warnings,
+            earliest_not_after: material.earliest_not_after,
+        })
+    }
+
+    /// What was made is in force, and its tickets are out.
+    fn keep(&mut self, made: Made) {
+        (self.tickets, self.clients) = (made.tickets, made.clients);
+    }
+}
+
+/// What is worth telling of what is now in force.
+fn tell(made: &Made, figures: &CertificateFigures) {
+    for warning in &made.warnings {
+        tracing::warn!("{warning}");
+    }
+    if let Some(end) = made.earliest_not_after {
+        tracing::debug!("the first certificate in force ends on {}", Date(end));
+    }
+    figures.not_after.set(made.earliest_not_after.map_or(0, |end| end.as_secs()));
+}
+
+/// All in one line, as one event of the log.
+fn shown(faults: &[PlanError]) -> String {
+    let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
+    faults.join("; and ")
+}

@@ -1,0 +1,105 @@
+//! What can be wrong with certificates and keys, and why a handshake failed:
+//! one variant a fault, with its reason.
+
+use rustls::{CertificateError, Error};
+
+use super::date::Date;
+
+/// What is wrong with the contents of a file; the operator is to blame. Each
+/// sentence ends with the mend.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    #[error("the file is no whole PEM ({0}); write it anew")]
+    NotPem(String),
+
+    // Certificates of our own.
+    #[error("the file holds no certificate; give a PEM file with BEGIN CERTIFICATE")]
+    NoCertificate,
+    #[error("certificate {place} in the file cannot be read ({reason}); have it issued anew")]
+    CertificateMalformed { place: usize, reason: String },
+    #[error("the certificate expired on {not_after} (it is valid from {not_before}); renew it")]
+    Expired { not_before: Date, not_after: Date },
+    #[error(
+        "the certificate is not valid before {not_before} (until {not_after}); \
+         wait, or set this machine's clock"
+    )]
+    NotYetValid { not_before: Date, not_after: Date },
+    #[error(
+        "the certificate names no host (no DNS name or IP address in its subjectAltName), \
+         so every client would refuse it; have it issued with its names"
+    )]
+    NoNames,
+    #[error("the name {name} is already carried by {other}; keep one certificate for each name")]
+    NameTwice { name: String, other: String },
+
+    // Private keys.
+    #[error("the file holds no private key; give a PEM file with BEGIN PRIVATE KEY")]
+    NoKey,
+    #[error("the private key is encrypted, and nobody is asked for a passphrase; decrypt it")]
+    KeyEncrypted,
+    #[error("the private key is not taken ({0}); take ECDSA P-256, or RSA of 2048 bits or more")]
+    KeyNotTaken(String),
+    #[error(
+        "the private key does not match the first certificate of {0}; \
+         give the key it was issued for, and put the server's certificate first"
+    )]
+    KeyMismatch(String),
+
+    // Authorities.
+    #[error("the file holds no certificate of an authority; give a PEM bundle")]
+    NoAuthority,
+    #[error("certificate {place} of the bundle is no authority to be used ({reason}); remove it")]
+    AuthorityUnusable { place: usize, reason: String },
+
+    /// The configuration itself cannot be made. No file leads here: it takes a
+    /// set of cryptography that lacks what TLS needs.
+    #[error("no TLS can be set up ({0}); this is a fault of the build")]
+    Setup(String),
+}
+
+/// Why a handshake failed, for the log; a client is told the kind only.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HandshakeFault {
+    /// The peer showed a certificate that does not verify.
+    #[error("the certificate does not verify: {0}")]
+    Verification(String),
+    #[error("{0}")]
+    Other(String),
+}
+
+impl HandshakeFault {
+    #[must_use]
+    pub fn of(error: &Error) -> Self {
+        match error {
+            Error::InvalidCertificate(certificate) => {
+                Self::Verification(verification_reason(certificate))
+            }
+            Error::NoCertificatesPresented => Self::Verification("none was shown".to_owned()),
+            Error::AlertReceived(alert) => {
+                Self::Other(format!("the peer ended the handshake with the alert {alert:?}"))
+            }
+            other => Self::Other(other.to_string()),
+        }
+    }
+}
+
+fn verification_reason(error: &CertificateError) -> String {
+    match error {
+        CertificateError::ExpiredContext { not_after, .. } => {
+            format!("it expired on {}", Date(*not_after))
+        }
+        CertificateError::NotValidYetContext { not_before, .. } => {
+            format!("it is not valid before {}", Date(*not_before))
+        }
+        CertificateError::UnknownIssuer => "no trusted authority has issued it".to_owned(),
+        CertificateError::NotValidForNameContext { expected, presented } => {
+            let presented = if presented.is_empty() {
+                "no name at all".to_owned()
+            } else {
+                presented.join(", ")
+            };
+            format!("it is not for {}, but for {presented}", expected.to_str())
+        }
+        other => other.to_string(),
+    }
+}

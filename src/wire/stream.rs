@@ -1,0 +1,105 @@
+//! A connected stream, plain or secured.
+
+use std::{
+    future::Future,
+    io,
+    ops::Range,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use super::Secured;
+use crate::rt::{Established, Stream, Transfer, Transport};
+
+/// Boxed where it is secured, so that a plain one is not larger for it.
+pub enum Wire<S> {
+    Plain(S),
+    Secured(Box<Secured<S>>),
+}
+
+/// Does the same on whichever it is.
+macro_rules! either {
+    ($wire:expr, $stream:ident => $do:expr) => {
+        match $wire {
+            Wire::Plain($stream) => $do,
+            Wire::Secured($stream) => $do,
+        }
+    };
+    (future $wire:expr, $stream:ident => $do:expr) => {
+        match $wire {
+            Wire::Plain($stream) => Either::Plain { future: $do },
+            Wire::Secured($stream) => Either::Secured { future: $do },
+        }
+    };
+}
+
+impl<S: Transport> Stream for Wire<S> {
+    fn recv(&self, buffer: Vec<u8>) -> impl Future<Output = Transfer> {
+        either!(future self, stream => stream.recv(buffer))
+    }
+
+    fn recv_cancelable(&self, buffer: Vec<u8>) -> impl Future<Output = Transfer> {
+        either!(future self, stream => stream.recv_cancelable(buffer))
+    }
+
+    fn cancel_recv(&self) {
+        either!(self, stream => stream.cancel_recv());
+    }
+
+    fn send(&self, buffer: Vec<u8>, part: Range<usize>) -> impl Future<Output = Transfer> {
+        either!(future self, stream => stream.send(buffer, part))
+    }
+
+    fn try_send(&self, bytes: &[u8]) -> io::Result<usize> {
+        either!(self, stream => stream.try_send(bytes))
+    }
+
+    fn readable(&self) -> impl Future<Output = io::Result<()>> {
+        either!(future self, stream => stream.readable())
+    }
+
+    fn is_secure(&self) -> bool {
+        either!(self, stream => stream.is_secure())
+    }
+
+    fn establish(&self) -> impl Future<Output = io::Result<Established>> {
+        either!(future self, stream => stream.establish())
+    }
+
+    fn shutdown(&self) {
+        either!(self, stream => stream.shutdown());
+    }
+
+    fn finish(&self) {
+        either!(self, stream => stream.finish());
+    }
+
+    fn abort(&self) {
+        either!(self, stream => stream.abort());
+    }
+
+    fn is_quiet(&self) -> bool {
+        either!(self, stream => stream.is_quiet())
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// One of two futures with the same output.
+    #[project = EitherProjected]
+    enum Either<P, T> {
+        Plain { #[pin] future: P },
+        Secured { #[pin] future: T },
+    }
+}
+
+impl<P: Future, T: Future<Output = P::Output>> Future for Either<P, T> {
+    type Output = P::Output;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project() {
+            EitherProjected::Plain { future } => future.poll(cx),
+            EitherProjected::Secured { future } => future.poll(cx),
+        }
+    }
+}
