@@ -18,6 +18,7 @@
 //! handshake  a client that only wants a handshake
 //! transport  the bytes of one connection: in clear, or under TLS
 //! trust      how the generator is a TLS client
+//! sessions   what it may resume
 //! response   HTTP/1.1 answers, byte by byte (pure)
 //! events     server-sent events in them (pure)
 //! tally      histograms and counts
@@ -37,6 +38,7 @@ mod report;
 mod response;
 mod run;
 mod schedule;
+mod sessions;
 mod tally;
 mod transport;
 mod trust;

@@ -16,10 +16,7 @@ use rustls::{
 };
 
 use crate::args::{Args, TlsVersion, Trust};
-
-/// Sessions that are remembered for `--resume`. Each client puts its own back
-/// before it takes the next one.
-const SESSIONS_KEPT: usize = 32;
+use crate::sessions::Sessions;
 
 pub fn client_config(args: &Args) -> anyhow::Result<Arc<ClientConfig>> {
     let provider = Arc::new(provider());
@@ -41,7 +38,7 @@ pub fn client_config(args: &Args) -> anyhow::Result<Arc<ClientConfig>> {
             .with_no_client_auth(),
     };
     config.resumption = match args.resume {
-        true => Resumption::in_memory_sessions(SESSIONS_KEPT),
+        true => Resumption::store(Arc::new(Sessions::default())),
         false => Resumption::disabled(),
     };
     Ok(Arc::new(config))
