@@ -72,7 +72,7 @@ fn a_body_of_64_mebibytes_passes_both_ways_over_two_hops() {
     let mock = mock();
     let (authority, behind, front) =
         serve_twice(&mock, &["--body-bytes", "128MiB", "--body-memory", "256MiB"]);
-    let (behind_files, front_files) = (behind.descriptors(), front.descriptors());
+    let (behind_files, front_files) = (behind.descriptors_at_rest(), front.descriptors_at_rest());
     let config = Arc::new(client_config(&authority, VERSIONS[1], None));
     let mut client = tls(&front, &config).client();
     echo(&mut client, 64 * MIB);
@@ -218,7 +218,7 @@ fn slow_readers_cost_little_memory() {
     let (authority, process) = serve(&url(backend.address), &[]);
     let config = Arc::new(client_config(&authority, VERSIONS[1], None));
     assert_eq!(tls(&process, &config).get(), 200);
-    let descriptors = process.descriptors();
+    let descriptors = process.descriptors_at_rest();
     let before = process.memory_kib("VmRSS");
     let ask = |_| {
         let mut client = tls(&process, &config).client();
@@ -244,7 +244,7 @@ fn slow_readers_cost_little_memory() {
 fn a_close_notify_in_the_middle_of_a_request_ends_it() {
     let mock = mock();
     let (authority, process) = serve(&url(mock.address()), &[]);
-    let descriptors = process.descriptors();
+    let descriptors = process.descriptors_at_rest();
     for version in VERSIONS {
         let config = Arc::new(client_config(&authority, version, None));
         for said in
@@ -267,7 +267,7 @@ fn a_close_notify_in_the_middle_of_a_request_ends_it() {
 fn leaving_in_the_middle_of_an_answer_stops_the_backend() {
     let mock = mock();
     let (authority, process) = serve(&url(mock.address()), &[]);
-    let descriptors = process.descriptors();
+    let descriptors = process.descriptors_at_rest();
     let endless = "x-mock-tokens: 1000000\r\nx-mock-token-gap: 5ms\r\n";
     for version in VERSIONS {
         let config = Arc::new(client_config(&authority, version, None));

@@ -48,7 +48,7 @@ impl World {
         let leaf = authority.leaf("server", &["localhost"]);
         let process = Process::serve_tls(&leaf, &["http://127.0.0.1:1".to_owned()], &[]);
         let configs = VERSIONS.map(|version| Arc::new(client_config(&authority, version, None)));
-        let descriptors = process.descriptors();
+        let descriptors = process.descriptors_at_rest();
         Self { process, configs, descriptors }
     }
 
@@ -247,8 +247,10 @@ fn a_record_that_was_tampered_with_ends_the_connection() {
     let world = World::start();
     for version in VERSIONS {
         let length = world.forge(version).sealed(DATA, GET).len();
-        // Its type, the first and the last byte of what is sealed.
-        for at in [0, 5, 5 + 8, length - 1] {
+        // The first and the last byte of what is sealed, and one between. Its
+        // type is not among them: TLS 1.3 seals the true one, and the other
+        // is a constant that rustls does not look at.
+        for at in [5, 5 + 8, length - 1] {
             let mut forge = world.forge(version);
             let mut record = forge.sealed(DATA, GET);
             record[at] ^= 1;

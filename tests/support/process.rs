@@ -14,9 +14,12 @@ use tokenring::config::DriverChoice;
 use super::{Client, PATIENCE, driver, eventually, tls::authority::Leaf, url};
 
 const OPEN: &str = "tokenring_connections_open";
+/// Descriptors that a process opens once, when it first needs them.
+const OWN_FILES: usize = 3;
 /// What is zero when nobody is there.
-const GAUGES: [&str; 5] = [
+const GAUGES: [&str; 6] = [
     OPEN,
+    "tokenring_handshakes_under_way",
     "tokenring_requests_in_flight",
     "tokenring_request_body_bytes_held",
     "tokenring_event_bytes_held",
@@ -107,8 +110,17 @@ impl Process {
         self.child.id()
     }
 
+    /// Open descriptors once it has served, with one connection to the admin's
+    /// pages among them.
+    pub fn descriptors_at_rest(&self) -> usize {
+        assert_eq!(self.client().get("/health").status, 200);
+        let mut admin = self.admin();
+        eventually("only we are there", || metric(&mut admin, OPEN) == 1);
+        self.descriptors()
+    }
+
     /// Nobody is there, and nothing of those who were is left: no request, no
-    /// byte, no descriptor over those `before`, no panic.
+    /// byte, no panic, and no descriptors but those there were `at rest`.
     #[track_caller]
     pub fn comes_to_rest(&self, descriptors: usize) {
         let mut admin = self.admin();
@@ -122,7 +134,7 @@ impl Process {
             // The connection to the admin's pages is there.
             left.retain(|(name, value)| *value != u64::from(*name == OPEN));
             let open = self.descriptors();
-            if left.is_empty() && open <= descriptors + 1 {
+            if left.is_empty() && open <= descriptors + OWN_FILES {
                 break;
             }
             assert!(Instant::now() < deadline, "left: {left:?}, {open} of {descriptors} files");

@@ -51,9 +51,17 @@ impl Forge {
         let suite = tls.0.conn.negotiated_cipher_suite().unwrap();
         let socket = tls.0.sock;
         let secrets = tls.0.conn.dangerous_extract_secrets().unwrap();
+        let mut seals = seals(suite, secrets.tx.1);
+        // AES-GCM wants to have seen the first nonce before the others.
+        let first = OutboundPlainMessage {
+            typ: ContentType::ApplicationData,
+            version: ProtocolVersion::TLSv1_2,
+            payload: OutboundChunks::new_empty(),
+        };
+        seals.encrypt(first, 0).unwrap();
         Self {
             socket,
-            seals: (seals(suite, secrets.tx.1), secrets.tx.0),
+            seals: (seals, secrets.tx.0),
             opens: (opens(suite, secrets.rx.1), secrets.rx.0),
         }
     }
