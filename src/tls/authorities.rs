@@ -58,3 +58,7 @@ impl PartialEq for Authorities {
 }
 
 impl Eq for Authorities {}
+
+#[cfg(test)]
+#[path = "authorities_tests.rs"]
+mod tests;

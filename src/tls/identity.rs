@@ -169,3 +169,7 @@ fn moment(time: ASN1Time) -> UnixTime {
     let seconds = u64::try_from(time.timestamp()).unwrap_or(0);
     UnixTime::since_unix_epoch(Duration::from_secs(seconds))
 }
+
+#[cfg(test)]
+#[path = "identity_tests.rs"]
+mod tests;

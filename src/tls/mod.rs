@@ -9,6 +9,8 @@ mod fault;
 mod identity;
 mod names;
 mod server_side;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::sync::Arc;
 
