@@ -17,7 +17,7 @@ use crate::{
     config::{ClientAuth, Machine, Written, check},
     tls::{
         client_name,
-        testing::{Issued, Issuing, NOW, Still, client_of, shake_hands},
+        testing::{Issued, Issuing, NOW, Still, client_of, server_of, shake_hands},
     },
 };
 
@@ -150,6 +150,21 @@ fn a_new_pair_is_taken_by_new_handshakes() {
     assert_eq!(figures(&certificates), [1, 0]);
     // Who has begun goes on with what it has begun with.
     assert!(shake_hands(&world.client(None), &under_way, "a.example").is_ok());
+}
+
+#[test]
+fn new_authorities_of_backends_are_taken_by_new_handshakes() {
+    let world = World::new();
+    let mut certificates = world.load();
+    let backend = Arc::clone(certificates.backends[0].as_ref().unwrap());
+    let next = Issuing::new("next");
+    let identities = [next.issue(&["a.example"]).identity()];
+    let server = server_config(server_of(&identities)).unwrap();
+    let shake = || shake_hands(&backend.current(), &server, "a.example");
+    assert!(shake().is_err());
+    world.put("roots", &next.pem);
+    assert_eq!(certificates.keeper.look(), Look::Taken);
+    assert!(shake().is_ok());
 }
 
 #[test]
@@ -294,6 +309,8 @@ fn no_ticket_carries_a_client_past_a_change_of_authorities() {
     let server = Arc::clone(certificates.server.as_ref().unwrap());
     let client = world.client(Some(&trusted.issue(&["client.example"])));
     let shake = || shake_hands(&client, &server.current(), "a.example");
+    world.put_pair(&world.issue());
+    assert_eq!(certificates.keeper.look(), Look::Taken);
     assert!(shake().is_ok());
     let (_, end) = shake().unwrap();
     assert_eq!(end.handshake_kind(), Some(HandshakeKind::Resumed));
@@ -302,6 +319,9 @@ fn no_ticket_carries_a_client_past_a_change_of_authorities() {
     world.put("clients", &next.pem);
     assert_eq!(certificates.keeper.look(), Look::Taken);
     assert!(shake().is_err(), "its authority is no longer trusted");
+    world.put_pair(&world.issue());
+    assert_eq!(certificates.keeper.look(), Look::Taken);
+    assert!(shake().is_err(), "nor after the next change");
 }
 
 /// Waits for the thread that looks.

@@ -176,6 +176,18 @@ fn a_client_resumes_also_after_the_certificate_was_replaced() {
 }
 
 #[test]
+fn no_session_is_kept_for_clients_without_tickets() {
+    use rustls::client::{Resumption, Tls12Resumption};
+    let ca = Issuing::new("ca");
+    let identities = [ca.issue(&["a"]).identity()];
+    let server = server_config(server_of(&identities)).unwrap();
+    let mut client = ClientConfig::clone(&only(&rustls::version::TLS12, &ca));
+    client.resumption =
+        Resumption::in_memory_sessions(8).tls12_resumption(Tls12Resumption::SessionIdOnly);
+    check_second(&Arc::new(client), [&server, &server], HandshakeKind::Full);
+}
+
+#[test]
 fn a_client_does_not_resume_by_tickets_of_others() {
     let ca = Issuing::new("ca");
     let identities = [ca.issue(&["a"]).identity()];
