@@ -1,5 +1,12 @@
 //! Certificate files of a running process: signals, the log, the figures.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "tests may panic, and wait for threads of their own"
+)]
+
 mod support;
 
 use std::path::Path;

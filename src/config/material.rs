@@ -15,8 +15,9 @@ use crate::tls::{
 /// A certificate that ends sooner is warned of: renewal is late by then.
 const EXPIRY_WARNING: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// What each file held when it was read, or why it could not be read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What each file held when it was read, or why it could not be read. Private
+/// keys are among it, so it is never shown.
+#[derive(Clone, PartialEq, Eq)]
 pub struct TlsFiles(BTreeMap<PathBuf, Result<Vec<u8>, String>>);
 
 /// What the system trusts.

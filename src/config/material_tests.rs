@@ -243,7 +243,7 @@ fn unusable_authorities_of_a_bundle_are_refused_by_place() {
             world.put("roots", &format!("{}{broken}", world.ca.pem));
         },
         &["--backend-ca roots: certificate 2 of the bundle is no authority to be used \
-           (invalid peer certificate: BadEncoding); remove it"],
+           (it is not encoded as one); remove it"],
     );
 }
 

@@ -44,10 +44,8 @@ fn every_unusable_certificate_of_a_bundle_is_named() {
     check_refused(
         &format!("{BROKEN}{good}{BROKEN}"),
         &[
-            "certificate 1 of the bundle is no authority to be used (invalid peer certificate: \
-             BadEncoding); remove it",
-            "certificate 3 of the bundle is no authority to be used (invalid peer certificate: \
-             BadEncoding); remove it",
+            "certificate 1 of the bundle is no authority to be used (it is not encoded as one); remove it",
+            "certificate 3 of the bundle is no authority to be used (it is not encoded as one); remove it",
         ],
     );
 }

@@ -83,6 +83,20 @@ impl HandshakeFault {
     }
 }
 
+/// What rustls finds wrong with a file, without the kinds that it writes around
+/// its words: nobody is a peer here.
+pub(super) fn file_reason(error: &Error) -> String {
+    match error {
+        Error::InvalidCertificate(CertificateError::BadEncoding) => {
+            "it is not encoded as one".to_owned()
+        }
+        Error::InvalidCertificate(CertificateError::Other(other)) => other.to_string(),
+        Error::InvalidCertificate(certificate) => certificate.to_string(),
+        Error::General(words) => words.clone(),
+        other => other.to_string(),
+    }
+}
+
 fn verification_reason(error: &CertificateError) -> String {
     match error {
         CertificateError::ExpiredContext { not_after, .. } => {

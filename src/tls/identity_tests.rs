@@ -134,7 +134,10 @@ fn a_key_that_is_none_is_refused() {
     check_key(&issued.certificate, "the file holds no private key; ");
     check_key(&issued.key[..100], "the file is no whole PEM (");
     let nonsense = "-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n";
-    check_key(nonsense, "the private key is not taken (");
+    check_key(
+        nonsense,
+        "the private key is not taken (failed to parse private key as RSA, ECDSA, or EdDSA); ",
+    );
 }
 
 #[test]
@@ -166,4 +169,21 @@ fn a_moment_before_1970_is_1970() {
     let long_ago = moment(ASN1Time::from_timestamp(-1).unwrap());
     assert_eq!(long_ago.as_secs(), 0);
     assert_eq!(moment(ASN1Time::from_timestamp(86_400).unwrap()).as_secs(), DAY.as_secs());
+}
+
+/// Made by `openssl x509 -req -signkey` without an extension, which is how
+/// certificates of the first version still come about.
+const VERSION_1: &str = "\
+-----BEGIN CERTIFICATE-----\n\
+MIIBFzCBvQIUVJlLdIcqcrmCs9CNJjc06PGdEOswCgYIKoZIzj0EAwIwDTELMAkG\n\
+A1UEAwwCdjEwIBcNMjYxMTIxMTUxMzMzWhgPMjEwOTAxMTAxNTEzMzNaMA0xCzAJ\n\
+BgNVBAMMAnYxMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEy76GSKuoN2V4BFHB\n\
+EHn+koEoB289hSRyy7ggZkHbo9rBJzxt9tiBL8yucTiQcvbG/ZCHlBIX/vV2oysi\n\
+N2pt1DAKBggqhkjOPQQDAgNJADBGAiEA8lOtgjR5H3yQ4+n2n++pKfcIMA1Mmj3c\n\
+uVlxQO+6fpcCIQCOM/Xqre17fW3LfQwyhaa1XXM5RYRyyQHWDaAVLWeAJg==\n\
+-----END CERTIFICATE-----\n";
+
+#[test]
+fn a_certificate_that_tls_does_not_know_is_refused() {
+    check_chain(VERSION_1, "certificate 1 in the file cannot be read (UnsupportedCertVersion); ");
 }
