@@ -20,6 +20,8 @@ HANDSHAKES = 2_000
 STORM_SECONDS = 1
 # The streams have started by then.
 STORM_AFTER_SECONDS = 2
+# A step of a quarter of the gap and a bit, so that the streams do not tick in step.
+STAGGER_MS = 1_025
 NICENESS = 19
 FIGURES = [("added_gap_ms", "{:.2f}"), ("calm_gap_max_ms", "{:.2f}"), ("storm_gap_max_ms", "{:.2f}"),
            ("storm_gap_p50_ms", "{:.2f}"), ("bystander_gap_max_ms", "{:.2f}"),
@@ -64,7 +66,7 @@ def _streams(options, server, events, stormed):
     # Nothing follows a stream, as the time to begin one is over by then.
     with load.openloop_beside(options.openloop, server, seconds, "--sse",
                               "--streams", str(STREAMS), "--duration", "1", "--warm-up", "0",
-                              "--stagger", "1000", "--drain", str(seconds * 2),
+                              "--stagger", str(STAGGER_MS), "--drain", str(seconds * 2),
                               "--expect-events", str(events)) as streams:
         seen = _storm(options, stormed) if stormed else None
         said = streams()
