@@ -32,7 +32,7 @@ http {{
     ssl_protocols {protocols};
     {more}
     location / {{
-      proxy_pass http://mock; proxy_http_version 1.1; proxy_buffering off;
+      proxy_pass http://mock; proxy_http_version 1.1; proxy_buffering off; proxy_request_buffering off;
       proxy_set_header Connection ""; proxy_set_header Host $http_host;
       add_header x-tls "$ssl_protocol $ssl_session_reused $ssl_client_s_dn $ssl_server_name" always;
     }}
@@ -155,6 +155,7 @@ class TlsBackend:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, plain):
