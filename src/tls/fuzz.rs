@@ -86,9 +86,6 @@ impl End {
         let torn: &mut [u8] = if self.is_fragmented { &mut self.torn } else { &mut [] };
         let closed = self.session.close(torn, &mut out).unwrap_or_default();
         out.truncate(closed);
-        // Who has said the end listens no more: rustls asserts, in builds that
-        // check such things, that no alert follows the one that says so.
-        self.is_over = true;
         out
     }
 }
