@@ -13,11 +13,18 @@ mod support;
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     cell::Cell,
-    sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
-use support::{Client, Proxy, chat, eventually, mock, plan, streamed, url};
+use support::{
+    Client, Proxy, chat, eventually, mock, plan, streamed,
+    tls::{TlsSocket, VERSIONS, authority::Authority, client_config},
+    url,
+};
 
 /// Counts the allocations of each thread in a slot of its own.
 struct Counting;
@@ -143,16 +150,53 @@ fn a_steady_request_costs_two_allocations_and_four_operations_at_most() {
 
     // Twenty thousand events cost no more allocations than ten.
     let before = allocations_of_shard();
-    let answer = client.post("/v1/chat/completions", "", long_stream());
-    assert!(answer.body.ends_with(b"data: [DONE]\n\n"));
+    long_stream(&mut client);
     let allocations = allocations_of_shard() - before;
     println!("a stream of twenty thousand events: {allocations} allocations");
     assert!(allocations <= 20, "{allocations}");
     check_connections(&proxy);
+    drop(client);
+    drop(proxy);
+    check_tls(&url(mock.address()));
 }
 
-fn long_stream() -> String {
-    chat(20_000).replace('}', ",\"stream\":true}")
+/// Over TLS, rustls makes a piece of memory for each record that it opens or
+/// seals; nothing else is added.
+fn check_tls(backend: &str) {
+    let authority = Authority::new();
+    let leaf = authority.leaf("server", &["localhost"]);
+    let [_, certificate, _, key] = leaf.flags();
+    let proxy = Proxy::of(plan(&[backend.to_owned()], |written| {
+        written.listen = Vec::new();
+        written.tls.listen = vec!["127.0.0.1:0".to_owned()];
+        written.tls.certificates = vec![certificate.into()];
+        written.tls.keys = vec![key.into()];
+        written.pool.rest_before_idle = Duration::from_secs(60);
+        written.pool.idle_timeout = Duration::from_secs(60);
+    }));
+    let config = Arc::new(client_config(&authority, VERSIONS[1], None));
+    let mut client = TlsSocket::connect(proxy.address, &config, "localhost").unwrap().client();
+    let whole = cost(&proxy, 2000, || {
+        assert_eq!(client.post("/v1/chat/completions", "", chat(1)).status, 200);
+    });
+    check("a whole answer over TLS", whole, (4.0, 4.02));
+    let before = allocations_of_shard();
+    long_stream(&mut client);
+    let allocations = allocations_of_shard() - before;
+    println!("a stream of twenty thousand events over TLS: {allocations} allocations");
+    // No more than a record for each event.
+    assert!(allocations <= 20_100, "{allocations}");
+}
+
+/// Streams twenty thousand events.
+#[track_caller]
+fn long_stream(client: &mut Client) {
+    const EVENTS: usize = 20_000;
+    let tokens = format!("x-mock-tokens: {EVENTS}\r\n");
+    let answer = client.post("/v1/chat/completions", &tokens, streamed(EVENTS as u32));
+    assert!(answer.body.ends_with(b"data: [DONE]\n\n"));
+    let events = answer.body.windows(2).filter(|pair| pair == b"\n\n").count();
+    assert!(events > EVENTS, "{events} events");
 }
 
 /// A connection of its own for each request is dearer, and bounded as well.

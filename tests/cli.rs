@@ -2,11 +2,15 @@
 //! and its words.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::{Command, Output};
+
+use rcgen::{CertificateParams, KeyPair};
 
 use tokenring::base::units::{Size, Time};
 use tokenring::config::{
-    Deadlines, Limits, MockScript, MockWritten, Plan, PoolPlan, RingPlan, Written,
+    Deadlines, Limits, MockScript, MockWritten, Plan, PoolPlan, RingPlan, ServerTlsPlan, TlsPlan,
+    Written,
 };
 
 fn tokenring(args: &[&str]) -> Output {
@@ -34,6 +38,7 @@ fn check(args: &[&str], flag: &str, reason: &str, mend: &str) {
 /// Where nothing can listen: words that should be refused and are not end in
 /// a failure at once, not in a server that the test waits for.
 const NOWHERE: &str = "unix:/nonexistent/tokenring.sock";
+const NOWHERE_TLS: &str = "unix:/nonexistent/tokenring-tls.sock";
 
 /// `serve` with a backend, so that only `args` can be wrong.
 #[track_caller]
@@ -60,7 +65,7 @@ fn refuses_to_serve_without_a_backend() {
 #[test]
 fn refuses_a_backend_it_cannot_reach() {
     check_bare_serve(&["--backend", "htp://x"], "--backend htp://x", "scheme", "write http://");
-    check_bare_serve(&["--backend", "https://x"], "--backend", "TLS release", "use http://");
+    check_bare_serve(&["--backend", "https://-x"], "--backend", "no certificate", "DNS name");
     check_bare_serve(&["--backend", "x:80"], "--backend", "told by URL", "write http://");
     check_bare_serve(&["--backend", "http://h:0"], "--backend", "port", "write http://HOST:PORT");
     check_bare_serve(&["--backend", "http://u@h"], "--backend", "user or password", "leave out");
@@ -75,6 +80,59 @@ fn refuses_an_address_it_cannot_listen_on() {
     check_serve(&["--listen", "unix:"], "--listen", "path is empty", "write unix:/PATH");
     check_serve(&["--admin", "x"], "--admin x", "no address", "write HOST:PORT");
     check_serve(&["--admin", NOWHERE], "--admin", "already listened on", "give each");
+}
+
+#[test]
+fn refuses_words_on_tls_that_have_no_effect() {
+    let tls = ["--tls-listen", "127.0.0.1:0"];
+    check_serve(&tls, "--tls-listen", "needs a certificate", "add --tls-cert FILE");
+    check_serve(&["--tls-cert", "c"], "--tls-cert", "no listener speaks TLS", "add --tls-listen");
+    check_serve(&["--tls-min-version", "1.2"], "--tls-min-version", "no effect", "leave it out");
+    check_serve(&["--tls-min-version", "1.1"], "--tls-min-version", "invalid value '1.1'", "");
+    check_serve(&["--backend-ca", "c"], "--backend-ca", "no backend is https", "https://");
+    let uneven = [&tls[..], &["--tls-cert", "c", "--tls-cert", "d", "--tls-key", "k"]].concat();
+    check_serve(&uneven, "--tls-key", "2 --tls-cert and 1 --tls-key", "as many of both");
+    let name = ["--backend", "https://x", "--backend-tls-name", "a:1"];
+    check_serve(&name, "--backend-tls-name a:1", "no DNS name", "write the name");
+}
+
+/// A certificate for `name` and its key, valid in these years.
+fn pair(folder: &Path, name: &str, years: [i32; 2]) -> [String; 2] {
+    let mut params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
+    let [from, to] = years.map(|year| rcgen::date_time_ymd(year, 1, 1));
+    (params.not_before, params.not_after) = (from, to);
+    let key = KeyPair::generate().expect("a key");
+    let certificate = params.self_signed(&key).expect("a certificate").pem();
+    [("crt", certificate), ("key", key.serialize_pem())].map(|(kind, pem)| {
+        let path = folder.join(format!("{name}.{kind}"));
+        std::fs::write(&path, pem).expect("a file");
+        path.into_os_string().into_string().expect("a path in UTF-8")
+    })
+}
+
+#[test]
+fn refuses_certificates_that_cannot_be_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let [certificate, key] = pair(folder, "a", [2020, 4000]);
+    let [_, other_key] = pair(folder, "b", [2020, 4000]);
+    let [expired, expired_key] = pair(folder, "c", [2020, 2021]);
+    let [early, early_key] = pair(folder, "d", [3000, 4000]);
+    let encrypted = folder.join("encrypted").into_os_string().into_string().unwrap();
+    std::fs::write(&encrypted, "-----BEGIN ENCRYPTED PRIVATE KEY-----\n").unwrap();
+    let check_pair = |certificate: &str, key: &str, flag: &str, reason: &str, mend: &str| {
+        let pair = ["--tls-listen", NOWHERE_TLS, "--tls-cert", certificate, "--tls-key", key];
+        check_serve(&pair, flag, reason, mend);
+    };
+    check_pair(&certificate, &other_key, "--tls-key", "does not match", "give the key");
+    check_pair(&expired, &expired_key, "--tls-cert", "expired on 2021-01-01", "renew it");
+    check_pair(&early, &early_key, "--tls-cert", "not valid before 3000-01-01", "clock");
+    check_pair("/nonexistent", &key, "--tls-cert /nonexistent", "no such file", "may read");
+    check_pair(&key, &key, "--tls-cert", "holds no certificate", "BEGIN CERTIFICATE");
+    check_pair(&certificate, &certificate, "--tls-key", "holds no private key", "BEGIN PRIVATE");
+    check_pair(&certificate, &encrypted, "--tls-key", "is encrypted", "decrypt it");
+    let bundle = ["--backend", "https://x", "--backend-ca", &key];
+    check_serve(&bundle, "--backend-ca", "no certificate of an authority", "PEM bundle");
 }
 
 #[test]
@@ -190,9 +248,12 @@ fn suggests_the_flag_that_was_meant() {
 
 #[test]
 fn reports_every_fault_at_once() {
-    let output = tokenring(&["serve", "--cores", "0-", "--backend", "x", "--listen", "y"]);
+    let words = ["serve", "--cores", "0-", "--backend", "x", "--listen", "y"];
+    let tls = ["--tls-listen", "127.0.0.1:0", "--tls-cert", "nowhere", "--tls-key", "nowhere"];
+    let https = ["--backend", "https://x", "--backend-ca", "nowhere"];
+    let output = tokenring(&[&words[..], &tls, &https].concat());
     let said = text(&output.stderr);
-    for flag in ["--cores", "--backend", "--listen"] {
+    for flag in ["--cores", "--backend", "--listen", "--tls-cert", "--backend-ca"] {
         assert!(said.contains(&format!("error: {flag} ")), "{said}");
     }
 }
@@ -268,6 +329,20 @@ fn the_help_of_serve_shows_every_setting_with_its_default() {
             ("--listen", Written::LISTEN),
             ("--admin", "none"),
             ("--backend", ""),
+            ("--tls-listen", ""),
+            ("--tls-cert", ""),
+            ("--tls-key", ""),
+            ("--tls-client-ca", "none"),
+            ("--tls-client-auth", "required"),
+            ("--tls-min-version", "1.2"),
+            ("--tls-handshake-timeout", &time(ServerTlsPlan::HANDSHAKE_TIMEOUT)),
+            ("--tls-handshakes-waiting", &count(ServerTlsPlan::HANDSHAKES_WAITING)),
+            ("--tls-watch-every", &time(TlsPlan::WATCH_EVERY)),
+            ("--backend-ca", "the system's"),
+            ("--backend-cert", "none"),
+            ("--backend-key", ""),
+            ("--backend-tls-name", "its URL's host"),
+            ("--danger-backend-no-verify", ""),
             ("--demo", ""),
             ("--proxy-path", Plan::PROXY_PATH),
             ("--cores", Written::CORES),

@@ -509,7 +509,8 @@ fn a_page_tells_a_client_of_http_1_0_whether_the_connection_lives() {
 fn a_client_cannot_say_who_it_is() {
     const SAID: &str = "connection: x-forwarded-for, anthropic-version\r\n\
         x-forwarded-for: 192.0.2.1\r\nanthropic-version: 2023-06-01\r\n\
-        forwarded: for=192.0.2.1\r\nx-real-ip: 192.0.2.1\r\n";
+        forwarded: for=192.0.2.1\r\nx-real-ip: 192.0.2.1\r\nclient-cert: :MIIB:\r\n\
+        client-cert-chain: :MIIB:\r\nx-forwarded-client-cert: Subject=\"CN=admin\"\r\n";
     let ask = |change: fn(&mut Written)| {
         let (backend, requests) = listening();
         let proxy = Proxy::with(&[backend.address], change);
@@ -519,6 +520,9 @@ fn a_client_cannot_say_who_it_is() {
     let request = ask(|_| ());
     assert_eq!(request.all("x-forwarded-for"), ["192.0.2.1, 127.0.0.1"]);
     assert_eq!(request.all("anthropic-version"), ["2023-06-01"]);
+    for name in ["client-cert", "client-cert-chain", "x-forwarded-client-cert"] {
+        assert_eq!(request.all(name), Vec::<&str>::new(), "{name}");
+    }
     assert_eq!((request.all("forwarded"), request.all("x-real-ip")), (vec![], vec![]));
     // Where we say nothing, what came travels on.
     let request = ask(|written| written.headers.forwarded = false);

@@ -49,6 +49,7 @@ fn line(page: &mut String, name: &str, word: &str, help: &str, labels: &str, val
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::admin::CertificateFigures;
 
     #[test]
     fn figures_are_summed_over_the_shards() {
@@ -69,5 +70,25 @@ mod tests {
         ] {
             assert!(page.contains(expected), "{expected} is not in\n{page}");
         }
+        assert!(!page.contains("certificate"), "nothing without TLS:\n{page}");
+    }
+
+    #[test]
+    fn certificates_have_figures_of_the_process() {
+        let shards = [Arc::new(Counters::default()), Arc::new(Counters::default())];
+        let certificates = Arc::new(CertificateFigures::default());
+        certificates.reloads_refused.increment();
+        let page = || {
+            let certificates = Some(Arc::clone(&certificates));
+            let facts = Facts { version: "", driver: String::new(), panics: || 0, certificates };
+            String::from_utf8(render(&shards, &facts)).unwrap()
+        };
+        let before = page();
+        assert!(before.contains("\ntokenring_certificate_reloads_total 0\n"), "{before}");
+        assert!(before.contains("\ntokenring_certificate_reloads_refused_total 1\n"), "{before}");
+        assert!(!before.contains("not_after"), "no certificate of our own:\n{before}");
+        certificates.not_after.set(1_811_808_000);
+        let gauge = "\ntokenring_certificate_not_after_seconds 1811808000\n";
+        assert!(page().contains(gauge), "{}", page());
     }
 }

@@ -60,7 +60,7 @@ Examples:
 #[derive(Debug, Args)]
 struct PlaceFlags {
     /// Address for clients: HOST:PORT, [::1]:PORT or unix:/PATH; repeatable. The
-    /// default holds only without --tls-listen
+    /// default holds only when nothing is listened on by TLS
     #[arg(long, value_name = "ADDR", default_value = Written::LISTEN)]
     listen: Vec<String>,
     /// Address for health and metrics [default: none]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Parser;
 
 use super::*;
+use crate::config::{ClientAuth, MinVersion, Verification};
 
 #[derive(Parser)]
 struct Alone {
@@ -53,6 +54,33 @@ fn places_and_cores_are_kept_as_words() {
     check(&["--driver", "epoll"], |w| w.driver = DriverChoice::Epoll);
     check(&["--driver", "uring"], |w| w.driver = DriverChoice::Uring);
     check(&["--ring-entries", "64"], |w| w.rings.entries = 64);
+}
+
+#[test]
+fn each_setting_of_tls_has_its_flag() {
+    let time = Duration::from_millis(123);
+    check(&["--tls-listen", "a:1", "--tls-listen", "unix:/b"], |w| {
+        w.tls.listen = vec!["a:1".into(), "unix:/b".into()];
+    });
+    check(&["--tls-cert", "a", "--tls-key", "b", "--tls-cert", "c", "--tls-key", "d"], |w| {
+        w.tls.certificates = vec!["a".into(), "c".into()];
+        w.tls.keys = vec!["b".into(), "d".into()];
+    });
+    check(&["--tls-client-ca", "a"], |w| w.tls.client_ca = Some("a".into()));
+    let auth = |mode| move |w: &mut Written| w.tls.client_auth = Some(mode);
+    check(&["--tls-client-auth", "required"], auth(ClientAuth::Required));
+    check(&["--tls-client-auth", "optional"], auth(ClientAuth::Optional));
+    check(&["--tls-min-version", "1.2"], |_| {});
+    check(&["--tls-min-version", "1.3"], |w| w.tls.min_version = MinVersion::Tls13);
+    check(&["--tls-handshake-timeout", "123ms"], |w| w.tls.handshake_timeout = time);
+    check(&["--tls-handshakes-waiting", "7"], |w| w.tls.handshakes_waiting = 7);
+    check(&["--tls-watch-every", "123ms"], |w| w.tls.watch_every = time);
+    check(&["--backend-ca", "a"], |w| w.tls.backend_ca = Some("a".into()));
+    check(&["--backend-cert", "a"], |w| w.tls.backend_certificate = Some("a".into()));
+    check(&["--backend-key", "a"], |w| w.tls.backend_key = Some("a".into()));
+    check(&["--backend-tls-name", "a"], |w| w.tls.backend_name = Some("a".into()));
+    let unverified = Verification::None;
+    check(&["--danger-backend-no-verify"], |w| w.tls.backend_verification = unverified);
 }
 
 #[test]

@@ -155,3 +155,7 @@ fn refuse_set(set: &[(&'static str, bool)], fault: &Fault, faults: &mut Faults) 
         }
     }
 }
+
+#[cfg(test)]
+#[path = "check_tls_tests.rs"]
+mod tests;

@@ -20,7 +20,7 @@ const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// was written and with what its files hold.
 ///
 /// # Errors
-/// As [`super::check`], and those of [`TlsMaterial::check`].
+/// As [`super::check()`], and those of [`TlsMaterial::check`].
 pub fn check_with_files(
     written: &Written,
     machine: &Machine,
@@ -74,8 +74,14 @@ fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     Ok(contents)
 }
 
-/// The system's words without the number behind them.
+/// The system's words without the number behind them, to stand in a sentence.
 fn reason(error: &io::Error) -> String {
     let words = error.to_string();
-    words.split(" (os error").next().unwrap_or_default().to_lowercase()
+    let words = words.split(" (os error").next().unwrap_or_default();
+    let (first, rest) = words.split_at(words.chars().next().map_or(0, char::len_utf8));
+    first.to_lowercase() + rest
 }
+
+#[cfg(test)]
+#[path = "load_tests.rs"]
+mod tests;

@@ -15,8 +15,9 @@ use crate::tls::{
 /// A certificate that ends sooner is warned of: renewal is late by then.
 const EXPIRY_WARNING: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// What each file held when it was read, or why it could not be read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What each file held when it was read, or why it could not be read. Private
+/// keys are among it, so it is never shown.
+#[derive(Clone, PartialEq, Eq)]
 pub struct TlsFiles(BTreeMap<PathBuf, Result<Vec<u8>, String>>);
 
 /// What the system trusts.
@@ -85,7 +86,10 @@ impl TlsMaterial {
         let backend_authorities =
             plan.backend.as_ref().and_then(|plan| check.backend_authorities(plan, system));
         let pair = plan.backend.as_ref().and_then(|plan| plan.pair.as_ref());
-        let backend_identity = pair.and_then(|pair| check.pair(&BACKEND, pair));
+        let backend_identity = pair.and_then(|pair| {
+            let chain = check.chain(&BACKEND, pair);
+            check.identity(&BACKEND, pair, chain)
+        });
         if !check.faults.is_empty() {
             return Err(check.faults);
         }
@@ -151,37 +155,47 @@ struct Check<'a> {
 impl<'a> Check<'a> {
     fn server(&mut self, plan: &ServerTlsPlan) -> Vec<Identity> {
         let mut identities = Vec::new();
-        let mut carriers: HashMap<String, &Path> = HashMap::new();
-        for pair in &plan.pairs {
-            let Some(identity) = self.pair(&SERVER, pair) else { continue };
-            let path = &pair.certificates;
-            self.take(SERVER.certificates, path, identity.chain().check_names());
-            for name in identity.chain().dns_names() {
-                let Some(other) = carriers.insert(name.clone(), path) else { continue };
+        let mut carriers: HashMap<String, usize> = HashMap::new();
+        for (index, pair) in plan.pairs.iter().enumerate() {
+            let (flag, path) = (SERVER.certificates, pair.certificates.as_path());
+            let chain = self.chain(&SERVER, pair);
+            if let Some(chain) = &chain {
+                self.take(flag, path, chain.check_names());
+            }
+            for name in chain.iter().flat_map(Chain::dns_names) {
+                let Some(other) = carriers.insert(name.clone(), index) else { continue };
                 // One certificate may list a name twice.
-                if other != path {
-                    let other = other.display().to_string();
+                if other != index {
+                    let other = plan.pairs[other].certificates.display().to_string();
                     let fault = tls::Fault::NameTwice { name: name.clone(), other };
-                    self.fault(SERVER.certificates, path, fault);
+                    self.fault(flag, path, fault);
                 }
             }
-            identities.push(identity);
+            identities.extend(self.identity(&SERVER, pair, chain));
         }
         identities
     }
 
-    fn pair(&mut self, flags: &PairFlags, pair: &PairFiles) -> Option<Identity> {
-        let chain = self.contents(flags.certificates, &pair.certificates);
-        let chain = chain
-            .and_then(|pem| self.take(flags.certificates, &pair.certificates, Chain::read(pem)));
-        if let Some(chain) = &chain {
-            self.take(flags.certificates, &pair.certificates, chain.check_validity(self.now));
-        }
-        let key = self.contents(flags.key, &pair.key);
-        let key =
-            key.and_then(|pem| self.take(flags.key, &pair.key, Key::read(pem, self.provider)));
-        let of = pair.certificates.display().to_string();
-        self.take(flags.key, &pair.key, Identity::of(chain?, key?, &of))
+    fn chain(&mut self, flags: &PairFlags, pair: &PairFiles) -> Option<Chain> {
+        let (flag, path) = (flags.certificates, &pair.certificates);
+        let pem = self.contents(flag, path)?;
+        let chain = self.take(flag, path, Chain::read(pem))?;
+        self.take(flag, path, chain.check_validity(self.now));
+        Some(chain)
+    }
+
+    /// The key is looked at also when the chain is none.
+    fn identity(
+        &mut self,
+        flags: &PairFlags,
+        pair: &PairFiles,
+        chain: Option<Chain>,
+    ) -> Option<Identity> {
+        let (flag, path) = (flags.key, &pair.key);
+        let pem = self.contents(flag, path)?;
+        let key = self.take(flag, path, Key::read(pem, self.provider))?;
+        let chain_name = pair.certificates.display().to_string();
+        self.take(flag, path, Identity::of(chain?, key, &chain_name))
     }
 
     fn backend_authorities(
@@ -233,3 +247,7 @@ impl<'a> Check<'a> {
         self.faults.push(PlanError { flag, value, fault: fault.into() });
     }
 }
+
+#[cfg(test)]
+#[path = "material_tests.rs"]
+mod tests;

@@ -25,7 +25,9 @@ pub enum Name {
     ForwardedFor,
     /// X-Forwarded-Proto
     ForwardedProto,
-    /// What else names a client: Forwarded and X-Real-IP.
+    /// What else names a client: Forwarded, X-Real-IP, and the fields in which a
+    /// proxy tells of its certificate (RFC 9440, section 2.4: who ends TLS must
+    /// not let others write them).
     OtherForwarded,
     AcceptEncoding,
     ContentType,
@@ -75,6 +77,7 @@ pub(super) fn classify(name: &[u8]) -> Name {
         (10, b'c') if is(name, b"connection") => Name::Connection,
         (10, b'k') if is(name, b"keep-alive") => Name::HopByHop,
         (10, b'r') if is(name, b"request-id") => Name::BareRequestId,
+        (11, b'c') if is(name, b"client-cert") => Name::OtherForwarded,
         (12, b'c') if is(name, b"content-type") => Name::ContentType,
         (12, b'x') if is(name, b"x-request-id") => Name::RequestId,
         (12, b'x') if is(name, b"x-auth-token") => Name::Credential,
@@ -87,7 +90,9 @@ pub(super) fn classify(name: &[u8]) -> Name {
         (15, b'x') if is(name, b"x-forwarded-for") => Name::ForwardedFor,
         (16, b'c') if is(name, b"content-encoding") => Name::ContentEncoding,
         (17, b't') if is(name, b"transfer-encoding") => Name::TransferEncoding,
+        (17, b'c') if is(name, b"client-cert-chain") => Name::OtherForwarded,
         (17, b'x') if is(name, b"x-forwarded-proto") => Name::ForwardedProto,
+        (23, b'x') if is(name, b"x-forwarded-client-cert") => Name::OtherForwarded,
         (25, b'o') if is(name, b"ocp-apim-subscription-key") => Name::Credential,
         (_, b'p') if has_proxy_prefix(name) => Name::HopByHop,
         _ => Name::EndToEnd,
@@ -114,7 +119,7 @@ fn has_proxy_prefix(name: &[u8]) -> bool {
 /// Names that a receiver which turns `-` into `_` (CGI, WSGI and their
 /// children) could not tell from their look-alikes: framing, connection,
 /// credentials, and what this proxy sets or decides by.
-const SHADOWED: [&[u8]; 29] = [
+const SHADOWED: [&[u8]; 32] = [
     b"content-length",
     b"transfer-encoding",
     b"content-type",
@@ -137,6 +142,9 @@ const SHADOWED: [&[u8]; 29] = [
     b"anthropic-dangerous-direct-browser-access",
     b"x-request-id",
     b"x-real-ip",
+    b"client-cert",
+    b"client-cert-chain",
+    b"x-forwarded-client-cert",
     b"x-forwarded-for",
     b"x-forwarded-host",
     b"x-forwarded-proto",

@@ -271,3 +271,7 @@ fn shown(faults: &[PlanError]) -> String {
     let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
     faults.join("; and ")
 }
+
+#[cfg(test)]
+#[path = "certificates_tests.rs"]
+mod tests;

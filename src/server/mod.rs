@@ -25,7 +25,7 @@ pub use shards::Running;
 pub fn serve(mut plan: Plan) -> anyhow::Result<()> {
     let demo = start_demo(&mut plan)?;
     let running = start(plan.clone())?;
-    let bound: Vec<String> = running.bound().to_vec();
+    let bound = [running.bound(), running.secured()].concat();
     let stop = running.stopper();
     let reloader = running.reloader().cloned();
     let patience = plan.drain;

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use rustls::{RootCertStore, pki_types::CertificateDer};
 
-use super::{fault::Fault, identity::certificates};
+use super::{
+    fault::{Fault, file_reason},
+    identity::certificates,
+};
 
 /// Authorities, each of them usable; never none.
 #[derive(Clone, Debug)]
@@ -29,7 +32,7 @@ impl Authorities {
             .enumerate()
             .filter_map(|(index, der)| {
                 let error = store.add(der.clone()).err()?;
-                Some(Fault::AuthorityUnusable { place: index + 1, reason: error.to_string() })
+                Some(Fault::AuthorityUnusable { place: index + 1, reason: file_reason(&error) })
             })
             .collect();
         if unusable.is_empty() {
@@ -58,3 +61,7 @@ impl PartialEq for Authorities {
 }
 
 impl Eq for Authorities {}
+
+#[cfg(test)]
+#[path = "authorities_tests.rs"]
+mod tests;

@@ -115,3 +115,7 @@ impl ServerCertVerifier for Anyone {
         self.0.signature_verification_algorithms.supported_schemes()
     }
 }
+
+#[cfg(test)]
+#[path = "client_side_tests.rs"]
+mod tests;

@@ -83,6 +83,20 @@ impl HandshakeFault {
     }
 }
 
+/// What rustls finds wrong with a file, without the kinds that it writes around
+/// its words: nobody is a peer here.
+pub(super) fn file_reason(error: &Error) -> String {
+    match error {
+        Error::InvalidCertificate(CertificateError::BadEncoding) => {
+            "it is not encoded as one".to_owned()
+        }
+        Error::InvalidCertificate(CertificateError::Other(other)) => other.to_string(),
+        Error::InvalidCertificate(certificate) => certificate.to_string(),
+        Error::General(words) => words.clone(),
+        other => other.to_string(),
+    }
+}
+
 fn verification_reason(error: &CertificateError) -> String {
     match error {
         CertificateError::ExpiredContext { not_after, .. } => {
@@ -93,13 +107,23 @@ fn verification_reason(error: &CertificateError) -> String {
         }
         CertificateError::UnknownIssuer => "no trusted authority has issued it".to_owned(),
         CertificateError::NotValidForNameContext { expected, presented } => {
-            let presented = if presented.is_empty() {
-                "no name at all".to_owned()
-            } else {
-                presented.join(", ")
+            let presented: Vec<_> = presented.iter().map(|name| bare(name)).collect();
+            let presented = match presented.as_slice() {
+                [] => "no name at all".to_owned(),
+                names => names.join(", "),
             };
             format!("it is not for {}, but for {presented}", expected.to_str())
         }
         other => other.to_string(),
     }
 }
+
+/// A name without the kind that rustls writes around it.
+fn bare(name: &str) -> &str {
+    let inner = name.strip_prefix("DnsName(\"").and_then(|rest| rest.strip_suffix("\")"));
+    inner.unwrap_or(name)
+}
+
+#[cfg(test)]
+#[path = "fault_tests.rs"]
+mod tests;

@@ -9,11 +9,16 @@ use rustls::{
         CertificateDer, PrivateKeyDer, UnixTime,
         pem::{PemObject, SectionKind},
     },
+    server::ParsedCertificate,
     sign::{CertifiedKey, SigningKey},
 };
 use x509_parser::{certificate::X509Certificate, prelude::FromDer, time::ASN1Time};
 
-use super::{date::Date, fault::Fault, names::server_names};
+use super::{
+    date::Date,
+    fault::{Fault, file_reason},
+    names::server_names,
+};
 
 /// A chain whose key we hold.
 #[derive(Clone, Debug)]
@@ -41,7 +46,7 @@ pub struct Key(Arc<dyn SigningKey>);
 
 impl Chain {
     /// # Errors
-    /// No PEM, no certificate in it, or one that cannot be read.
+    /// No PEM, no certificate in it, or one that cannot be read or used.
     pub fn read(pem: &[u8]) -> Result<Self, Fault> {
         let certificates = certificates(pem)?;
         let mut first = None;
@@ -57,7 +62,12 @@ impl Chain {
             }
             first.get_or_insert(certificate);
         }
-        let first = first.ok_or(Fault::NoCertificate)?;
+        let (first, der) = first.zip(certificates.first()).ok_or(Fault::NoCertificate)?;
+        // TLS takes less than X.509: of the first version none, for example.
+        ParsedCertificate::try_from(der).map_err(|error| Fault::CertificateMalformed {
+            place: 1,
+            reason: file_reason(&error),
+        })?;
         let (dns_names, has_address) = server_names(&first);
         let (not_before, not_after) =
             (moment(first.validity().not_before), moment(first.validity().not_after));
@@ -115,7 +125,7 @@ impl Key {
             None => return Err(Fault::NoKey),
         };
         let key = provider.key_provider.load_private_key(key);
-        key.map(Self).map_err(|error| Fault::KeyNotTaken(error.to_string()))
+        key.map(Self).map_err(|error| Fault::KeyNotTaken(file_reason(&error)))
     }
 }
 
@@ -123,8 +133,7 @@ impl Identity {
     /// `chain_name` is how the operator calls the chain.
     ///
     /// # Errors
-    /// The key is not the one of the chain's first certificate, or that one is
-    /// of a kind that TLS does not know.
+    /// The key is not the one of the chain's first certificate.
     pub fn of(chain: Chain, key: Key, chain_name: &str) -> Result<Self, Fault> {
         let certified = CertifiedKey::new(chain.certificates.clone(), key.0);
         match certified.keys_match() {
@@ -133,7 +142,9 @@ impl Identity {
                 Ok(Self { key: Arc::new(certified), chain })
             }
             Err(Error::InconsistentKeys(_)) => Err(Fault::KeyMismatch(chain_name.to_owned())),
-            Err(error) => Err(Fault::CertificateMalformed { place: 1, reason: error.to_string() }),
+            Err(error) => {
+                Err(Fault::CertificateMalformed { place: 1, reason: file_reason(&error) })
+            }
         }
     }
 
@@ -169,3 +180,7 @@ fn moment(time: ASN1Time) -> UnixTime {
     let seconds = u64::try_from(time.timestamp()).unwrap_or(0);
     UnixTime::since_unix_epoch(Duration::from_secs(seconds))
 }
+
+#[cfg(test)]
+#[path = "identity_tests.rs"]
+mod tests;

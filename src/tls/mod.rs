@@ -11,6 +11,8 @@ mod names;
 mod server_side;
 mod session;
 mod session_fault;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::sync::Arc;
 

@@ -43,3 +43,7 @@ fn general_names<'a>(certificate: &'a X509Certificate<'_>) -> &'a [GeneralName<'
         _ => &[],
     }
 }
+
+#[cfg(test)]
+#[path = "names_tests.rs"]
+mod tests;

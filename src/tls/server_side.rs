@@ -143,3 +143,7 @@ impl ResolvesServerCert for ByName {
         self.find(hello.server_name())
     }
 }
+
+#[cfg(test)]
+#[path = "server_side_tests.rs"]
+mod tests;

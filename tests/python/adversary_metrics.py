@@ -9,6 +9,7 @@ from servers import wait_until
 # Back at zero when nobody is there. Our own connection is the one open.
 AT_REST = {
     "tokenring_connections_open": 1,
+    "tokenring_handshakes_under_way": 0,
     "tokenring_requests_in_flight": 0,
     "tokenring_request_body_bytes_held": 0,
     "tokenring_event_bytes_held": 0,

@@ -35,10 +35,6 @@ class Proxy(Server):
         )  # fmt: skip
 
     @property
-    def pid(self):
-        return self._process.pid
-
-    @property
     def runs(self):
         return self._process.poll() is None
 

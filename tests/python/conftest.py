@@ -1,4 +1,4 @@
-"""What the rows stand on: a mock, a proxy before it, and the official clients."""
+"""What the rows stand on: a mock, proxies before it, and the official clients."""
 
 import socket
 
@@ -7,7 +7,9 @@ import openai
 import pytest
 
 from clients import AsyncClient, SyncClient
-from servers import Mock, Server
+from servers import Mock, Server, TlsServer
+from tls_authority import Authority
+from tls_peers import Nginx
 
 # A fault is to be seen, not retried away; and nothing here takes long.
 OPTIONS = {"api_key": "sk-row", "max_retries": 0, "timeout": 20}
@@ -37,14 +39,68 @@ def proxy(mock):
 
 
 @pytest.fixture(scope="session")
-def proxy_to_nowhere():
-    """A proxy whose backend refuses every connection."""
+def nowhere():
+    """A backend that refuses every connection."""
     # Bound and never listening: the kernel refuses, and gives it to no other.
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))
-        server = Server("serve", "--backend", f"http://127.0.0.1:{reserved.getsockname()[1]}")
-        yield server
-        server.stop()
+        yield f"127.0.0.1:{reserved.getsockname()[1]}"
+
+
+@pytest.fixture(scope="session")
+def proxy_to_nowhere(nowhere):
+    server = Server("serve", "--backend", f"http://{nowhere}")
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory):
+    """Whom every client trusts that is told of no other."""
+    authority = Authority(tmp_path_factory.mktemp("authority"))
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("SSL_CERT_FILE", str(authority.file))
+        yield authority
+
+
+@pytest.fixture(scope="session")
+def pair(authority):
+    """What a server on loopback shows."""
+    return authority.pair("loopback", "127.0.0.1", "localhost")
+
+
+@pytest.fixture(scope="session")
+def tls_proxy(mock, pair):
+    server = TlsServer("serve", "--backend", mock.url, *pair.flags)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def tls_proxy_to_nowhere(nowhere, pair, authority):
+    server = TlsServer(
+        "serve", "--backend", f"https://{nowhere}", "--backend-ca", authority.file, *pair.flags
+    )
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def nginx(mock, pair):
+    """nginx, which speaks TLS before the mock."""
+    nginx = Nginx(mock, pair)
+    yield nginx
+    nginx.stop()
+
+
+@pytest.fixture(scope="session")
+def tls_all_the_way(nginx, pair, authority):
+    """A proxy that speaks TLS to both sides."""
+    server = TlsServer(
+        "serve", "--backend", nginx.url, "--backend-ca", authority.file, *pair.flags
+    )
+    yield server
+    server.stop()
 
 
 @pytest.fixture(params=["sync", "async"])

@@ -16,19 +16,24 @@ import httpx
 START_SECONDS_MAX = 20
 STOP_SECONDS_MAX = 20
 # "listens on 127.0.0.1:4711", "listening on http://127.0.0.1:4711"
-LISTENS_ON = re.compile(r"listen\w* on (?:http://)?127\.0\.0\.1:(\d+)")
+LISTENS_ON = re.compile(r"listen\w* on ((?:[^;]*?127\.0\.0\.1:\d+)+)")
+PORT = re.compile(r"127\.0\.0\.1:(\d+)")
 
 
 class Server:
     """A running process that said where it listens."""
 
+    scheme = "http"
+    listen = "--listen"
+
     def __init__(self, *arguments):
-        command = [os.environ["TOKENRING_BIN"], *arguments, "--listen", "127.0.0.1:0"]
+        command = [os.environ["TOKENRING_BIN"], *map(str, arguments), self.listen, "127.0.0.1:0"]
         if driver := os.environ.get("TOKENRING_TEST_DRIVER"):
             command += ["--driver", driver]
         self.name = " ".join(command)
         self.said = collections.deque(maxlen=500)
-        self.port = None
+        # Of every listener, in the order in which it names them.
+        self.ports = []
         self._ended = False
         self._changed = threading.Condition()
         self._process = subprocess.Popen(
@@ -41,8 +46,36 @@ class Server:
         self._wait_until_it_listens()
 
     @property
+    def port(self):
+        """Of its only listener."""
+        (port,) = self.ports
+        return port
+
+    @property
     def url(self):
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self):
+        return self._process.pid
+
+    def signal(self, number):
+        self._process.send_signal(number)
+
+    def says(self, pattern):
+        """Waits until it has said a line that matches."""
+        found = []
+
+        def said():
+            with self._changed:
+                found[:] = [line for line in self.said if re.search(pattern, line)]
+            return found
+
+        try:
+            wait_until(said, pattern)
+        except AssertionError:
+            raise AssertionError(self._report(f"did not say {pattern!r}")) from None
+        return found[-1]
 
     def stop(self):
         """Ends it the way an operator does, and holds it to a clean end."""
@@ -61,8 +94,8 @@ class Server:
         for line in self._process.stdout:
             with self._changed:
                 self.said.append(line.rstrip())
-                if self.port is None and (found := LISTENS_ON.search(line)):
-                    self.port = int(found[1])
+                if not self.ports and (found := LISTENS_ON.search(line)):
+                    self.ports = [int(port) for port in PORT.findall(found[1])]
                 self._changed.notify_all()
         with self._changed:
             self._ended = True
@@ -70,14 +103,21 @@ class Server:
 
     def _wait_until_it_listens(self):
         with self._changed:
-            self._changed.wait_for(lambda: self.port or self._ended, START_SECONDS_MAX)
-        if self.port is None:
+            self._changed.wait_for(lambda: self.ports or self._ended, START_SECONDS_MAX)
+        if not self.ports:
             self._process.kill()
             self._process.wait()
             raise AssertionError(self._report("did not say where it listens"))
 
     def _report(self, what):
         return f"{self.name}: {what}; it said:\n" + "\n".join(self.said)
+
+
+class TlsServer(Server):
+    """The same with a listener for TLS alone."""
+
+    scheme = "https"
+    listen = "--tls-listen"
 
 
 class Mock(Server):

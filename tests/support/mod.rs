@@ -8,6 +8,7 @@
 pub mod backend;
 pub mod client;
 pub mod process;
+pub mod tls;
 
 use std::{
     net::SocketAddr,
@@ -97,7 +98,8 @@ impl Proxy {
     /// Names of backends are resolved by `lookup`.
     pub fn resolving(plan: Plan, lookup: Lookup) -> Self {
         let running = server::start_with(plan, lookup).unwrap();
-        let tcp = running.bound().iter().find_map(|bound| bound.parse().ok());
+        let mut bound = running.bound().iter().chain(running.secured());
+        let tcp = bound.find_map(|bound| bound.parse().ok());
         Self {
             address: tcp.unwrap_or_else(|| ([127, 0, 0, 1], 0).into()),
             counters: running.counters().to_vec().into(),

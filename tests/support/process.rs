@@ -6,15 +6,31 @@ use std::{
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex, mpsc},
+    time::{Duration, Instant},
 };
 
 use tokenring::config::DriverChoice;
 
-use super::{Client, PATIENCE, driver, eventually, url};
+use super::{Client, PATIENCE, driver, eventually, tls::authority::Leaf, url};
+
+const OPEN: &str = "tokenring_connections_open";
+/// Descriptors that a process opens once, when it first needs them.
+const OWN_FILES: usize = 3;
+/// What is zero when nobody is there.
+const GAUGES: [&str; 6] = [
+    OPEN,
+    "tokenring_handshakes_under_way",
+    "tokenring_requests_in_flight",
+    "tokenring_request_body_bytes_held",
+    "tokenring_event_bytes_held",
+    "tokenring_backend_connections_busy",
+];
 
 pub struct Process {
     child: Child,
     pub address: SocketAddr,
+    /// Where it speaks TLS.
+    tls: Option<SocketAddr>,
     /// All that it has said so far.
     said: Arc<Mutex<Vec<String>>>,
     admin: tempfile::TempDir,
@@ -27,6 +43,21 @@ impl Process {
         let backends: Vec<_> = backends.iter().copied().map(url).collect();
         let tokenring = Command::new(env!("CARGO_BIN_EXE_tokenring"));
         Self::serve_by(tokenring, &backends, more)
+    }
+
+    /// The same with a second listener, for TLS, and backends by their URLs.
+    pub fn serve_tls(leaf: &Leaf, backends: &[String], more: &[&str]) -> Self {
+        let pair = leaf.flags();
+        let mut flags = vec!["--tls-listen", "127.0.0.1:0"];
+        flags.extend(pair.iter().map(String::as_str));
+        flags.extend(more);
+        let tokenring = Command::new(env!("CARGO_BIN_EXE_tokenring"));
+        Self::serve_by(tokenring, backends, &flags)
+    }
+
+    /// The same with a plain listener alone.
+    pub fn serve_urls(backends: &[String], more: &[&str]) -> Self {
+        Self::serve_by(Command::new(env!("CARGO_BIN_EXE_tokenring")), backends, more)
     }
 
     /// The same, in a process that a shell prepares: its words run first.
@@ -54,21 +85,62 @@ impl Process {
         let heard = Arc::clone(&said);
         std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
-                let after = line.split_once(" listens on ").map(|(_, after)| after.to_owned());
+                let addresses = line.split_once(" listens on ").map(|(_, after)| listeners(after));
                 heard.lock().unwrap().push(line);
-                if let Some(address) = after.as_deref().and_then(|a| a.split([';', ',']).next()) {
-                    // Only the first one is waited for.
-                    let _ = bound.send(address.parse().unwrap());
+                if let Some(addresses) = addresses {
+                    // Only the first such line is waited for.
+                    let _ = bound.send(addresses);
                 }
             }
         });
-        let address = bounds.recv_timeout(PATIENCE);
-        let address = address.unwrap_or_else(|_| panic!("not up: {:?}", said.lock().unwrap()));
-        Self { child, address, said, admin }
+        let addresses = bounds.recv_timeout(PATIENCE);
+        let addresses = addresses.unwrap_or_else(|_| panic!("not up: {:?}", said.lock().unwrap()));
+        Self { child, address: addresses[0], tls: addresses.get(1).copied(), said, admin }
     }
 
     pub fn client(&self) -> Client {
         Client::tcp(self.address)
+    }
+
+    pub fn tls_address(&self) -> SocketAddr {
+        self.tls.expect("a listener for TLS")
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Open descriptors once it has served, with one connection to the admin's
+    /// pages among them.
+    pub fn descriptors_at_rest(&self) -> usize {
+        assert_eq!(self.client().get("/health").status, 200);
+        let mut admin = self.admin();
+        eventually("only we are there", || metric(&mut admin, OPEN) == 1);
+        self.descriptors()
+    }
+
+    /// Nobody is there, and nothing of those who were is left: no request, no
+    /// byte, no panic, and no descriptors but those there were `at rest`.
+    #[track_caller]
+    pub fn comes_to_rest(&self, descriptors: usize) {
+        let mut admin = self.admin();
+        let mut left = Vec::new();
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            left.clear();
+            for gauge in GAUGES {
+                left.push((gauge, metric(&mut admin, gauge)));
+            }
+            // The connection to the admin's pages is there.
+            left.retain(|(name, value)| *value != u64::from(*name == OPEN));
+            let open = self.descriptors();
+            if left.is_empty() && open <= descriptors + OWN_FILES {
+                break;
+            }
+            assert!(Instant::now() < deadline, "left: {left:?}, {open} of {descriptors} files");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        assert_eq!(metric(&mut admin, "tokenring_panics_total"), 0, "{}", self.said());
     }
 
     pub fn said(&self) -> String {
@@ -146,6 +218,14 @@ pub fn metric(admin: &mut Client, name: &str) -> u64 {
     let page = admin.get("/metrics").text();
     let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.unwrap_or_else(|| panic!("{name} is not in\n{page}")).parse().unwrap()
+}
+
+/// The addresses of the line that a process says at its start, in its order:
+/// plain listeners, then those for TLS.
+fn listeners(line: &str) -> Vec<SocketAddr> {
+    let list = line.split(';').next().unwrap_or_default();
+    let words = list.split(", ").map(|item| item.split(' ').next().unwrap_or_default());
+    words.map(|word| word.trim_start_matches("https://").parse().unwrap()).collect()
 }
 
 pub fn driver_word() -> &'static str {
