@@ -93,7 +93,12 @@ async fn busy<W: World>(stage: &Stage<W>, client: &Client<W::Stream>, admin: boo
                 refuse_head(stage, client, &trouble, asker).await
             }
             NextHead::NoneForAWhile => break true,
-            NextHead::Gone => After::Gone,
+            NextHead::Gone => {
+                // Nothing is under way, so who has said its end hears ours
+                // (RFC 5246, section 7.2.1).
+                client.stream.finish();
+                After::Gone
+            }
         };
         match after {
             After::NextRequest => {}
@@ -141,14 +146,15 @@ async fn next_head<W: World>(
         // Whatever is held is looked at, also when more is awaited already.
         let held = inbound.as_mut().held();
         if !held.is_empty() {
-            if let Some(bytes) = search.find(held) {
-                return NextHead::Complete(bytes);
-            }
+            // First: most hellos hold a byte that would end a line.
             if is_client_hello(held) {
                 note_tls_on_plain(stage, client);
                 let reason = "This port does not speak TLS; use http:// in the URL.";
                 let trouble = Trouble::InvalidRequest { reason, param: None, offset: None };
                 return NextHead::Refused(trouble);
+            }
+            if let Some(bytes) = search.find(held) {
+                return NextHead::Complete(bytes);
             }
             if held.len() >= head_bytes_max {
                 return NextHead::Refused(too_large(stage, held));

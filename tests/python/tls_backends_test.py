@@ -59,8 +59,8 @@ def test_nginx_resumes_our_sessions(mock, pair, authority):
 @pytest.mark.parametrize("version", ["TLSv1.2", "TLSv1.3"])
 def test_nginx_asks_for_our_certificate(mock, pair, authority, version):
     own = authority.pair("tokenring", "tokenring.test", common_name="tokenring")
-    more = f"ssl_protocols {version}; ssl_client_certificate {authority.file}; ssl_verify_client on;"
-    nginx = Nginx(mock, pair, more)
+    more = f"ssl_client_certificate {authority.file}; ssl_verify_client on;"
+    nginx = Nginx(mock, pair, more, version)
     flags = ["--backend-ca", authority.file]
     server = serving(nginx.url, *flags, "--backend-cert", own.certificate, "--backend-key", own.key)
     answer = post(server)
@@ -80,7 +80,7 @@ def test_openssl_serves(pair, authority, version):
         server = serving(url, "--backend-ca", authority.file)
         answer = httpx.get(f"{server.url}/v1/models", timeout=20, trust_env=False)
         assert answer.status_code == 200
-        assert version.removeprefix("-tls").replace("_", ".") in re.search(r"TLSv(1\.\d)", answer.text)[1]
+        assert version.removeprefix("-tls").replace("_", ".") in re.search(r"Protocol *: TLSv(1\.\d)", answer.text)[1]
         server.stop()
 
 
@@ -119,10 +119,10 @@ def of_another_authority(authority):
 
 
 UNTRUSTED = {
-    "wrong_name": (lambda authority: authority.pair("wrong_name", "other.test"), "name"),
+    "wrong_name": (lambda authority: authority.pair("wrong_name", "other.test"), "not for 127.0.0.1"),
     "expired": (lambda authority: authority.expired("expired", "127.0.0.1"), "expired"),
-    "self_signed": (lambda authority: authority.self_signed("self", "IP:127.0.0.1"), "(?i)issuer|authority|self"),
-    "wrong_authority": (of_another_authority, "(?i)issuer|authority"),
+    "self_signed": (lambda authority: authority.self_signed("self", "IP:127.0.0.1"), ""),
+    "wrong_authority": (of_another_authority, "authority"),
 }
 
 
@@ -133,8 +133,8 @@ def test_a_certificate_that_does_not_verify_is_refused(authority, what):
     backend.answer = OK
     server = serving(backend.url, "--backend-ca", authority.file)
     message = is_refused(server, "tls_verification_failed")
-    server.says(f"tls.*{reason}|{reason}.*tls|{reason}")
-    assert not re.search("(?i)expired|issuer|other.test", message)
+    assert reason in server.says("does not verify")
+    assert not re.search("(?i)expired|authority|other.test|not for", message)
     # No request, and nothing in plain.
     assert backend.requests == 0
     assert set(backend.first_bytes) == {b"\x16"}
@@ -189,13 +189,19 @@ def test_a_backend_of_old_versions_is_refused(pair, authority, version):
 
 
 def test_a_backend_in_plain_is_refused(mock, authority):
-    requests = mock.stats()["requests"]
+    def asked():
+        return mock.stats()["requests"]
+
+    # Asking counts as well.
+    before = asked()
+    by_asking = asked() - before
     server = serving(f"https://127.0.0.1:{mock.port}", "--backend-ca", authority.file)
     is_refused(server, "tls_handshake_failed")
-    assert mock.stats()["requests"] == requests
+    assert asked() == before + 2 * by_asking
     server.stop()
 
 
+HALF = b'{"half":'
 EVENT = 'data: {"choices":[{"index":0,"delta":{"content":"%s"}}]}\n\n'
 EVENTS = "".join(EVENT % word for word in "abc").encode()
 DONE = b"data: [DONE]\n\n"
@@ -206,72 +212,84 @@ def chunk(data):
     return b"%x\r\n%s\r\n" % (len(data), data)
 
 
-def ends(backend, authority, answer, by, **fields):
-    """What a client gets, which must be whole by its framing: status, body."""
-    backend.answer, backend.ends_by = answer, by
-    server = serving(backend.url, "--backend-ca", authority.file)
-    try:
-        answer = post(server, **fields)
-        return answer.status_code, answer.content
-    finally:
+class Seen:
+    """What a client got: status, body, and whether its framing was kept."""
+
+    def __init__(self, backend, authority, answer, by, **fields):
+        backend.answer, backend.ends_by = answer, by
+        server = serving(backend.url, "--backend-ca", authority.file)
+        with httpx.stream("POST", f"{server.url}{OPENAI}", json=CHAT | fields, timeout=20, trust_env=False) as answer:
+            self.status, self.body, self.whole = answer.status_code, b"", True
+            try:
+                for data in answer.iter_bytes():
+                    self.body += data
+            except httpx.RemoteProtocolError:
+                self.whole = False
         server.stop()
+
+    def is_whole(self, body):
+        assert (self.status, self.body, self.whole) == (200, body, True)
+
+    def is_cut(self, body):
+        assert (self.status, self.body, self.whole) == (200, body, False)
+
+    def is_told_as_a_cut(self):
+        """By an event that says so, and no mark of the end."""
+        assert self.status == 200
+        assert self.body.startswith(EVENTS)
+        assert b"[DONE]" not in self.body
+        last = self.body[len(EVENTS) :].decode().strip().removeprefix("data: ")
+        assert json.loads(last)["error"]["message"]
 
 
 @pytest.mark.parametrize("by", ["notify", "fin", "reset"])
 def test_a_cut_body_of_known_length_is_a_cut(backend, authority, by):
     head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n"
-    with pytest.raises(httpx.RemoteProtocolError):
-        ends(backend, authority, head + b'{"half":', by)
+    Seen(backend, authority, head + HALF, by).is_cut(HALF)
 
 
 @pytest.mark.parametrize("by", ["notify", "fin", "reset"])
 def test_a_cut_chunked_body_is_a_cut(backend, authority, by):
     head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
-    with pytest.raises(httpx.RemoteProtocolError):
-        ends(backend, authority, head + chunk(b'{"half":'), by)
-
-
-def is_told_as_a_cut(status, body):
-    assert status == 200
-    assert body.startswith(EVENTS)
-    assert b"[DONE]" not in body
-    last = body[len(EVENTS) :].decode().strip().removeprefix("data: ")
-    assert json.loads(last)["error"]["message"]
+    Seen(backend, authority, head + chunk(HALF), by).is_cut(HALF)
 
 
 @pytest.mark.parametrize("by", ["notify", "fin", "reset"])
-@pytest.mark.parametrize("framing", ["length", "chunked"])
-def test_a_cut_stream_is_told_as_one(backend, authority, framing, by):
-    if framing == "length":
-        answer = STREAM + b"content-length: 5000\r\n\r\n" + EVENTS
-    else:
-        answer = STREAM + b"transfer-encoding: chunked\r\n\r\n" + chunk(EVENTS)
-    is_told_as_a_cut(*ends(backend, authority, answer, by, stream=True))
+def test_a_cut_stream_of_known_length_is_a_cut(backend, authority, by):
+    """There is no room for an event that says so."""
+    answer = STREAM + b"content-length: 5000\r\n\r\n" + EVENTS
+    Seen(backend, authority, answer, by, stream=True).is_cut(EVENTS)
+
+
+@pytest.mark.parametrize("by", ["notify", "fin", "reset"])
+def test_a_cut_chunked_stream_is_told_as_one(backend, authority, by):
+    answer = STREAM + b"transfer-encoding: chunked\r\n\r\n" + chunk(EVENTS)
+    Seen(backend, authority, answer, by, stream=True).is_told_as_a_cut()
 
 
 def test_a_stream_until_close_is_whole_with_a_close_notify(backend, authority):
     answer = STREAM + b"connection: close\r\n\r\n" + EVENTS + DONE
-    assert ends(backend, authority, answer, "notify", stream=True) == (200, EVENTS + DONE)
+    Seen(backend, authority, answer, "notify", stream=True).is_whole(EVENTS + DONE)
 
 
 @pytest.mark.parametrize("by", ["fin", "reset"])
 def test_a_stream_until_close_without_a_close_notify_is_a_cut(backend, authority, by):
     answer = STREAM + b"connection: close\r\n\r\n" + EVENTS
-    is_told_as_a_cut(*ends(backend, authority, answer, by, stream=True))
+    Seen(backend, authority, answer, by, stream=True).is_told_as_a_cut()
+
+
+UNTIL_CLOSE = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\nconnection: close\r\n\r\n"
 
 
 def test_a_body_until_close_is_whole_with_a_close_notify(backend, authority):
-    answer = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\nconnection: close\r\n\r\nall of it"
-    assert ends(backend, authority, answer, "notify") == (200, b"all of it")
+    Seen(backend, authority, UNTIL_CLOSE + HALF, "notify").is_whole(HALF)
 
 
 @pytest.mark.parametrize("by", ["fin", "reset"])
 def test_a_body_until_close_without_a_close_notify_is_a_cut(backend, authority, by):
-    answer = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\nconnection: close\r\n\r\nhalf"
-    with pytest.raises(httpx.RemoteProtocolError):
-        ends(backend, authority, answer, by)
+    Seen(backend, authority, UNTIL_CLOSE + HALF, by).is_cut(HALF)
 
 
 @pytest.mark.parametrize("by", ["notify", "fin"])
 def test_a_whole_body_is_whole_however_the_connection_ends(backend, authority, by):
-    assert ends(backend, authority, OK, by) == (200, b"ok")
+    Seen(backend, authority, OK, by).is_whole(b"ok")

@@ -74,6 +74,7 @@ def test_who_speaks_no_http_1_1_is_refused(tls_proxy, authority):
                 pass
 
 
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion")
 def test_older_versions_are_refused(tls_proxy, authority):
     for version in (ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1):
         context = client_context(authority, version)
@@ -151,21 +152,23 @@ def test_tickets_are_good_on_every_shard_and_over_swaps(context, mock, authority
     server.stop()
 
 
+@pytest.fixture(scope="module")
+def trusted(authority):
+    return authority.another("of_clients")
+
+
+@pytest.fixture(scope="module", params=["required", "optional"])
+def asking(request, mock, pair, trusted):
+    server = TlsServer(
+        "serve", "--backend", mock.url, *pair.flags,
+        "--tls-client-ca", trusted.file, "--tls-client-auth", request.param,
+    )  # fmt: skip
+    server.required = request.param == "required"
+    yield server
+    server.stop()
+
+
 class TestClientCertificates:
-    @pytest.fixture(scope="class")
-    def trusted(self, authority):
-        return authority.another("of_clients")
-
-    @pytest.fixture(scope="class", params=["required", "optional"])
-    def asking(self, request, mock, pair, trusted):
-        server = TlsServer(
-            "serve", "--backend", mock.url, *pair.flags,
-            "--tls-client-ca", trusted.file, "--tls-client-auth", request.param,
-        )  # fmt: skip
-        server.required = request.param == "required"
-        yield server
-        server.stop()
-
     def is_refused(self, context, server, alert):
         # In TLS 1.3 a client learns it when it reads.
         with pytest.raises((ssl.SSLError, ConnectionResetError), match=alert):

@@ -26,7 +26,8 @@ class Session:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0,
         )  # fmt: skip
         self.said = ""
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def _read(self):
         while data := os.read(self._process.stdout.fileno(), 1 << 16):
@@ -49,6 +50,12 @@ class Session:
 
     def ends(self):
         wait_until(lambda: self._process.poll() is not None, f"s_client ends: {self.said}")
+        self._reader.join()
+
+    def quits(self):
+        """After that it has said all that it held back."""
+        self.types("Q\n")
+        self.ends()
 
     def close(self):
         self._process.kill()
@@ -155,10 +162,13 @@ def test_early_data_is_not_taken(session, tls_proxy, tmp_path):
     early.write_text(GET)
     first = session(tls_proxy.port, "-tls1_3", "-sess_out", kept)
     first.is_served()
-    first.says("Max Early Data: 0")
+    first.quits()
+    assert "Max Early Data: 0" in first.said
     wait_until(kept.exists, "the session is kept")
     again = session(tls_proxy.port, "-tls1_3", "-sess_in", kept, "-early_data", early)
     again.is_served()
+    again.quits()
+    assert "Reused, TLSv1.3" in again.said
     assert "Early data was accepted" not in again.said
 
 

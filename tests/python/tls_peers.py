@@ -12,6 +12,7 @@ import ssl
 import subprocess
 import tempfile
 import threading
+import time
 
 from adversary_world import read_body, read_head, reset
 from servers import STOP_SECONDS_MAX, wait_until
@@ -28,10 +29,10 @@ http {{
   server {{
     listen 127.0.0.1:{port} ssl;
     ssl_certificate {pair.certificate}; ssl_certificate_key {pair.key};
-    ssl_protocols TLSv1.2 TLSv1.3;
+    ssl_protocols {protocols};
     {more}
     location / {{
-      proxy_pass http://mock; proxy_http_version 1.1; proxy_buffering off;
+      proxy_pass http://mock; proxy_http_version 1.1; proxy_buffering off; proxy_request_buffering off;
       proxy_set_header Connection ""; proxy_set_header Host $http_host;
       add_header x-tls "$ssl_protocol $ssl_session_reused $ssl_client_s_dn $ssl_server_name" always;
     }}
@@ -43,7 +44,7 @@ http {{
 class Nginx:
     """TLS before the mock; `x-tls` in its answers says what it saw of ours."""
 
-    def __init__(self, mock, pair, more=""):
+    def __init__(self, mock, pair, more="", protocols="TLSv1.2 TLSv1.3"):
         self._folder = pathlib.Path(tempfile.mkdtemp(prefix="tokenring-"))
         path = shutil.which("nginx", path=PROGRAMS)
         assert path, "there is no nginx; scripts/setup installs it"
@@ -51,9 +52,8 @@ class Nginx:
         with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
             self.port = listener.getsockname()[1]
             conf = self._folder / "nginx.conf"
-            conf.write_text(
-                NGINX.format(folder=self._folder, mock=mock, pair=pair, port=self.port, more=more)
-            )
+            words = {"folder": self._folder, "mock": mock, "pair": pair, "port": self.port}
+            conf.write_text(NGINX.format(**words, more=more, protocols=protocols))
             self._process = subprocess.Popen(
                 [path, "-p", str(self._folder), "-c", str(conf)], stdin=subprocess.DEVNULL,
                 pass_fds=[listener.fileno()], env=os.environ | {"NGINX": f"{listener.fileno()};"},
@@ -155,6 +155,7 @@ class TlsBackend:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, plain):
@@ -176,4 +177,5 @@ class TlsBackend:
             connection.shutdown(socket.SHUT_WR)
             connection.recv(1)
         else:
+            time.sleep(0.02)  # What was sent is to arrive; a reset may overtake it.
             reset(connection)
