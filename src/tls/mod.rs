@@ -17,6 +17,11 @@ pub(crate) mod testing;
 
 use std::sync::Arc;
 
+use rustls::{
+    SupportedCipherSuite,
+    crypto::aws_lc_rs::{self, cipher_suite as suites},
+};
+
 pub use authorities::Authorities;
 pub use client_side::{BackendSide, Verification, client_config, for_one_backend};
 pub use current::{BackendTls, ServerTls};
@@ -39,5 +44,21 @@ pub use rustls::time_provider::TimeProvider;
 /// hand, so that no other crate can have installed another one before.
 #[must_use]
 pub fn provider() -> Arc<CryptoProvider> {
-    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+    let ours = aws_lc_rs::default_provider();
+    Arc::new(CryptoProvider { cipher_suites: SUITES.to_vec(), ..ours })
 }
+
+/// All that rustls has, each version's cheapest first: servers have hardware
+/// for AES, and a longer key makes a connection no safer in practice (RFC 8446,
+/// section 9.1, asks for the first).
+const SUITES: [SupportedCipherSuite; 9] = [
+    suites::TLS13_AES_128_GCM_SHA256,
+    suites::TLS13_AES_256_GCM_SHA384,
+    suites::TLS13_CHACHA20_POLY1305_SHA256,
+    suites::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+    suites::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+    suites::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+    suites::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+    suites::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+    suites::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+];

@@ -82,6 +82,29 @@ fn only(version: &'static SupportedProtocolVersion, ca: &Issuing) -> Arc<ClientC
 }
 
 #[test]
+fn the_cheapest_suite_that_both_have_is_agreed_on() {
+    use rustls::CipherSuite as Suite;
+    let ca = Issuing::new("ca");
+    let identities = [ca.issue(&["a"]).identity()];
+    let server = server_config(server_of(&identities)).unwrap();
+    for (version, expected) in [
+        (&rustls::version::TLS12, Suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256),
+        (&rustls::version::TLS13, Suite::TLS13_AES_128_GCM_SHA256),
+    ] {
+        // Whatever the client would rather have.
+        let mut provider = rustls::crypto::CryptoProvider::clone(&crate::tls::provider());
+        provider.cipher_suites.reverse();
+        let builder = ClientConfig::builder_with_provider(Arc::new(provider));
+        let builder = builder.with_protocol_versions(&[version]).unwrap();
+        let roots = ca.authorities().store;
+        let mut client = builder.with_root_certificates(roots).with_no_client_auth();
+        client.time_provider = Arc::new(crate::tls::testing::Still(crate::tls::testing::NOW));
+        let (client, _) = shake_hands(&Arc::new(client), &server, "a").unwrap();
+        assert_eq!(client.negotiated_cipher_suite().unwrap().suite(), expected);
+    }
+}
+
+#[test]
 fn the_oldest_version_is_as_asked_for() {
     use rustls::version::{TLS12, TLS13};
     let ca = Issuing::new("ca");
