@@ -150,6 +150,18 @@ fn the_end_is_told_and_nothing_is_taken_behind_it() {
 }
 
 #[test]
+fn a_server_that_has_told_its_end_looks_at_nothing_behind_it() {
+    for version in [&TLS12, &TLS13] {
+        let (mut server, mut client) = connected(version, usize::MAX);
+        server.session.close(&mut [], &mut [0; 256]).unwrap();
+        let said = client.says(b"more");
+        assert_eq!(server.take(&said, 7).unwrap(), b"");
+        assert_eq!(server.take(b"no record at all", usize::MAX).unwrap(), b"");
+        assert!(server.plain.is_empty() && server.torn.is_empty());
+    }
+}
+
+#[test]
 fn a_forged_record_ends_the_connection_with_an_alert() {
     let (mut server, mut client) = connected(&TLS13, usize::MAX);
     let mut said = client.says(b"forged");
