@@ -143,6 +143,26 @@ fn a_close_notify_is_answered_with_one() {
     }
 }
 
+/// Who has been told the end may still speak; nobody listens.
+#[test]
+fn records_behind_the_last_answer_are_not_looked_at() {
+    let world = World::start();
+    for version in VERSIONS {
+        for said in [&[23, 3, 3, 0, 1, 0][..], &[99, 0, 0, 0, 1, 0], &[21, 3, 3, 0, 2, 2, 40]] {
+            let mut forge = world.forge(version);
+            let request = b"GET /health HTTP/1.1\r\nhost: p\r\nconnection: close\r\n\r\n";
+            assert!(forge.send(DATA, request));
+            let answer = forge.record().unwrap().expect("an answer");
+            assert!(answer.bytes.starts_with(b"HTTP/1.1 200 "));
+            // It may have closed already.
+            let _ = forge.socket.write_all(said);
+            let (records, _) = forge.rest();
+            let notify = Record { kind: ALERT, bytes: vec![WARNING, CLOSE_NOTIFY] };
+            assert_eq!(records, [notify], "{version:?}, {said:?}");
+        }
+    }
+}
+
 #[test]
 fn malformed_alerts_end_the_connection() {
     let world = World::start();

@@ -6,6 +6,7 @@ mod client_side;
 mod current;
 mod date;
 mod fault;
+pub mod fuzz;
 mod identity;
 mod names;
 mod server_side;

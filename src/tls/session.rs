@@ -56,6 +56,9 @@ pub struct Session {
     /// Nothing more can be done with it. rustls must not be asked again: it
     /// would look for bytes that are not there any more.
     over: bool,
+    /// Our end has been written (close_notify). From then on rustls is not
+    /// shown what comes: it asserts that no alert follows that one.
+    has_ended: bool,
 }
 
 enum Side {
@@ -68,7 +71,7 @@ impl Session {
     /// A configuration that cannot be used.
     pub fn server(config: Arc<ServerConfig>) -> Result<Self, SessionFault> {
         let side = Side::Server(Box::new(UnbufferedServerConnection::new(config)?));
-        Ok(Self { side, over: false })
+        Ok(Self { side, over: false, has_ended: false })
     }
 
     /// # Errors
@@ -78,7 +81,7 @@ impl Session {
         name: ServerName<'static>,
     ) -> Result<Self, SessionFault> {
         let side = Side::Client(Box::new(UnbufferedClientConnection::new(config, name)?));
-        Ok(Self { side, over: false })
+        Ok(Self { side, over: false, has_ended: false })
     }
 
     /// Opens the records in `bytes`, which begins with what was left the last
@@ -93,6 +96,9 @@ impl Session {
         scratch: &mut Vec<u8>,
         replies: &mut Vec<u8>,
     ) -> Result<Opened, SessionFault> {
+        if self.has_ended {
+            return Ok(Opened { used: bytes.len(), ..Opened::default() });
+        }
         let result = self.unless_over(|side| match side {
             Side::Server(server) => open(&mut **server, bytes, scratch, replies),
             Side::Client(client) => open(&mut **client, bytes, scratch, replies),
@@ -119,15 +125,18 @@ impl Session {
         })
     }
 
-    /// Writes that no more will be sent (close_notify).
+    /// Writes that no more will be sent (close_notify). What comes after that
+    /// is left out.
     ///
     /// # Errors
     /// A connection that is over, or not there yet.
     pub fn close(&mut self, fragments: &mut [u8], out: &mut [u8]) -> Result<usize, SessionFault> {
-        self.unless_over(|side| match side {
+        let written = self.unless_over(|side| match side {
             Side::Server(server) => close(&mut **server, fragments, out),
             Side::Client(client) => close(&mut **client, fragments, out),
-        })
+        })?;
+        self.has_ended = true;
+        Ok(written)
     }
 
     #[inline]
