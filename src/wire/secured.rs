@@ -231,7 +231,9 @@ impl<S: Transport> Secured<S> {
     }
 
     /// Says that no more will be sent, if that can be said now. What a cut has
-    /// left behind is not followed by an orderly end.
+    /// left behind is not followed by an orderly end. Nothing is received any
+    /// more behind it; where an answer may still come, as to a request that is
+    /// refused in mid-body, a send is under way and it is not said.
     fn say_end(&self) {
         let state = &mut *self.state.borrow_mut();
         if !state.unsent.is_empty() || state.sending {
