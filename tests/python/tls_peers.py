@@ -1,6 +1,7 @@
 """Backends that speak TLS: nginx, OpenSSL's server, Python's, and one that
 ends its connections however a row tells it."""
 
+import atexit
 import contextlib
 import http.server
 import os
@@ -58,6 +59,8 @@ class Nginx:
                 [path, "-p", str(self._folder), "-c", str(conf)], stdin=subprocess.DEVNULL,
                 pass_fds=[listener.fileno()], env=os.environ | {"NGINX": f"{listener.fileno()};"},
             )  # fmt: skip
+        # A row that fails does not come to its `stop`.
+        atexit.register(self._process.terminate)
         self.url = f"https://127.0.0.1:{self.port}"
         wait_until((self._folder / "nginx.pid").exists, "nginx runs")
 
