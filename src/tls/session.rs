@@ -56,9 +56,8 @@ pub struct Session {
     /// Nothing more can be done with it. rustls must not be asked again: it
     /// would look for bytes that are not there any more.
     over: bool,
-    /// A server's end has been written (close_notify), and so its last answer
-    /// before. From then on rustls is not shown what comes: it asserts that no
-    /// alert follows that one.
+    /// Our end has been written (close_notify). From then on rustls is not
+    /// shown what comes: it asserts that no alert follows that one.
     has_ended: bool,
 }
 
@@ -126,8 +125,8 @@ impl Session {
         })
     }
 
-    /// Writes that no more will be sent (close_notify). A server leaves out
-    /// what comes after that; a client may still be answered.
+    /// Writes that no more will be sent (close_notify). What comes after that
+    /// is left out.
     ///
     /// # Errors
     /// A connection that is over, or not there yet.
@@ -136,7 +135,7 @@ impl Session {
             Side::Server(server) => close(&mut **server, fragments, out),
             Side::Client(client) => close(&mut **client, fragments, out),
         })?;
-        self.has_ended = matches!(self.side, Side::Server(_));
+        self.has_ended = true;
         Ok(written)
     }
 
