@@ -14,8 +14,8 @@ use crate::tls::{ClientAuth, MinVersion, Verification};
 pub struct TlsPlan {
     /// `Some` exactly when there are TLS listeners.
     pub server: Option<ServerTlsPlan>,
-    /// `Some` exactly when a backend is https.
-    pub backend: Option<BackendTlsPlan>,
+    /// By backend, in the operator's order; `None` is plain HTTP.
+    pub backends: Vec<Option<BackendTlsPlan>>,
     /// How often the files are looked at.
     pub watch_every: Duration,
 }
@@ -41,7 +41,7 @@ pub struct ClientAuthPlan {
     pub mode: ClientAuth,
 }
 
-/// How we are a TLS client to every https backend.
+/// How we are a TLS client to one backend.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BackendTlsPlan {
     /// `None` is the system's own bundle.
@@ -66,7 +66,7 @@ impl TlsPlan {
     #[must_use]
     pub fn files(&self) -> BTreeSet<&Path> {
         let server = self.server.iter();
-        let backend = self.backend.iter();
+        let backend = self.backends.iter().flatten();
         let clients = server.clone().filter_map(|server| server.clients.as_ref());
         let authorities = clients
             .map(|clients| &clients.authorities)
@@ -97,7 +97,7 @@ impl TlsPlan {
 
 impl Default for TlsPlan {
     fn default() -> Self {
-        Self { server: None, backend: None, watch_every: Self::WATCH_EVERY }
+        Self { server: None, backends: Vec::new(), watch_every: Self::WATCH_EVERY }
     }
 }
 

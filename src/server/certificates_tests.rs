@@ -38,7 +38,7 @@ impl World {
         let path = |name: &str| folder.path().join(name);
         written.tls.certificates = vec![path("c")];
         written.tls.keys = vec![path("k")];
-        written.tls.backend_ca = Some(path("roots"));
+        written.tls.backend.ca = Some(path("roots"));
         let world = Self { folder, ca, written };
         world.put("roots", &world.ca.pem);
         world.put_pair(&world.issue());
