@@ -117,6 +117,10 @@ impl Reader<'_> {
             let short = key.get_ref().as_ref();
             let whole = if name.is_empty() { short.to_owned() } else { format!("{name}.{short}") };
             match (by_key(&whole), value.get_ref()) {
+                // In quotes, it is a name with a dot in it and no key of ours.
+                _ if short.is_empty() || short.contains('.') => {
+                    self.unknown(name, short, backend, key.span());
+                }
                 _ if whole == "backend" => self.backends(key.span(), value),
                 (Some(setting), _) => self.setting(setting, backend, key.span(), value),
                 (None, DeValue::Table(inner)) if nearest::is_table(&whole) => {
@@ -163,14 +167,16 @@ impl Reader<'_> {
     ) {
         let place = backend.unwrap_or_default();
         self.written.given.in_line((setting.flag, place), self.line(span.start));
-        let Some(words) = words(setting.form(), value) else {
+        // As a flag it names all backends, here one.
+        let form = if setting.flag == URL { Form::Word } else { setting.form() };
+        let Some(words) = words(form, value) else {
             let name = setting.table_and_name().1;
             let example = format!("{name} = {}", setting.example_in_toml());
             self.unsure.0.insert((setting.flag, place));
             let fault = FileFault::WrongType { found: kind(value), example };
             return self.fault(span, setting.key, fault);
         };
-        for (place, (_, span)) in words.iter().enumerate().skip(1) {
+        for (place, (_, span)) in words.iter().enumerate().filter(|_| backend.is_none()) {
             self.written.given.in_line((setting.flag, place), self.line(span.start));
         }
         let words: Vec<_> = words.iter().map(|(word, _)| word.as_str()).collect();
@@ -199,7 +205,9 @@ impl Reader<'_> {
             None => FileFault::Unknown(nearest::names_in(table)),
         };
         let dot = if table.is_empty() { "" } else { "." };
-        self.fault(span, &format!("{table}{dot}{}", shown(name)), fault);
+        let quote = if name.is_empty() || name.contains('.') { "\"" } else { "" };
+        let what = format!("{table}{dot}{quote}{}{quote}", shown(name));
+        self.fault(span, &what, fault);
     }
 
     /// `what` is empty where the file's words cannot be told.

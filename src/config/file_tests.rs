@@ -135,6 +135,18 @@ fn an_unknown_key_is_told_with_the_nearest_known_one() {
 }
 
 #[test]
+fn a_name_in_quotes_is_no_key_of_ours() {
+    check_line(
+        "\"dns.resolve_every\" = \"1s\"",
+        "t.toml:1: \"dns.resolve_every\": the key is not known; did you mean dns.resolve_every?",
+    );
+    for name in ["\"\"", "\"a\\nb\"", "\"backend.\""] {
+        let told = told(&format!("{name} = 1\n{BACKEND}"), |_| ());
+        assert!(told.len() == 1 && told[0].contains(": the key is not known; known"), "{told:?}");
+    }
+}
+
+#[test]
 fn a_value_of_another_type_is_told_with_an_example() {
     let wrong = |what: &str, found: &str, example: &str| {
         format!("t.toml:1: {what}: this is {found}; write it like {example}")
@@ -189,6 +201,16 @@ fn a_value_of_another_type_is_told_with_an_example() {
         "backend = [\"http://a\"]\n",
         &["t.toml:1: backend: this is a text, and backends \
           are a list of tables; write [[backend]] once for each"],
+    );
+    check(
+        "[[backend]]\nurl = [\"http://a\", \"http://b\"]\n",
+        &["t.toml:2: backend.url: this is a list; \
+           write it like url = \"https://models.example.com/v1\""],
+    );
+    check(
+        "[[backend]]\nurl = [\"http://a\", \"http://b\"]\n",
+        &["t.toml:2: backend.url: this is a list; \
+           write it like url = \"https://models.example.com/v1\""],
     );
     check(
         "[[backend]]\n",

@@ -36,7 +36,9 @@ pub(super) fn nearest(table: &str, name: &str) -> Option<&'static str> {
 /// A key of another table, or a flag, of this name.
 fn elsewhere(name: &str) -> Option<&'static str> {
     let flag = format!("--{}", name.replace('_', "-"));
-    let is_meant = |setting: &&Setting| setting.table_and_name().1 == name || setting.flag == flag;
+    let is_meant = |setting: &&Setting| {
+        setting.table_and_name().1 == name || setting.key == name || setting.flag == flag
+    };
     settings().find(is_meant).map(|setting| setting.key)
 }
 
@@ -86,6 +88,7 @@ mod tests {
     fn a_key_of_another_table_and_a_flag_are_found_by_their_names() {
         check("deadlines", "body_memory", Some("limits.body_memory"));
         check("", "connect_timeout", Some("deadlines.connect"));
+        check("", "deadlines.connect", Some("deadlines.connect"));
         check("tls", "danger-backend-no-verify", Some("backend.tls.danger_no_verify"));
     }
 

@@ -19,7 +19,7 @@ use super::written::{BackendTlsWritten, Written};
 
 pub use place::{Form, Misread};
 
-use place::{Choice, Place, Switch};
+use place::{Choice, Number, Place, Switch};
 
 /// Settings that stand under one heading of the help.
 pub struct Group {

@@ -12,7 +12,7 @@ pub enum Place<W: 'static> {
     Time(fn(&mut W) -> &mut Duration),
     Size(fn(&mut W) -> &mut usize),
     Count(fn(&mut W) -> &mut usize),
-    Entries(fn(&mut W) -> &mut u32),
+    Number(Number<W>),
     /// Zero is how the operator writes "no limit".
     Limit(fn(&mut W) -> &mut Option<NonZeroUsize>),
     CountOrAuto(fn(&mut W) -> &mut Option<usize>),
@@ -26,6 +26,12 @@ pub enum Place<W: 'static> {
     Files(fn(&mut W) -> &mut Vec<PathBuf>),
     Choice(Choice<W>),
     Switch(Switch<W>),
+}
+
+/// A whole number of a type of its own.
+pub struct Number<W: 'static> {
+    pub read: fn(&mut W, &str) -> Result<(), NotCount>,
+    pub show: fn(&W) -> String,
 }
 
 /// One of a few words.
@@ -77,7 +83,7 @@ impl<W> Place<W> {
             Self::Time(at) => *at(to) = word.parse::<Time>()?.0,
             Self::Size(at) => *at(to) = word.parse::<Size>()?.0,
             Self::Count(at) => *at(to) = count(word)?,
-            Self::Entries(at) => *at(to) = count(word)?,
+            Self::Number(number) => (number.read)(to, word)?,
             Self::Limit(at) => *at(to) = NonZeroUsize::new(count(word)?),
             Self::CountOrAuto(at) => *at(to) = count_or_auto(word)?,
             Self::Text(_, at) => word.clone_into(at(to)),
@@ -116,7 +122,7 @@ impl<W> Place<W> {
             Self::Time(at) => one(Time(*at(of)).to_string()),
             Self::Size(at) => one(Size(*at(of)).to_string()),
             Self::Count(at) => one(at(of).to_string()),
-            Self::Entries(at) => one(at(of).to_string()),
+            Self::Number(number) => one((number.show)(of)),
             Self::Limit(at) => one(at(of).map_or(0, NonZeroUsize::get).to_string()),
             Self::CountOrAuto(at) => {
                 one(at(of).map_or_else(|| "auto".to_owned(), |count| count.to_string()))
@@ -147,7 +153,7 @@ impl<W> Place<W> {
         match self {
             Self::Time(_) => "TIME",
             Self::Size(_) => "SIZE",
-            Self::Count(_) | Self::Entries(_) | Self::Limit(_) | Self::CountOrAuto(_) => "COUNT",
+            Self::Count(_) | Self::Number(_) | Self::Limit(_) | Self::CountOrAuto(_) => "COUNT",
             Self::Text(unit, _) | Self::OptionalText([unit, _], _) | Self::Texts(unit, _) => unit,
             Self::File(..) | Self::Files(_) => "FILE",
             Self::Choice(choice) => choice.unit,
@@ -158,7 +164,7 @@ impl<W> Place<W> {
     /// How it is written.
     pub fn form(&self) -> Form {
         match self {
-            Self::Count(_) | Self::Entries(_) | Self::Limit(_) => Form::Number,
+            Self::Count(_) | Self::Number(_) | Self::Limit(_) => Form::Number,
             Self::CountOrAuto(_) => Form::NumberOrWord,
             Self::Texts(..) | Self::Files(_) => Form::Words,
             Self::Choice(choice) => Form::OneOf(choice.words),

@@ -1,7 +1,7 @@
 //! Who talks to whom, on which cores, and with which headers.
 
-use super::{Choice, Group, Home, Place, Setting, Switch, of_process};
-use crate::config::Credentials;
+use super::{Choice, Group, Home, Number, Place, Setting, Switch, of_process};
+use crate::config::{Credentials, count};
 use crate::rt::DriverChoice;
 
 pub(super) const PLACES: Group = Group {
@@ -103,7 +103,10 @@ pub(super) const MACHINE: Group = Group {
             "--ring-entries",
             "256",
             "Submission entries of each ring, a power of two",
-            Place::Entries(|w| &mut w.rings.entries),
+            Place::Number(Number {
+                read: |w, word| count(word).map(|entries| w.rings.entries = entries),
+                show: |w| w.rings.entries.to_string(),
+            }),
         ),
     ],
 };
