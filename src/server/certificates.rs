@@ -48,6 +48,8 @@ struct Keeper {
     maker: Maker,
     /// What the files held when they were last looked at, taken or refused.
     seen: TlsFiles,
+    /// What they held when they were last taken.
+    taken: TlsFiles,
     server: Option<Arc<ServerTls>>,
     backends: Vec<Arc<BackendTls>>,
     figures: Arc<CertificateFigures>,
@@ -120,7 +122,9 @@ impl Certificates {
         tell(&made, &figures);
         maker.keep(made);
         let cells = backends.iter().flatten().cloned().collect();
-        let keeper = Keeper { maker, seen, server: server.clone(), backends: cells, figures };
+        let taken = seen.clone();
+        let keeper =
+            Keeper { maker, seen, taken, server: server.clone(), backends: cells, figures };
         Ok(Self { server, backends, keeper })
     }
 
@@ -176,15 +180,22 @@ impl Keeper {
     /// is written twice in one second, keeps its time of change.
     fn look(&mut self) -> Look {
         let files = read_files(&self.maker.plan);
-        if files == self.seen { Look::Unchanged } else { self.take(files) }
+        if files == self.seen {
+            return Look::Unchanged;
+        }
+        // Sessions with backends are lost with their configuration.
+        let keeps = files.agree(&self.taken, self.maker.plan.backend_files());
+        self.take(files, keeps)
     }
 
     fn look_now(&mut self) -> Look {
         let files = read_files(&self.maker.plan);
-        self.take(files)
+        // Also where no file has changed: the system may trust others now.
+        self.take(files, false)
     }
 
-    fn take(&mut self, files: TlsFiles) -> Look {
+    /// `keeps_backends` leaves their side as it is.
+    fn take(&mut self, files: TlsFiles, keeps_backends: bool) -> Look {
         self.seen = files;
         let made = match self.maker.make(&self.seen) {
             Ok(made) => made,
@@ -197,13 +208,14 @@ impl Keeper {
         if let (Some(cell), Some(config)) = (&self.server, &made.server) {
             cell.replace(Arc::clone(config));
         }
-        for cell in &self.backends {
+        for cell in self.backends.iter().filter(|_| !keeps_backends) {
             made.backend.iter().for_each(|config| cell.replace(for_one_backend(config)));
         }
         self.figures.reloads_taken.increment();
         tracing::info!("certificates are reloaded");
         tell(&made, &self.figures);
         self.maker.keep(made);
+        self.taken = self.seen.clone();
         Look::Taken
     }
 }

@@ -47,7 +47,13 @@ impl<S: Transport> Stream for Wire<S> {
     }
 
     fn send(&self, buffer: Vec<u8>, part: Range<usize>) -> impl Future<Output = Transfer> {
-        either!(future self, stream => stream.send(buffer, part))
+        match self {
+            Self::Plain(stream) => Either::Plain { future: stream.send(buffer, part) },
+            // Large, and only for what a slow peer has not taken at once.
+            Self::Secured(stream) => {
+                Either::Secured { future: Box::pin(stream.send(buffer, part)) }
+            }
+        }
     }
 
     fn try_send(&self, bytes: &[u8]) -> io::Result<usize> {
@@ -63,7 +69,11 @@ impl<S: Transport> Stream for Wire<S> {
     }
 
     fn establish(&self) -> impl Future<Output = io::Result<Established>> {
-        either!(future self, stream => stream.establish())
+        match self {
+            Self::Plain(stream) => Either::Plain { future: stream.establish() },
+            // Large, and over soon.
+            Self::Secured(stream) => Either::Secured { future: Box::pin(stream.establish()) },
+        }
     }
 
     fn shutdown(&self) {
@@ -72,6 +82,10 @@ impl<S: Transport> Stream for Wire<S> {
 
     fn finish(&self) {
         either!(self, stream => stream.finish());
+    }
+
+    fn stop_sending(&self) {
+        either!(self, stream => stream.stop_sending());
     }
 
     fn abort(&self) {
