@@ -44,6 +44,7 @@ where
 {
     type Output = Transfer;
 
+    #[inline(never)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Transfer> {
         let mut this = self.project();
         let secured = *this.secured;

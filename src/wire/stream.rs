@@ -33,11 +33,15 @@ macro_rules! either {
     };
 }
 
+// Inlined by force, as a plain stream must not pay for what may stand in its
+// place.
 impl<S: Transport> Stream for Wire<S> {
+    #[inline(always)]
     fn recv(&self, buffer: Vec<u8>) -> impl Future<Output = Transfer> {
         either!(future self, stream => stream.recv(buffer))
     }
 
+    #[inline(always)]
     fn recv_cancelable(&self, buffer: Vec<u8>) -> impl Future<Output = Transfer> {
         either!(future self, stream => stream.recv_cancelable(buffer))
     }
@@ -56,10 +60,12 @@ impl<S: Transport> Stream for Wire<S> {
         }
     }
 
+    #[inline(always)]
     fn try_send(&self, bytes: &[u8]) -> io::Result<usize> {
         either!(self, stream => stream.try_send(bytes))
     }
 
+    #[inline(always)]
     fn readable(&self) -> impl Future<Output = io::Result<()>> {
         either!(future self, stream => stream.readable())
     }
@@ -109,7 +115,7 @@ pin_project_lite::pin_project! {
 impl<P: Future, T: Future<Output = P::Output>> Future for Either<P, T> {
     type Output = P::Output;
 
-    #[inline]
+    #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project() {
             EitherProjected::Plain { future } => future.poll(cx),
