@@ -79,6 +79,9 @@ impl<S: Transport> Secured<S> {
 
     /// Sends what was not asked for, or keeps it for the next send.
     fn reply(&self, state: &mut State, replies: &[u8]) {
+        if self.stopped.get() {
+            return; // It would stand in the middle of a record.
+        }
         let mut sent = 0;
         if state.unsent.is_empty() && !state.sending {
             // A connection that takes nothing any more shows when it is used.
@@ -127,7 +130,7 @@ impl<S: Transport> Secured<S> {
     /// refused in mid-body, a send is under way and it is not said.
     fn say_end(&self) {
         let state = &mut *self.state.borrow_mut();
-        if !state.unsent.is_empty() || state.sending {
+        if !state.unsent.is_empty() || state.sending || self.stopped.get() {
             return;
         }
         let fragments = if state.is_fragmented { &mut *state.torn } else { &mut [] };

@@ -50,6 +50,9 @@ impl State {
     /// Keeps what could not be opened yet.
     pub(super) fn keep(&mut self, rest: &[u8], opened: &Opened) -> io::Result<()> {
         debug_assert!(self.torn.is_empty(), "it was opened together with what came");
+        if self.fault.is_some() {
+            return Ok(()); // Nobody will open it any more.
+        }
         if rest.len() > self.torn_max {
             return Err(io::Error::other("a message of the handshake is too long"));
         }
