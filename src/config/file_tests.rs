@@ -126,11 +126,8 @@ fn an_unknown_key_is_told_with_the_nearest_known_one() {
           did you mean backend.url?"],
     );
     check(
-        "[[backend]]\nurl = \"https://a\"\n[backend.tsl]\nca = 1",
-        &[
-            "t.toml:3: backend.tsl: the key is not known; did you mean backend.tls?",
-            "t.toml: backend.url https://…: this system has no authorities",
-        ][..1],
+        "[[backend]]\nurl = \"http://a\"\n[backend.tsl]\nca = 1",
+        &["t.toml:3: backend.tsl: the key is not known; did you mean backend.tls?"],
     );
 }
 
@@ -140,7 +137,7 @@ fn a_name_in_quotes_is_no_key_of_ours() {
         "\"dns.resolve_every\" = \"1s\"",
         "t.toml:1: \"dns.resolve_every\": the key is not known; did you mean dns.resolve_every?",
     );
-    for name in ["\"\"", "\"a\\nb\"", "\"backend.\""] {
+    for name in ["\"\"", "\"a\\nb\"", "\"x.y\""] {
         let told = told(&format!("{name} = 1\n{BACKEND}"), |_| ());
         assert!(told.len() == 1 && told[0].contains(": the key is not known; known"), "{told:?}");
     }

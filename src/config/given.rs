@@ -148,9 +148,12 @@ fn is_value(word: &str) -> bool {
 }
 
 /// What was given, if it can be shown: it may be a key that was pasted where
-/// its path belongs, and a line break would part the message.
+/// its path belongs, or a URL with a password, and a line break would part the
+/// message.
 pub(super) fn shown(value: &str) -> &str {
-    if value.contains("-----BEGIN") || value.contains(char::is_control) { "…" } else { value }
+    let is_key = value.contains("-----BEGIN") || value.contains(char::is_control);
+    let has_user = value.split_once("://").is_some_and(|(_, rest)| rest.contains('@'));
+    if is_key || has_user { "…" } else { value }
 }
 
 #[cfg(test)]

@@ -113,8 +113,8 @@ fn without_a_file_everything_is_a_flag() {
 }
 
 #[test]
-fn a_key_that_was_pasted_for_its_path_is_not_shown() {
-    for secret in ["-----BEGIN PRIVATE KEY-----MIIEv", "a\nb"] {
+fn a_key_that_was_pasted_for_its_path_and_a_password_are_not_shown() {
+    for secret in ["-----BEGIN PRIVATE KEY-----MIIEv", "a\nb", "http://user:secret@a"] {
         check(
             ("--body-bytes", 0),
             secret,

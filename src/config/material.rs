@@ -56,6 +56,12 @@ impl TlsFiles {
         Self(read)
     }
 
+    /// Whether these files hold the same in both.
+    #[must_use]
+    pub fn agree<'a>(&self, other: &Self, mut files: impl Iterator<Item = &'a Path>) -> bool {
+        files.all(|file| self.0.get(file) == other.0.get(file))
+    }
+
     fn contents(&self, path: &Path) -> Result<&[u8], Fault> {
         match self.0.get(path) {
             Some(Ok(contents)) => Ok(contents),

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     balance::RoundRobin,
-    base::{Buffers, Chance, Instant, Timer, Wheel},
+    base::{Buffers, Chance, Instant, Seldom, Timer, Wheel},
     http,
     rt::{ConnectAddress, World},
 };
@@ -44,8 +44,12 @@ pub struct Stage<W: World> {
     pub balance: RefCell<RoundRobin>,
     /// What connections to each backend are secured with.
     pub security: Vec<W::Security>,
-    /// Why the last TLS handshake with each backend failed, if it did.
-    pub handshake_faults: RefCell<Vec<Option<String>>>,
+    /// When it was last said what is wrong with TLS, to each backend and …
+    pub tls_notes: RefCell<Vec<Seldom>>,
+    /// … of clients that too many handshakes wait, or that TLS comes where it
+    /// is not spoken.
+    pub shed_note: Seldom,
+    pub plain_note: Seldom,
     /// The addresses of each backend, as last resolved.
     pub addresses: RefCell<Vec<Vec<ConnectAddress>>>,
     pub chance: RefCell<Chance>,
@@ -89,7 +93,9 @@ impl<W: World> Stage<W> {
             pools: RefCell::new(Pools::new(backends, pool.idle_per_backend, pool.idle_timeout)),
             balance: RefCell::new(RoundRobin::new(backends, first_backend)),
             security: (0..backends).map(|_| W::Security::default()).collect(),
-            handshake_faults: RefCell::new(vec![None; backends]),
+            tls_notes: RefCell::new((0..backends).map(|_| Seldom::default()).collect()),
+            shed_note: Seldom::default(),
+            plain_note: Seldom::default(),
             addresses: RefCell::new(vec![Vec::new(); backends]),
             chance: RefCell::new(Chance::seeded(seed)),
             draining: Cell::new(false),

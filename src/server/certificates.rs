@@ -51,6 +51,8 @@ struct Keeper {
     maker: Maker,
     /// What the files held when they were last looked at, taken or refused.
     seen: TlsFiles,
+    /// What they held when they were last taken.
+    taken: TlsFiles,
     server: Option<Arc<ServerTls>>,
     /// By backend, as above.
     backends: Vec<Option<Arc<BackendTls>>>,
@@ -91,6 +93,14 @@ enum Refusal {
     NoTime,
 }
 
+/// Which backends' side is made anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Backends {
+    /// Those whose files are others.
+    Changed,
+    All,
+}
+
 /// What came of a look at the files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Look {
@@ -129,8 +139,9 @@ impl Certificates {
         let figures = Arc::new(CertificateFigures::default());
         tell(&made, &figures);
         maker.keep(made);
+        let taken = seen.clone();
         let (server_cell, cells) = (server.clone(), backends.clone());
-        let keeper = Keeper { maker, seen, server: server_cell, backends: cells, figures };
+        let keeper = Keeper { maker, seen, taken, server: server_cell, backends: cells, figures };
         Ok(Self { server, backends, keeper })
     }
 
@@ -186,15 +197,20 @@ impl Keeper {
     /// is written twice in one second, keeps its time of change.
     fn look(&mut self) -> Look {
         let files = read_files(&self.maker.plan);
-        if files == self.seen { Look::Unchanged } else { self.take(files) }
+        if files == self.seen {
+            return Look::Unchanged;
+        }
+        // Sessions with a backend are lost with its configuration.
+        self.take(files, Backends::Changed)
     }
 
     fn look_now(&mut self) -> Look {
         let files = read_files(&self.maker.plan);
-        self.take(files)
+        // Also where no file has changed: the system may trust others now.
+        self.take(files, Backends::All)
     }
 
-    fn take(&mut self, files: TlsFiles) -> Look {
+    fn take(&mut self, files: TlsFiles, backends: Backends) -> Look {
         self.seen = files;
         let made = match self.maker.make(&self.seen) {
             Ok(made) => made,
@@ -207,8 +223,10 @@ impl Keeper {
         if let (Some(cell), Some(config)) = (&self.server, &made.server) {
             cell.replace(Arc::clone(config));
         }
-        for (cell, config) in self.backends.iter().zip(&made.backends) {
-            if let (Some(cell), Some(config)) = (cell, config) {
+        let plans = self.maker.plan.backends.iter();
+        for ((cell, plan), config) in self.backends.iter().zip(plans).zip(&made.backends) {
+            let (Some(cell), Some(plan), Some(config)) = (cell, plan, config) else { continue };
+            if backends == Backends::All || !self.seen.agree(&self.taken, plan.files()) {
                 cell.replace(for_one_backend(config));
             }
         }
@@ -216,6 +234,7 @@ impl Keeper {
         tracing::info!("certificates are reloaded");
         tell(&made, &self.figures);
         self.maker.keep(made);
+        self.taken = self.seen.clone();
         Look::Taken
     }
 }
