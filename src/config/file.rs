@@ -40,6 +40,8 @@ pub(super) struct Read {
 struct Unsure(BTreeSet<(&'static str, usize)>);
 
 const URL: &str = "--backend";
+/// More than anybody mends in one go: it may be no configuration at all.
+const FAULTS_MAX: usize = 100;
 
 impl ConfigFile {
     pub(super) fn read(&self) -> Read {
@@ -47,6 +49,7 @@ impl ConfigFile {
         let written = Written { given: Given::in_file(&self.name), ..Written::default() };
         let mut reader = Reader {
             file: self,
+            line_ends: memchr::memchr_iter(b'\n', self.text.as_bytes()).collect(),
             written,
             faults: Vec::new(),
             unsure: Unsure::default(),
@@ -72,6 +75,8 @@ impl ConfigFile {
 /// A file that is being read.
 struct Reader<'a> {
     file: &'a ConfigFile,
+    /// Where each line ends, in ascending order.
+    line_ends: Vec<usize>,
     written: Written,
     faults: Vec<Told>,
     unsure: Unsure,
@@ -81,7 +86,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn ended(self, is_whole: bool) -> Read {
-        let Self { written, mut faults, mut unsure, meant, .. } = self;
+        let Self { file, written, mut faults, mut unsure, meant, .. } = self;
         // What stands there beside a slip of the pen was not meant by it.
         unsure.0.extend(meant.0.into_iter().filter(|spot| !written.given.is_in_file(*spot)));
         faults.sort_by_key(Told::order);
@@ -89,23 +94,25 @@ impl Reader<'_> {
             // What could not be read as TOML is not told twice.
             faults.dedup_by_key(|told| told.order());
         }
+        if let Some(more) = faults.len().checked_sub(FAULTS_MAX).filter(|more| *more > 0) {
+            faults.truncate(FAULTS_MAX);
+            let sentence = format!("{}: {more} more faults; mend those above first", file.name);
+            faults.push(Told::at(usize::MAX, sentence));
+        }
         Read { written, faults, is_whole, unsure }
     }
 
     /// Keys below a broken heading are not where they seem to be, so what is
     /// said of them is forgotten. The first faults are those of syntax.
     fn forget_orphans(&mut self, of_syntax: usize) {
-        let is_heading = |line: usize| {
-            let text = self.file.text.lines().nth(line - 1).unwrap_or_default();
-            text.trim_start().starts_with('[')
-        };
-        let (broken, of_words) = self.faults.split_at(of_syntax);
-        let broken: Vec<_> =
-            broken.iter().filter_map(Told::line).filter(|line| is_heading(*line)).collect();
-        let is_orphan = |told: &Told| {
-            let above = |line: usize| (1..=line).rev().find(|line| is_heading(*line));
-            told.line().and_then(above).is_some_and(|heading| broken.contains(&heading))
-        };
+        let lines = self.file.text.lines().zip(1..);
+        let headings = lines.filter(|(text, _)| text.trim_start().starts_with('['));
+        let headings: Vec<usize> = headings.map(|(_, line)| line).collect();
+        let above = |line: usize| headings[..headings.partition_point(|at| *at <= line)].last();
+        let (of_lines, of_words) = self.faults.split_at(of_syntax);
+        let broken: BTreeSet<_> = of_lines.iter().filter_map(Told::line).collect();
+        let is_orphan =
+            |told: &Told| told.line().and_then(above).is_some_and(|at| broken.contains(at));
         let kept = of_words.iter().filter(|told| !is_orphan(told)).cloned().collect::<Vec<_>>();
         self.faults.truncate(of_syntax);
         self.faults.extend(kept);
@@ -220,8 +227,7 @@ impl Reader<'_> {
 
     /// Counted from 1.
     fn line(&self, offset: usize) -> usize {
-        let before = self.file.text.as_bytes().get(..offset).unwrap_or_default();
-        before.iter().filter(|byte| **byte == b'\n').count() + 1
+        self.line_ends.partition_point(|end| *end < offset) + 1
     }
 }
 

@@ -94,6 +94,14 @@ fn every_line_that_is_no_toml_is_told_and_so_are_unknown_keys() {
 }
 
 #[test]
+fn what_is_no_configuration_is_told_in_a_few_lines() {
+    let told = told(&"no configuration\n".repeat(20_000), |_| ());
+    assert_eq!(told.len(), FAULTS_MAX + 1);
+    let last = told.last().unwrap();
+    assert!(last.ends_with(" more faults; mend those above first"), "{last}");
+}
+
+#[test]
 fn an_unknown_key_is_told_with_the_nearest_known_one() {
     check_line(
         "limits.bodybytes = 1",
