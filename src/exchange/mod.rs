@@ -5,7 +5,7 @@
 //! 2. `permit`: is there room for it.
 //! 3. `attempt`, `converse`, `link`, `pool`: a backend is chosen and asked.
 //! 4. `answer`: the backend's head, written anew for the client.
-//! 5. `relay`, `tee`: every byte as it comes; usage and the end are read along.
+//! 5. `relay`, `pass`, `tee`: every byte as it comes; usage and the end are read along.
 //! 6. `settle`: what it came to, counted exactly once.
 //! 7. `refuse`: the only room where a fault becomes an answer.
 //!
@@ -25,6 +25,7 @@ mod link;
 mod outgoing;
 mod own_fields;
 pub mod pages;
+mod pass;
 mod permit;
 mod pool;
 mod refuse;

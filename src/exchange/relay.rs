@@ -14,19 +14,14 @@
 //!           └─ becomes outgoing; once that is out, it is received into again
 //! ```
 
-use std::{
-    future::{Future, poll_fn},
-    io,
-    ops::Range,
-    pin::pin,
-    task::Poll,
-};
+use std::{io, ops::Range};
 
 use super::{
     Client, Stage,
     answer::{Answer, AnswerHead, ClientFraming},
     client::{Interrupt, Wait},
     link::Link,
+    pass::pass_slowly,
     permit::Permit,
     send::{SendFault, send_now},
     tee::Tee,
@@ -35,7 +30,7 @@ use super::{
 use crate::{
     http::{BodyDecoder, write},
     llm::{Trouble, Usage, write_cut_event},
-    rt::{Stream, Transfer, World},
+    rt::{Stream, World},
 };
 
 /// How relaying ended.
@@ -337,45 +332,4 @@ fn count_sent<W: World>(
         | Err(SendFault::Closed | SendFault::Io(_)) => {}
     }
     Err(Ended::ClientGone)
-}
-
-/// Sends the rest of a piece, which a slow client has not taken at once, while
-/// the next one is received already.
-async fn pass_slowly<W: World>(
-    stage: &Stage<W>,
-    client: &Client<W::Stream>,
-    backend: &W::Stream,
-    (piece, part): (Vec<u8>, Range<usize>),
-    spare: Vec<u8>,
-) -> ((Result<(), SendFault>, Vec<u8>), (Transfer, Option<Interrupt>)) {
-    let mut sending = pin!(client.send_rest(stage, &client.stream, piece, part, Wait::ClientWrite));
-    let mut receiving = pin!(client.guard(backend, backend.recv(spare)));
-    let (mut sent, mut received) = (None, None);
-    poll_fn(|cx| {
-        let mut sent_now = false;
-        if sent.is_none()
-            && let Poll::Ready(result) = sending.as_mut().poll(cx)
-        {
-            if result.0.is_err() {
-                backend.shutdown();
-            }
-            sent_now = true;
-            sent = Some(result);
-        }
-        if received.is_none() {
-            match receiving.as_mut().poll(cx) {
-                Poll::Ready(result) => received = Some(result),
-                Poll::Pending if sent_now => client.wait_for(stage, Wait::MoreAnswer),
-                Poll::Pending => {}
-            }
-        }
-        match (sent.take(), received.take()) {
-            (Some(sent), Some(received)) => Poll::Ready((sent, received)),
-            waiting => {
-                (sent, received) = waiting;
-                Poll::Pending
-            }
-        }
-    })
-    .await
 }
