@@ -9,6 +9,7 @@
 //! This is the one room that speaks on standard error by itself, and the only
 //! one that reads the environment.
 
+mod balancing_flags;
 mod log;
 mod machine;
 mod mock_flags;

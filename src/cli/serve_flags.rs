@@ -17,6 +17,7 @@ use crate::config::{
     Credentials, Deadlines, DriverChoice, HeaderPlan, Limits, Plan, PoolPlan, RingPlan, Written,
 };
 
+use super::balancing_flags::BalancingFlags;
 use super::tls_flags::{BackendTlsFlags, ServerTlsFlags, written as tls_written};
 use super::values::{CountOrAuto, DriverWord, count, limit, shown};
 
@@ -25,6 +26,8 @@ use super::values::{CountOrAuto, DriverWord, count, limit, shown};
 pub(super) struct ServeFlags {
     #[command(flatten, next_help_heading = "Who talks to whom")]
     places: PlaceFlags,
+    #[command(flatten, next_help_heading = "Which backend answers")]
+    balancing: BalancingFlags,
     #[command(flatten, next_help_heading = "TLS to clients (FILE is PEM)")]
     server_tls: ServerTlsFlags,
     #[command(flatten, next_help_heading = "TLS to backends")]
@@ -225,8 +228,8 @@ struct HeaderFlags {
 impl ServeFlags {
     /// `given` are the flags that were typed, whatever their value.
     pub(super) fn into_written(self, given: BTreeSet<String>) -> Written {
-        let Self { places, server_tls, backend_tls, machine, deadlines, limits, pool, headers } =
-            self;
+        let Self { places, balancing, server_tls, backend_tls, machine, .. } = self;
+        let Self { deadlines, limits, pool, headers, .. } = self;
         Written {
             listen: places.listen,
             tls: tls_written(server_tls, backend_tls),
@@ -243,6 +246,7 @@ impl ServeFlags {
             connections: limits.connections.count(),
             limits: limits.written(),
             pool: pool.written(),
+            balancing: balancing.written(),
             proxy_path: places.proxy_path,
             headers: headers.written(),
             credentials: if places.pass_credentials {

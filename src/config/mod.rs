@@ -13,6 +13,7 @@
 
 mod address;
 mod check;
+mod check_balancing;
 mod check_mock;
 mod check_tls;
 mod cores;
@@ -37,6 +38,7 @@ pub use startup::{danger_lines, startup_line};
 pub use tls_plan::{BackendTlsPlan, ClientAuthPlan, PairFiles, ServerTlsPlan, TlsPlan};
 pub use written::{Machine, MockWritten, TlsWritten, Written};
 
+pub use crate::balance::{Balancing, Ejection, Policy};
 pub use crate::exchange::{Credentials, Deadlines, HeaderPlan, Limits, PoolPlan};
 pub use crate::rt::DriverChoice;
 pub use crate::tls::{ClientAuth, MinVersion, Verification};

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::MockPlan;
 use super::tls_plan::TlsPlan;
+use crate::balance::Balancing;
 use crate::exchange::{Credentials, Deadlines, HeaderPlan, Limits, PoolPlan};
 use crate::rt::DriverChoice;
 use crate::tls::ServerName;
@@ -38,6 +39,8 @@ pub struct Plan {
     pub deadlines: Deadlines,
     pub limits: Limits,
     pub pool: PoolPlan,
+    /// How a backend is chosen.
+    pub balancing: Balancing,
     /// How often the names of backends are resolved again.
     pub resolve_every: Duration,
     /// How long requests under way may go on after SIGTERM.

@@ -1,0 +1,175 @@
+//! All backends as all shards see them, and what one shard keeps for itself to
+//! choose among them.
+
+use std::{
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    time::Duration,
+};
+
+use super::{
+    BackendId, Balancing, Figures, Ticket, Work,
+    choice::Choice,
+    cost::{Terms, Usual},
+    load::Load,
+    prompts::Prompts,
+};
+use crate::base::{Chance, Instant};
+
+/// How often a shard works out what is usual. The estimates it is worked out
+/// from move in seconds.
+const USUAL_EVERY: Duration = Duration::from_millis(250);
+
+/// What is known of all backends. One for the process; it outlives changes of
+/// addresses.
+#[derive(Debug)]
+pub struct Fleet {
+    loads: Box<[Load]>,
+    balancing: Balancing,
+    pub(super) prompts: Prompts,
+    /// The bits of the two numbers of [`Usual`].
+    usual: AtomicU64,
+    /// A shard decides whether to eject: no other does at that moment, or
+    /// both might find that there is room for one more.
+    ejecting: AtomicBool,
+}
+
+/// What one shard keeps to choose with.
+#[derive(Debug)]
+pub struct Turn {
+    /// Whose turn it is.
+    next: usize,
+    usual_at: Option<Instant>,
+    /// Room to sort estimates in.
+    sorted: Vec<f32>,
+}
+
+impl Turn {
+    /// `first` is where this shard begins, so that shards that start together
+    /// do not all begin with the same backend.
+    #[must_use]
+    pub fn new(fleet: &Fleet, first: usize) -> Self {
+        let backends = fleet.loads.len();
+        Self { next: first % backends.max(1), usual_at: None, sorted: Vec::with_capacity(backends) }
+    }
+}
+
+impl Fleet {
+    #[must_use]
+    pub fn new(backends: usize, balancing: Balancing) -> Self {
+        Self {
+            loads: (0..backends).map(|_| Load::default()).collect(),
+            balancing,
+            prompts: Prompts::default(),
+            usual: AtomicU64::new(bits(Usual::GUESS)),
+            ejecting: AtomicBool::new(false),
+        }
+    }
+
+    /// Chooses a backend that is not in `tried`, and counts the request there.
+    pub fn pick(
+        &self,
+        turn: &mut Turn,
+        work: Work,
+        tried: &[BackendId],
+        now: Instant,
+        chance: &mut Chance,
+    ) -> Option<Ticket<'_>> {
+        self.refresh_usual(turn, now);
+        let tokens = self.prompts.tokens(work.prompt_bytes);
+        let terms = Terms {
+            line: self.prompts.line(),
+            usual: self.usual(),
+            capacity: self.balancing.capacity as f32,
+            tokens,
+            shape: work.shape,
+            now,
+        };
+        let policy = self.balancing.policy;
+        let choice = Choice { loads: &self.loads, policy, terms, tried };
+        let chosen = choice.make(&mut turn.next, chance)?;
+        Some(Ticket::begin(self, chosen, work, tokens, now))
+    }
+
+    pub(super) fn load(&self, backend: BackendId) -> &Load {
+        &self.loads[backend.0]
+    }
+
+    pub(super) fn usual(&self) -> Usual {
+        let bits = self.usual.load(Ordering::Relaxed);
+        let (slowness, pace) = ((bits >> 32) as u32, bits as u32);
+        Usual { slowness: f32::from_bits(slowness), pace: f32::from_bits(pace) }
+    }
+
+    /// Whether any backend is not known to be out of reach.
+    #[must_use]
+    pub fn any_ready(&self, now: Instant) -> bool {
+        self.loads.iter().any(|load| !load.health.is_resting(now))
+    }
+
+    /// One backend's figures, as they are shown; `None` if there is none.
+    #[must_use]
+    pub fn figures(&self, backend: BackendId, now: Instant) -> Option<Figures> {
+        let load = self.loads.get(backend.0)?;
+        let counts = load.counts();
+        let slowness = load.slowness.last();
+        Some(Figures {
+            waiting: counts.waiting(),
+            streams: counts.streams(),
+            ejected: load.health.is_ejected(now),
+            first_token: slowness.map(|slowness| slowness * self.prompts.line().at(1000.0)),
+            pace: load.pace.last(),
+            picks: load.picks(),
+            failures: load.failures(),
+        })
+    }
+
+    /// How long a backend is left alone that asks for so long.
+    pub(super) fn bearable(&self, asked: Duration) -> Duration {
+        asked.min(self.balancing.ejection.pause_max)
+    }
+
+    /// A backend has failed. It may have asked to be left alone for a time.
+    pub(super) fn judge(&self, backend: BackendId, asked: Option<Duration>, now: Instant) {
+        let ejection = &self.balancing.ejection;
+        let load = self.load(backend);
+        load.count_failure();
+        let pause = load.health.failed(ejection, now);
+        let Some(longest) = pause.max(asked) else { return };
+        if self.ejecting.swap(true, Ordering::Acquire) {
+            return; // Its next failure is soon enough.
+        }
+        let is_out = |load: &&Load| load.health.is_ejected(now);
+        let out = self.loads.iter().filter(is_out).count();
+        let is_more = usize::from(!load.health.is_ejected(now));
+        // Never more than half: what is left could not bear it, and would
+        // fail in its turn.
+        if 2 * (out + is_more) <= self.loads.len() {
+            load.health.eject(longest, pause.is_some(), now);
+        }
+        self.ejecting.store(false, Ordering::Release);
+    }
+
+    fn refresh_usual(&self, turn: &mut Turn, now: Instant) {
+        if turn.usual_at.is_some_and(|at| now.since(at) < USUAL_EVERY) {
+            return;
+        }
+        turn.usual_at = Some(now);
+        let mut median = |figure: fn(&Load) -> Option<f32>, guess| {
+            turn.sorted.clear();
+            turn.sorted.extend(self.loads.iter().filter_map(figure));
+            turn.sorted.sort_unstable_by(f32::total_cmp);
+            // Of two in the middle the lower: of two backends, the fast one.
+            let middle = turn.sorted.len().saturating_sub(1) / 2;
+            turn.sorted.get(middle).copied().unwrap_or(guess)
+        };
+        let usual = Usual {
+            slowness: median(|load| load.slowness.last(), Usual::GUESS.slowness),
+            pace: median(|load| load.pace.last(), Usual::GUESS.pace),
+        };
+        self.usual.store(bits(usual), Ordering::Relaxed);
+    }
+}
+
+fn bits(usual: Usual) -> u64 {
+    u64::from(usual.slowness.to_bits()) << 32 | u64::from(usual.pace.to_bits())
+}
