@@ -327,7 +327,7 @@ fn refuses_a_choice_of_backends_that_cannot_be_made() {
     let random = ["--policy", "random", "--backend-capacity", "9"];
     check_serve(&random, "--backend-capacity 9", "only least_latency", "leave it out");
     let never = ["--eject-after", "0", "--eject-below", "0", "--eject-pause", "1s"];
-    check_serve(&never, "--eject-pause 1s", "never", "--eject-after");
+    check_serve(&never, "--eject-pause 1s", "ever ejected", "give --eject-after");
 }
 
 #[test]
