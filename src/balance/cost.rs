@@ -35,12 +35,14 @@ const OCCUPANCY_MAX: f32 = 0.95;
 pub struct Usual {
     pub slowness: f32,
     pub pace: f32,
+    /// Seconds to the first byte; zero before any was seen.
+    pub first_byte: f32,
 }
 
 impl Usual {
     /// Before anything was seen: each is as fast as the line says, and writes
     /// fifty tokens a second.
-    pub const GUESS: Self = Self { slowness: 1.0, pace: 0.02 };
+    pub const GUESS: Self = Self { slowness: 1.0, pace: 0.02, first_byte: 0.0 };
 }
 
 /// What a cost depends on besides the backend.

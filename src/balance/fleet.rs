@@ -2,7 +2,7 @@
 //! choose among them.
 
 use std::{
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU32, Ordering},
     time::Duration,
 };
 
@@ -26,8 +26,8 @@ pub struct Fleet {
     loads: Box<[Load]>,
     balancing: Balancing,
     pub(super) prompts: Prompts,
-    /// The bits of the two numbers of [`Usual`].
-    usual: AtomicU64,
+    /// The bits of the numbers of [`Usual`].
+    usual: [AtomicU32; 3],
     /// A shard decides whether to eject: no other does at that moment, or
     /// both might find that there is room for one more.
     ejecting: AtomicBool,
@@ -60,7 +60,7 @@ impl Fleet {
             loads: (0..backends).map(|_| Load::default()).collect(),
             balancing,
             prompts: Prompts::default(),
-            usual: AtomicU64::new(bits(Usual::GUESS)),
+            usual: numbers(Usual::GUESS).map(|number| AtomicU32::new(number.to_bits())),
             ejecting: AtomicBool::new(false),
         }
     }
@@ -95,9 +95,10 @@ impl Fleet {
     }
 
     pub(super) fn usual(&self) -> Usual {
-        let bits = self.usual.load(Ordering::Relaxed);
-        let (slowness, pace) = ((bits >> 32) as u32, bits as u32);
-        Usual { slowness: f32::from_bits(slowness), pace: f32::from_bits(pace) }
+        // Each number is an estimate of its own, so they need not be of one
+        // moment.
+        let number = |place: usize| f32::from_bits(self.usual[place].load(Ordering::Relaxed));
+        Usual { slowness: number(0), pace: number(1), first_byte: number(2) }
     }
 
     /// Whether any backend is not known to be out of reach.
@@ -165,11 +166,14 @@ impl Fleet {
         let usual = Usual {
             slowness: median(|load| load.slowness.last(), Usual::GUESS.slowness),
             pace: median(|load| load.pace.last(), Usual::GUESS.pace),
+            first_byte: median(|load| load.first_byte.last(), Usual::GUESS.first_byte),
         };
-        self.usual.store(bits(usual), Ordering::Relaxed);
+        for (shared, number) in self.usual.iter().zip(numbers(usual)) {
+            shared.store(number.to_bits(), Ordering::Relaxed);
+        }
     }
 }
 
-fn bits(usual: Usual) -> u64 {
-    u64::from(usual.slowness.to_bits()) << 32 | u64::from(usual.pace.to_bits())
+fn numbers(usual: Usual) -> [f32; 3] {
+    [usual.slowness, usual.pace, usual.first_byte]
 }

@@ -35,6 +35,8 @@ enum Scenario {
     BlackHole,
     /// It takes requests and never answers.
     Stall,
+    /// The same, and nobody asks for a stream.
+    StallOfWhole,
     /// It has just come, and its first requests take ten times as long.
     Cold,
     /// Nothing; but one prompt in fifty is 300 times as long.
@@ -99,7 +101,7 @@ impl Scenario {
         let times = match self {
             Self::Slow if backend == BAD => 5.0,
             Self::Cold if backend == BAD && engine.served < 20 => 10.0,
-            Self::BlackHole | Self::Stall if backend == BAD => f64::INFINITY,
+            Self::BlackHole | Self::Stall | Self::StallOfWhole if backend == BAD => f64::INFINITY,
             _ => 1.0,
         };
         engine.free_at.max(now) + tokens as f64 * PER_TOKEN * times
@@ -145,7 +147,9 @@ impl<'f> World<'f> {
         };
         match self.scenario {
             Scenario::BlackHole if backend == BAD => later(now + 0.001, Event::Failure),
-            Scenario::Stall if backend == BAD => later(now + PATIENCE, Event::GivesUp),
+            Scenario::Stall | Scenario::StallOfWhole if backend == BAD => {
+                later(now + PATIENCE, Event::GivesUp)
+            }
             _ => {
                 let engine = &mut self.engines[backend];
                 let read_at = self.scenario.read_at(backend, engine, tokens, now);
@@ -154,7 +158,9 @@ impl<'f> World<'f> {
                 let slower = self.scenario == Scenario::Slow && backend == BAD;
                 let times = if slower { 5.0 } else { 1.0 };
                 let first = read_at + FLOOR * times;
-                later(first, Event::FirstToken);
+                if self.scenario != Scenario::StallOfWhole {
+                    later(first, Event::FirstToken);
+                }
                 later(first + PACE * times * (ANSWER_TOKENS - 1) as f64, Event::End);
             }
         }
@@ -188,6 +194,9 @@ impl<'f> World<'f> {
                     };
                     if let Some(ticket) = request.ticket.take() {
                         ticket.done(outturn, at(now));
+                    }
+                    if is_known && self.scenario == Scenario::StallOfWhole {
+                        self.waits.push(waited);
                     }
                 }
                 Event::Failure => {
@@ -234,7 +243,9 @@ fn run(scenario: Scenario, chooser: Chooser, shards: usize, seed: u64) -> Outcom
         now += -(1.0 - uniform).ln() * scenario.gap();
         let (tokens, shard) = (scenario.tokens(&mut arrivals), arrivals.below(shards));
         world.run_until(now);
-        let work = Work { prompt_bytes: tokens as u32 * 4, shape: Shape::Streamed };
+        let whole = scenario == Scenario::StallOfWhole;
+        let shape = if whole { Shape::Whole } else { Shape::Streamed };
+        let work = Work { prompt_bytes: tokens as u32 * 4, shape };
         let (backend, ticket) = if chooser == Chooser::Oracle {
             let read_at = |&b: &usize| scenario.read_at(b, &world.engines[b], tokens, now);
             let all = 0..BACKENDS;
@@ -312,6 +323,11 @@ fn a_black_hole_swallows_next_to_nothing() {
 #[test]
 fn a_stalled_backend_gets_next_to_nothing() {
     check(Scenario::Stall, 0.5, 1.3);
+}
+
+#[test]
+fn a_backend_that_stalls_whole_answers_is_known_when_the_first_clients_leave() {
+    check(Scenario::StallOfWhole, 0.8, 1.3);
 }
 
 #[test]

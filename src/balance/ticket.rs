@@ -16,6 +16,9 @@ use crate::base::Instant;
 pub const FAILURE: Duration = Duration::from_secs(5);
 /// The share of a penalty that an answer leaves.
 const PENALTY_LEFT: f32 = 0.5;
+/// How many times as long as usual a whole answer may take without being
+/// suspicious.
+const WHOLE_SPREAD: f32 = 3.0;
 /// Fewer tokens say little of the pace.
 const PACE_TOKENS_MIN: u64 = 8;
 
@@ -174,12 +177,24 @@ impl<'f> Ticket<'f> {
     /// The request ended for a reason that is not the backend's: its client
     /// left, or its time was over. It took at least as long as that.
     pub fn left(mut self, now: Instant) {
-        if self.phase == Phase::Waiting && self.is_due() {
-            let least = seconds(now.since(self.sent_at));
-            let expected = self.fleet.prompts.line().at(self.ahead as f32);
-            self.load().slowness.at_least(least / expected, now, PEAK_DECAY);
+        if self.phase == Phase::Waiting {
+            self.note_wait(seconds(now.since(self.sent_at)), now);
         }
         self.give_back();
+    }
+
+    /// It has waited so long for a first byte that did not come.
+    fn note_wait(&self, waited: f32, now: Instant) {
+        let usual = self.fleet.usual().first_byte;
+        if self.is_due() {
+            let expected = self.fleet.prompts.line().at(self.ahead as f32);
+            self.load().slowness.at_least(waited / expected, now, PEAK_DECAY);
+        } else if self.work.shape == Shape::Whole && usual > 0.0 {
+            // How long it would have written is not known, and usual answers
+            // differ by a few times.
+            let excess = (waited - WHOLE_SPREAD * usual).max(0.0);
+            self.load().penalty.at_least(excess, now, PEAK_DECAY);
+        }
     }
 
     fn load(&self) -> &'f Load {

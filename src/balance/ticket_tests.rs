@@ -159,6 +159,21 @@ fn a_client_that_leaves_tells_how_long_it_waited_and_no_more() {
 }
 
 #[test]
+fn a_client_that_leaves_a_whole_answer_tells_of_what_is_not_usual() {
+    let fleet = fleet(1);
+    let mut turn = Turn::new(&fleet, 0);
+    let penalty = || fleet.load(BackendId(0)).penalty.last();
+    send(&fleet, 0, WHOLE, 0).left(at(9000));
+    assert_eq!(penalty(), None, "nothing is usual yet");
+    send(&fleet, 0, WHOLE, 0).done(TOKENS, at(1000));
+    drop(fleet.pick(&mut turn, OTHER, &[], at(2000), &mut Chance::seeded(1)));
+    send(&fleet, 0, WHOLE, 2000).left(at(4900));
+    assert_eq!(penalty(), None);
+    send(&fleet, 0, WHOLE, 2000).left(at(9000));
+    is_about(penalty(), 4.0);
+}
+
+#[test]
 fn failures_in_a_row_eject_and_never_more_than_half() {
     for (backends, most) in [(1, 0), (2, 1), (3, 1), (8, 4)] {
         let fleet = fleet(backends);
