@@ -19,7 +19,7 @@ const MANY: usize = 8;
 /// How many those are. The counts are fresh, so that nobody runs with the
 /// herd: each further one shortens the tail. Three come to 1.29 times the
 /// oracle's 99th percentile, five to 1.18, all eight to 1.13
-/// (`scenario_tests`); but what is drawn bounds the share of a backend that
+/// (`scenario_tests`, the slow backend); but what is drawn bounds the share of a backend that
 /// looks better than it is, and each costs its look.
 const DRAWN_OF_MANY: usize = 5;
 /// Draws that may miss before the backends are gone through in order. With
