@@ -130,24 +130,32 @@ impl Fleet {
     }
 
     /// A backend has failed. It may have asked to be left alone for a time.
-    pub(super) fn judge(&self, backend: BackendId, asked: Option<Duration>, now: Instant) {
+    /// Returns for how long it is, if it is from now on.
+    pub(super) fn judge(
+        &self,
+        backend: BackendId,
+        asked: Option<Duration>,
+        now: Instant,
+    ) -> Option<Duration> {
         let ejection = &self.balancing.ejection;
         let load = self.load(backend);
         load.count_failure();
         let pause = load.health.failed(ejection, now);
-        let Some(longest) = pause.max(asked) else { return };
+        let longest = pause.max(asked)?;
         if self.ejecting.swap(true, Ordering::Acquire) {
-            return; // Its next failure is soon enough.
+            return None; // Its next failure is soon enough.
         }
         let is_out = |load: &&Load| load.health.is_ejected(now);
         let out = self.loads.iter().filter(is_out).count();
         let is_more = usize::from(!load.health.is_ejected(now));
         // Never more than half: what is left could not bear it, and would
         // fail in its turn.
-        if 2 * (out + is_more) <= self.loads.len() {
+        let is_borne = 2 * (out + is_more) <= self.loads.len();
+        if is_borne {
             load.health.eject(longest, pause.is_some(), now);
         }
         self.ejecting.store(false, Ordering::Release);
+        is_borne.then_some(longest)
     }
 
     fn refresh_usual(&self, turn: &mut Turn, now: Instant) {

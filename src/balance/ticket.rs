@@ -158,20 +158,23 @@ impl<'f> Ticket<'f> {
     }
 
     /// The backend could not be connected to: it has seen nothing.
-    pub fn unreachable(self, now: Instant) {
+    /// As [`Self::failed`] otherwise.
+    pub fn unreachable(self, now: Instant) -> Option<Duration> {
         self.load().health.rest(now);
-        self.failed(None, now);
+        self.failed(None, now)
     }
 
-    /// The backend has failed. `retry_after` is what it asks for.
-    pub fn failed(mut self, retry_after: Option<Duration>, now: Instant) {
+    /// The backend has failed. `retry_after` is what it asks for. Returns for
+    /// how long it is left alone, if it is from now on.
+    pub fn failed(mut self, retry_after: Option<Duration>, now: Instant) -> Option<Duration> {
         let load = self.load();
         let retry_after = retry_after.map(|asked| self.fleet.bearable(asked));
         let sample = seconds(retry_after.unwrap_or_default().max(FAILURE));
         load.penalty.peak(sample, now, PEAK_DECAY);
         load.first_byte.peak(sample, now, PEAK_DECAY);
-        self.fleet.judge(self.backend, retry_after, now);
+        let pause = self.fleet.judge(self.backend, retry_after, now);
         self.give_back();
+        pause
     }
 
     /// The request ended for a reason that is not the backend's: its client

@@ -44,8 +44,8 @@ fn the_counts_come_back_however_it_ends() {
     let ends: [fn(Ticket<'_>); 5] = [
         |ticket| drop(ticket),
         |ticket| ticket.done(TOKENS, at(9)),
-        |ticket| ticket.failed(None, at(9)),
-        |ticket| ticket.unreachable(at(9)),
+        |ticket| assert_eq!(ticket.failed(None, at(9)), None),
+        |ticket| assert_eq!(ticket.unreachable(at(9)), None),
         |ticket| ticket.left(at(9)),
     ];
     for work in [STREAMED, WHOLE, OTHER] {
@@ -194,7 +194,8 @@ fn failures_in_a_row_eject_and_never_more_than_half() {
 fn a_backend_that_asks_for_a_pause_gets_it() {
     let fleet = fleet(2);
     let is_ejected = |millis| fleet.figures(BackendId(0), at(millis)).unwrap().ejected;
-    send(&fleet, 0, STREAMED, 0).failed(Some(Duration::from_secs(2)), at(0));
+    let two = Some(Duration::from_secs(2));
+    assert_eq!(send(&fleet, 0, STREAMED, 0).failed(two, at(0)), two);
     assert!(is_ejected(1999) && !is_ejected(2000));
     send(&fleet, 0, STREAMED, 3000).failed(Some(Duration::from_secs(3600)), at(3000));
     let longest = Ejection::DEFAULT.pause_max.as_millis() as u64;

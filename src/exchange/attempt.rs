@@ -83,11 +83,11 @@ pub async fn attempt<'s, W: World>(
         match ask_backend(stage, client, asked, &ticket, &mut attempts).await {
             Ok(answer) => return Ok((answer, ticket)),
             Err(Failure::Unreached(reason)) => {
-                verdict::unreached(ticket, &reason, stage.now());
+                verdict::unreached(stage, ticket, &reason);
                 trouble = reason;
             }
             Err(Failure::Final(fault)) => {
-                verdict::unanswered(ticket, &fault, stage.now());
+                verdict::unanswered(stage, ticket, &fault);
                 return Err(fault);
             }
         }

@@ -94,7 +94,7 @@ pub async fn relay<W: World>(
         }
         Err(Ended::Cut(reason)) => {
             if let Some(ticket) = ticket {
-                verdict::cut(ticket, &reason, stage.now());
+                verdict::cut(stage, ticket, &reason);
             }
             // The backend need not work for an answer that is lost.
             relay.link = None;
@@ -173,7 +173,7 @@ impl<W: World> Relay<'_, '_, W> {
             link.give_back(self.stage);
         }
         if let Some(ticket) = self.ticket.take() {
-            verdict::whole(ticket, &self.head, self.outturn(), self.stage.now());
+            verdict::whole(self.stage, ticket, &self.head, self.outturn());
         }
         drop(self.permit.take());
         self.send(part).await

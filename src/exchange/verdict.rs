@@ -4,60 +4,77 @@
 use std::time::Duration;
 
 use super::{
+    Stage,
     answer::AnswerHead,
     attempt::AttemptFault,
     client::{Interrupt, Wait},
 };
 use crate::{
-    balance::{Outturn, Ticket},
-    base::Instant,
+    balance::{BackendId, Outturn, Ticket},
     llm::Trouble,
+    rt::World,
 };
 
 /// Digits of a `retry-after` that are read: thirty years.
 const RETRY_AFTER_DIGITS: usize = 9;
 
 /// No connection could be made.
-pub fn unreached(ticket: Ticket<'_>, reason: &Trouble, now: Instant) {
+pub fn unreached<W: World>(stage: &Stage<W>, ticket: Ticket<'_>, reason: &Trouble) {
     match reason {
         // We have no room; that says nothing of the backend.
         Trouble::Overloaded => drop(ticket),
-        _ => ticket.unreachable(now),
+        _ => {
+            let backend = ticket.backend();
+            say(stage, backend, ticket.unreachable(stage.now()));
+        }
     }
 }
 
 /// The request was sent, or about to be, and no answer has begun.
-pub fn unanswered(ticket: Ticket<'_>, fault: &AttemptFault, now: Instant) {
+pub fn unanswered<W: World>(stage: &Stage<W>, ticket: Ticket<'_>, fault: &AttemptFault) {
     match fault {
         AttemptFault::Refused(Trouble::Overloaded)
         | AttemptFault::Interrupted(Interrupt::Drained) => drop(ticket),
         AttemptFault::Refused(_)
         | AttemptFault::Interrupted(Interrupt::Deadline(Wait::FirstByte)) => {
-            ticket.failed(None, now);
+            failed(stage, ticket, None);
         }
         AttemptFault::Interrupted(Interrupt::ClientGone | Interrupt::Deadline(_)) => {
-            ticket.left(now);
+            ticket.left(stage.now());
         }
     }
 }
 
 /// The answer has come whole, whatever it says.
-pub fn whole(ticket: Ticket<'_>, head: &AnswerHead, outturn: Outturn, now: Instant) {
+pub fn whole<W: World>(stage: &Stage<W>, ticket: Ticket<'_>, head: &AnswerHead, outturn: Outturn) {
     match head.status {
-        status if is_failure(status) => ticket.failed(head.retry_after, now),
+        status if is_failure(status) => failed(stage, ticket, head.retry_after),
         // It is about the request, and says nothing of the backend's speed.
         400.. => drop(ticket),
-        _ => ticket.done(outturn, now),
+        _ => ticket.done(outturn, stage.now()),
     }
 }
 
 /// The answer was cut.
-pub fn cut(ticket: Ticket<'_>, reason: &Trouble, now: Instant) {
+pub fn cut<W: World>(stage: &Stage<W>, ticket: Ticket<'_>, reason: &Trouble) {
     match reason {
         Trouble::Draining => drop(ticket),
         // It was on its way, and longer than the operator allows.
-        Trouble::TotalTimeout => ticket.left(now),
-        _ => ticket.failed(None, now),
+        Trouble::TotalTimeout => ticket.left(stage.now()),
+        _ => failed(stage, ticket, None),
+    }
+}
+
+fn failed<W: World>(stage: &Stage<W>, ticket: Ticket<'_>, retry_after: Option<Duration>) {
+    let backend = ticket.backend();
+    say(stage, backend, ticket.failed(retry_after, stage.now()));
+}
+
+/// The operator hears of a backend that is left alone from now on.
+fn say<W: World>(stage: &Stage<W>, backend: BackendId, pause: Option<Duration>) {
+    if let Some(pause) = pause {
+        let name = stage.settings.backends.get(backend.0).map(|backend| &*backend.name);
+        tracing::warn!(backend = name, ?pause, "a backend fails, and is left alone for a while");
     }
 }
 
