@@ -10,7 +10,7 @@
 //! 5  config/       admin/            settings -> Plan | health, metrics
 //! 4  exchange/                       the story of one request, one file per verb
 //! 3  balance/                        decisions, each alone
-//! 2  llm/             wire/            what the bytes mean: dialects, peek, usage, errors | a stream is a stream
+//! 2  llm/         wire/              what the bytes mean: dialects, peek, usage, errors | a stream is a stream
 //! 1  http/ sse/ json/ tls/ rt/       formats, no I/O | the runtime seam: traits, and monoio behind them
 //! 0  base/                           units, time, chance, buffers, bounded collections
 //! ```

@@ -339,6 +339,7 @@ fn the_help_of_serve_shows_every_setting_with_its_default() {
     check_help(
         "serve",
         &[
+            ("--config", "none"),
             ("--listen", Written::LISTEN),
             ("--admin", "none"),
             ("--backend", ""),

@@ -9,7 +9,13 @@
 
 mod support;
 
-use std::{os::fd::OwnedFd, rc::Rc, sync::Arc};
+use std::{
+    io::{BufRead, BufReader},
+    os::fd::OwnedFd,
+    process::{Command, Stdio},
+    rc::Rc,
+    sync::Arc,
+};
 
 use support::{
     Client, PATIENCE, Proxy, chat, eventually, mock, plan,
@@ -157,4 +163,26 @@ fn a_shard_that_drains_hands_nobody_over() {
 #[test]
 fn a_shard_that_has_ended_is_handed_nobody() {
     is_served_beside_a_shard_that_has_ended(false);
+}
+
+/// A service manager that restarts its log leaves us to write to nobody.
+#[test]
+fn a_process_whose_log_nobody_reads_still_ends_when_told() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_tokenring"))
+        .args(["serve", "--listen", "127.0.0.1:0", "--backend", "http://127.0.0.1:1"])
+        .args(["--cores", "0", "--no-pin"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("listens on") {
+        line.clear();
+        assert_ne!(said.read_line(&mut line).unwrap(), 0, "it says where it listens");
+    }
+    drop(said);
+    let told = Command::new("kill").args(["-s", "TERM", &child.id().to_string()]).status();
+    assert!(told.unwrap().success());
+    eventually("the process ends", || child.try_wait().unwrap().is_some());
+    assert!(child.wait().unwrap().success());
 }

@@ -58,6 +58,9 @@ pub(super) fn start(level: LogLevel) {
         .with_max_level(level.filter())
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
+        // A failure to write would be told on standard error, where nobody
+        // listens any more, and that would be a panic of whoever logs.
+        .log_internal_errors(false)
         .finish();
     // It fails only when a subscriber is in place, as in a test that runs
     // the command line twice in one process.

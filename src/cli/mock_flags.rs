@@ -9,9 +9,9 @@
 use clap::Args;
 
 use crate::base::units::{Size, Time};
-use crate::config::{DriverChoice, MockScript, MockWritten, Written};
+use crate::config::{DriverChoice, MockScript, MockWritten, Written, count};
 
-use super::values::{DriverWord, count};
+use super::values::DriverWord;
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]

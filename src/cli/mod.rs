@@ -2,33 +2,31 @@
 //!
 //! ```text
 //! argv ──clap──► flags ──► Written ──check──► Plan ──► server or mock
-//!          │                          │                    │
+//!          │        file ──┘          │                    │
 //!        exit 2                     exit 2          exit 0, or 1 on failure
 //! ```
 //!
 //! This is the one room that speaks on standard error by itself, and the only
 //! one that reads the environment.
 
-mod balancing_flags;
 mod log;
 mod machine;
 mod mock_flags;
 mod serve_flags;
-mod tls_flags;
 mod values;
 
-use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{
-    Arg, ArgMatches, Command, CommandFactory, FromArgMatches, Parser, Subcommand,
-    parser::ValueSource,
-};
+use clap::{Parser, Subcommand};
 
-use crate::config::{PlanError, check_mock, check_with_files};
+use crate::config::{
+    ConfigFile, FileInForce, Plan, Written, check_file_and_flags, check_mock, read_config,
+    reference,
+};
 use crate::tls::UnixTime;
 
 use self::log::LogLevel;
@@ -56,6 +54,13 @@ struct Cli {
 enum Job {
     /// Proxy chat completions to backends
     Serve(Box<ServeFlags>),
+    /// Tell everything that is wrong with a configuration file, on this machine
+    Check {
+        /// Settings in TOML
+        file: PathBuf,
+    },
+    /// Print every setting with its key, flag, unit, default and an example
+    Reference,
     /// Be an LLM that answers, stalls and fails on command, to test against
     Mock(Box<MockFlags>),
 }
@@ -66,6 +71,8 @@ Examples:
       Try the proxy with the built-in mock as its model.
   tokenring serve --backend http://10.0.0.1:8000 --backend http://10.0.0.2:8000
       Balance over two model servers.
+  tokenring serve --config tokenring.toml
+      Run by a file; 'tokenring check tokenring.toml' looks at it first.
   tokenring mock --listen 127.0.0.1:8000 --first-token 50ms --tokens 64
       Stand in for a model server.
 
@@ -74,8 +81,8 @@ Examples:
 /// Does what the arguments say; `args` starts with the program's name.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     crate::rt::use_ordinary_pages();
-    let (cli, given) = match read(args) {
-        Ok(read) => read,
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
         Err(error) => {
             // A closed standard stream leaves nobody to tell.
             let _ = error.print();
@@ -90,46 +97,58 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(EXIT_USAGE);
         }
     }
-    cli.job.run(given)
-}
-
-/// The arguments, and which flags of the job were typed among them.
-fn read(args: impl IntoIterator<Item = OsString>) -> Result<(Cli, BTreeSet<String>), clap::Error> {
-    let command = Cli::command();
-    let matches = command.clone().try_get_matches_from(args)?;
-    let cli = Cli::from_arg_matches(&matches)?;
-    let job = matches.subcommand();
-    let job = job.and_then(|(name, matches)| Some((command.find_subcommand(name)?, matches)));
-    Ok((cli, job.map(|(job, matches)| given(job, matches)).unwrap_or_default()))
-}
-
-/// Those that do not stand there by default alone.
-fn given(job: &Command, matches: &ArgMatches) -> BTreeSet<String> {
-    let is_typed = |flag: &&Arg| {
-        matches.value_source(flag.get_id().as_str()) == Some(ValueSource::CommandLine)
-    };
-    let flags = job.get_arguments().filter(is_typed).filter_map(Arg::get_long);
-    flags.map(|name| format!("--{name}")).collect()
+    cli.job.run()
 }
 
 impl Job {
-    /// `given` are the flags that were typed.
-    fn run(self, given: BTreeSet<String>) -> ExitCode {
-        let machine = machine::ask();
+    fn run(self) -> ExitCode {
         match self {
-            Self::Serve(flags) => {
-                let now = UnixTime::since_unix_epoch(crate::rt::unix_time());
-                match check_with_files(&flags.into_written(given), &machine, now) {
-                    Ok(plan) => finish(crate::server::serve(plan)),
-                    Err(errors) => refuse(&errors, "serve"),
-                }
-            }
-            Self::Mock(flags) => match check_mock(&flags.into_written(), &machine) {
+            Self::Serve(flags) => serve(&flags),
+            Self::Check { file } => check(&file),
+            Self::Reference => print(&reference()),
+            Self::Mock(flags) => match check_mock(&flags.into_written(), &machine::ask()) {
                 Ok(plan) => finish(crate::mock::serve(plan)),
-                Err(errors) => refuse(&errors, "mock"),
+                Err(errors) => refuse(&errors, Some("mock")),
             },
         }
     }
+}
+
+fn serve(flags: &ServeFlags) -> ExitCode {
+    let file = match flags.config.as_deref().map(read_config).transpose() {
+        Ok(file) => file,
+        Err(reason) => return refuse(&[reason], None),
+    };
+    match plan(file.as_ref(), |written| flags.write(written)) {
+        Ok(plan) => {
+            let file = file.map(|file| FileInForce::new(file, plan.given.clone()));
+            finish(crate::server::serve(plan, file))
+        }
+        Err(errors) => refuse(&errors, Some("serve")),
+    }
+}
+
+fn check(path: &Path) -> ExitCode {
+    let file = match read_config(path) {
+        Ok(file) => file,
+        Err(reason) => return refuse(&[reason], None),
+    };
+    match plan(Some(&file), |_| ()) {
+        Ok(plan) => {
+            let backends = plan.backends.len() + usize::from(plan.demo.is_some());
+            let noun = if backends == 1 { "backend" } else { "backends" };
+            print(&format!("{}: all is well, with {backends} {noun}\n", file.name))
+        }
+        Err(errors) => refuse(&errors, None),
+    }
+}
+
+fn plan(
+    file: Option<&ConfigFile>,
+    type_flags: impl FnOnce(&mut Written),
+) -> Result<Plan, Vec<String>> {
+    let now = UnixTime::since_unix_epoch(crate::rt::unix_time());
+    check_file_and_flags(file, type_flags, &machine::ask(), now)
 }
 
 /// `--help` and `--version` end well, everything else clap says does not.
@@ -137,12 +156,27 @@ fn exit_code_of(error: &clap::Error) -> ExitCode {
     if error.use_stderr() { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS }
 }
 
-fn refuse(errors: &[PlanError], job: &str) -> ExitCode {
+/// `job` is the one whose help says more.
+fn refuse(errors: &[impl Display], job: Option<&str>) -> ExitCode {
     for error in errors {
         complain(error);
     }
-    say(format_args!("\nFor every setting, try 'tokenring {job} --help'."));
+    match job {
+        Some(job) => say(format_args!("\nFor every setting, try 'tokenring {job} --help'.")),
+        None => say("\nFor every setting, try 'tokenring reference'."),
+    }
     ExitCode::from(EXIT_USAGE)
+}
+
+/// What was asked for, on standard output.
+fn print(text: &str) -> ExitCode {
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(format_args!("standard output: {error}"));
+            ExitCode::from(EXIT_FAILURE)
+        }
+    }
 }
 
 fn finish(result: anyhow::Result<()>) -> ExitCode {
@@ -170,20 +204,6 @@ mod tests {
 
     #[test]
     fn the_flags_are_consistent() {
-        Cli::command().debug_assert();
-    }
-
-    #[track_caller]
-    fn check_given(args: &[&str], expected: &[&str]) {
-        let args = ["tokenring"].iter().chain(args).map(OsString::from);
-        let (_, given) = read(args).unwrap();
-        assert_eq!(given.iter().map(String::as_str).collect::<Vec<_>>(), expected);
-    }
-
-    #[test]
-    fn a_flag_is_given_when_it_was_typed_also_with_its_default() {
-        check_given(&["serve"], &[]);
-        check_given(&["serve", "--body-bytes", "32MiB"], &["--body-bytes"]);
-        check_given(&["serve", "--no-via", "--backend=x"], &["--backend", "--no-via"]);
+        <Cli as clap::CommandFactory>::command().debug_assert();
     }
 }

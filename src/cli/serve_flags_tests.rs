@@ -1,12 +1,14 @@
 //! Facts about how flags of `serve` become what was written.
 
-use std::num::{NonZeroU8, NonZeroU32};
+use std::num::{NonZeroU8, NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use clap::Parser;
 
 use super::*;
-use crate::config::{ClientAuth, MinVersion, Policy, Verification};
+use crate::config::{
+    ClientAuth, Credentials, DriverChoice, Given, MinVersion, Policy, Verification,
+};
 
 #[derive(Parser)]
 struct Alone {
@@ -17,7 +19,9 @@ struct Alone {
 fn written(args: &[&str]) -> Written {
     let args = ["serve"].iter().chain(args);
     let alone = Alone::try_parse_from(args).unwrap();
-    alone.flags.into_written(BTreeSet::new())
+    let mut written = Written::default();
+    alone.flags.write(&mut written);
+    Written { given: Given::default(), ..written }
 }
 
 /// The flags change what was written as `change` does, and nothing else.
@@ -76,12 +80,12 @@ fn each_setting_of_tls_has_its_flag() {
     check(&["--tls-handshake-timeout", "123ms"], |w| w.tls.handshake_timeout = time);
     check(&["--tls-handshakes-waiting", "7"], |w| w.tls.handshakes_waiting = 7);
     check(&["--tls-watch-every", "123ms"], |w| w.tls.watch_every = time);
-    check(&["--backend-ca", "a"], |w| w.tls.backend_ca = Some("a".into()));
-    check(&["--backend-cert", "a"], |w| w.tls.backend_certificate = Some("a".into()));
-    check(&["--backend-key", "a"], |w| w.tls.backend_key = Some("a".into()));
-    check(&["--backend-tls-name", "a"], |w| w.tls.backend_name = Some("a".into()));
+    check(&["--backend-ca", "a"], |w| w.tls.backend.ca = Some("a".into()));
+    check(&["--backend-cert", "a"], |w| w.tls.backend.certificate = Some("a".into()));
+    check(&["--backend-key", "a"], |w| w.tls.backend.key = Some("a".into()));
+    check(&["--backend-tls-name", "a"], |w| w.tls.backend.name = Some("a".into()));
     let unverified = Verification::None;
-    check(&["--danger-backend-no-verify"], |w| w.tls.backend_verification = unverified);
+    check(&["--danger-backend-no-verify"], |w| w.tls.backend.verification = unverified);
 }
 
 #[test]
@@ -126,8 +130,10 @@ fn each_limit_has_its_flag() {
     check(&["--body-memory", "7B"], |w| w.limits.body_memory_total = 7);
     check(&["--connections", "7"], |w| w.connections = Some(7));
     check(&["--connections", "auto"], |w| w.connections = None);
-    check(&["--connections-per-address", "7"], |w| w.limits.connections_per_address = limit(7));
-    check(&["--requests-in-flight", "7"], |w| w.limits.requests_in_flight = limit(7));
+    check(&["--connections-per-address", "7"], |w| {
+        w.limits.connections_per_address = NonZeroUsize::new(7)
+    });
+    check(&["--requests-in-flight", "7"], |w| w.limits.requests_in_flight = NonZeroUsize::new(7));
     check(&["--requests-in-flight", "0"], |w| w.limits.requests_in_flight = None);
     check(&["--sse-event-bytes", "7B"], |w| w.limits.sse_event_bytes = 7);
 }
@@ -140,6 +146,31 @@ fn each_thing_kept_has_its_flag() {
     check(&["--pool-buffers", "7"], |w| w.pool.buffers = 7);
     check(&["--pool-buffer-bytes", "7B"], |w| w.pool.buffer_bytes = 7);
     check(&["--rest-before-idle", "123ms"], |w| w.pool.rest_before_idle = time);
+}
+
+#[test]
+fn a_flag_is_given_when_it_was_typed_also_with_its_default() {
+    let given = |args: &[&str]| {
+        let alone = Alone::try_parse_from(["serve"].iter().chain(args)).unwrap();
+        let mut written = Written::default();
+        alone.flags.write(&mut written);
+        let given = settings().filter(|setting| written.given.is_typed(setting.flag));
+        given.map(|setting| setting.flag).collect::<Vec<_>>()
+    };
+    assert_eq!(given(&[]), [""; 0]);
+    assert_eq!(given(&["--body-bytes", "32MiB"]), ["--body-bytes"]);
+    assert_eq!(given(&["--no-via", "--backend=x"]), ["--backend", "--no-via"]);
+}
+
+#[test]
+fn credentials_are_passed_when_it_is_asked_for() {
+    check(&["--pass-credentials"], |w| w.credentials = Credentials::Pass);
+}
+
+#[test]
+fn a_file_is_named_beside_the_flags() {
+    let alone = Alone::try_parse_from(["serve", "--config", "a.toml"]).unwrap();
+    assert_eq!(alone.flags.config, Some("a.toml".into()));
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! Written -> Plan: every setting and every relation between two of them is
 //! looked at, and all faults are reported at once.
 
-use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
@@ -12,8 +11,9 @@ use super::check_balancing::check_balancing;
 use super::check_tls;
 use super::cores;
 use super::error::{Fault, PlanError};
+use super::faults::Faults;
 use super::plan::{Address, BackendPlan, Plan, RingPlan};
-use super::written::{Machine, Written};
+use super::written::{BackendWritten, Machine, Written};
 use super::{Deadlines, Limits, MockPlan, MockScript, PoolPlan};
 
 /// Descriptors of the process itself: standard streams, signals, the log, the
@@ -26,93 +26,15 @@ const OPEN_FILES_OF_SHARD: usize = 16;
 const HEAD_BYTES_MIN: usize = 1024;
 const SSE_EVENT_BYTES_MIN: usize = 1024;
 
-/// The faults found so far.
-#[derive(Default)]
-pub(super) struct Faults {
-    found: Vec<PlanError>,
-    /// Flags that the operator gave.
-    given: BTreeSet<String>,
-}
-
-impl Faults {
-    pub(super) fn add(&mut self, flag: &'static str, value: impl ToString, fault: Fault) {
-        self.found.push(PlanError { flag, value: value.to_string(), fault });
-    }
-
-    pub(super) fn is_given(&self, flag: &str) -> bool {
-        self.given.contains(flag)
-    }
-
-    /// The value, or the fault is noted.
-    pub(super) fn take<T>(
-        &mut self,
-        flag: &'static str,
-        written: &str,
-        read: Result<T, Fault>,
-    ) -> Option<T> {
-        read.map_err(|fault| self.add(flag, written, fault)).ok()
-    }
-
-    /// `plan` if nothing was found.
-    pub(super) fn none_or<T>(self, plan: Option<T>) -> Result<T, Vec<PlanError>> {
-        match plan {
-            Some(plan) if self.found.is_empty() => Ok(plan),
-            _ => Err(self.found),
-        }
-    }
-
-    pub(super) fn at_least<T: PartialOrd + ToString>(
-        &mut self,
-        flag: &'static str,
-        value: T,
-        least: T,
-    ) {
-        if value < least {
-            self.add(flag, value, Fault::TooSmall(least.to_string()));
-        }
-    }
-
-    pub(super) fn at_most<T: PartialOrd + ToString>(
-        &mut self,
-        flag: &'static str,
-        value: T,
-        most: T,
-        reason: &'static str,
-    ) {
-        if value > most {
-            self.add(flag, value, Fault::TooLarge { most: most.to_string(), reason });
-        }
-    }
-
-    /// The value, within what the setting `other` allows. A default gives way
-    /// to what the operator set elsewhere; what the operator set is a fault,
-    /// also when it is the same as the default.
-    pub(super) fn within<T: Copy + PartialOrd + ToString>(
-        &mut self,
-        flag: &'static str,
-        (value, default): (T, T),
-        other: &'static str,
-        most: T,
-    ) -> T {
-        if value <= most {
-            return value;
-        }
-        if value != default || self.given.contains(flag) {
-            self.add(flag, value, Fault::Above { other, most: most.to_string() });
-        }
-        most
-    }
-}
-
 /// The plan for `serve`, or everything that is wrong with what was written.
 pub fn check(written: &Written, machine: &Machine) -> Result<Plan, Vec<PlanError>> {
-    let mut faults = Faults { given: written.given.clone(), ..Faults::default() };
+    let mut faults = Faults::of(&written.given);
     let listeners = check_listeners(written, &mut faults);
     let tls_listeners = check_tls::listeners(&written.tls, &listeners, &mut faults);
     let admin = check_admin(written.admin.as_deref(), [&listeners, &tls_listeners], &mut faults);
     let all_listeners = [listeners.as_slice(), &tls_listeners].concat();
     let backends = check_backends(written, &all_listeners, &mut faults);
-    let (backends, tls) = check_tls::check(&written.tls, backends, &mut faults);
+    let tls = check_tls::check(written, &mut faults);
     let cores = cores::resolve(&written.cores, &machine.allowed_cores);
     let cores = faults.take("--cores", &written.cores, cores);
     check_rings(written.rings, &mut faults);
@@ -151,6 +73,7 @@ pub fn check(written: &Written, machine: &Machine) -> Result<Plan, Vec<PlanError
             credentials: written.credentials,
             panics_at: None,
             headers: written.headers,
+            given: written.given.clone(),
         }
     });
     faults.none_or(plan)
@@ -163,10 +86,11 @@ fn check_listeners(written: &Written, faults: &mut Faults) -> Vec<Address> {
         // Who asks for TLS does not ask for a plain listener beside it.
         return listeners;
     }
-    for text in &written.listen {
-        let Some(address) = faults.take("--listen", text, read_listen(text)) else { continue };
+    for (place, text) in written.listen.iter().enumerate() {
+        let spot = ("--listen", place);
+        let Some(address) = faults.take(spot, text, read_listen(text)) else { continue };
         if address.is_fixed() && listeners.contains(&address) {
-            faults.add("--listen", text, Fault::ListenTwice("--listen"));
+            faults.add(spot, text, Fault::ListenTwice("--listen"));
         }
         listeners.push(address);
     }
@@ -198,15 +122,17 @@ fn check_backends(
 ) -> Vec<BackendPlan> {
     const FLAG: &str = "--backend";
     let mut backends: Vec<BackendPlan> = Vec::new();
-    for text in &written.backends {
-        let Some(backend) = faults.take(FLAG, text, read_backend(text)) else { continue };
+    for (place, BackendWritten { url, tls: own }) in written.backends.iter().enumerate() {
+        let spot = (FLAG, place);
+        let Some(mut backend) = faults.take(spot, url, read_backend(url)) else { continue };
         if let Some(known) = backends.iter().find(|known| known.name == backend.name) {
             let same = known.address == backend.address;
-            faults.add(FLAG, text, if same { Fault::BackendTwice } else { Fault::BackendSchemes });
+            faults.add(spot, url, if same { Fault::BackendTwice } else { Fault::BackendSchemes });
         }
         if listeners.iter().any(|listener| is_same_place(&backend.address, listener)) {
-            faults.add(FLAG, text, Fault::BackendIsListener);
+            faults.add(spot, url, Fault::BackendIsListener);
         }
+        check_tls::name_backend(&written.tls.backend.or(own), &mut backend);
         backends.push(backend);
     }
     if written.backends.is_empty() && !written.demo {

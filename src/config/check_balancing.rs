@@ -1,13 +1,15 @@
 //! Written -> Plan, as far as the choice of a backend goes.
 
-use super::check::{Faults, check_time};
+use super::check::check_time;
 use super::error::Fault;
+use super::faults::Faults;
 use super::{Balancing, Ejection, Policy};
 use crate::base::units::Time;
 
 pub(super) fn check_balancing(written: &Balancing, faults: &mut Faults) -> Balancing {
     const CAPACITY: &str = "--backend-capacity";
-    if written.policy != Policy::LeastLatency && faults.is_given(CAPACITY) {
+    if written.policy != Policy::LeastLatency && faults.is_typed(CAPACITY) {
+        // In a file it may stand for the day when the policy changes.
         let only = Policy::LeastLatency.name();
         faults.add(CAPACITY, written.capacity, Fault::PolicyWithoutCapacity(only));
     }

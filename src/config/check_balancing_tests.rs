@@ -3,12 +3,16 @@
 use std::num::{NonZeroU8, NonZeroU32};
 use std::time::Duration;
 
-use super::super::{Machine, Plan, Written, check};
+use super::super::{Given, Machine, Plan, Written, check};
 use super::*;
 
 /// One backend; `given` are the flags that were typed.
-fn plan_of(given: &[&str], change: impl FnOnce(&mut Balancing)) -> Result<Plan, Vec<String>> {
-    let given = given.iter().map(|flag| (*flag).to_owned()).collect();
+fn plan_of(
+    typed: &[&'static str],
+    change: impl FnOnce(&mut Balancing),
+) -> Result<Plan, Vec<String>> {
+    let mut given = Given::default();
+    typed.iter().for_each(|flag| given.by_flag(flag));
     let mut written = Written { backends: vec!["http://a:1".into()], given, ..Written::default() };
     change(&mut written.balancing);
     let machine = Machine { allowed_cores: vec![0], open_files: None };
@@ -16,7 +20,7 @@ fn plan_of(given: &[&str], change: impl FnOnce(&mut Balancing)) -> Result<Plan, 
 }
 
 #[track_caller]
-fn check_refused(given: &[&str], change: impl FnOnce(&mut Balancing), expected: &str) {
+fn check_refused(given: &[&'static str], change: impl FnOnce(&mut Balancing), expected: &str) {
     assert_eq!(plan_of(given, change).unwrap_err(), [expected]);
 }
 

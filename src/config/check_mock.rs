@@ -3,9 +3,10 @@
 use crate::base::units::{Size, Time};
 
 use super::address::read_listen;
-use super::check::{Faults, LONGER_IS_NO_END};
+use super::check::LONGER_IS_NO_END;
 use super::cores;
 use super::error::{Fault, PlanError};
+use super::faults::Faults;
 use super::written::{Machine, MockWritten};
 use super::{Deadlines, MockPlan, MockScript};
 

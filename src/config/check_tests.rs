@@ -218,7 +218,7 @@ fn a_value_that_was_asked_for_does_not_give_way_though_it_is_the_default() {
     check_refused(
         |written| {
             written.limits.body_memory_total = 1 << 20;
-            written.given.insert("--body-bytes".to_owned());
+            written.given.by_flag("--body-bytes");
         },
         &["--body-bytes 32MiB: this is more than --body-memory allows (1MiB); \
            lower it or raise --body-memory"],

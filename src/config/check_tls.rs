@@ -4,11 +4,12 @@
 use std::path::PathBuf;
 
 use super::address::{read_listen, read_server_name};
-use super::check::{Faults, check_time};
+use super::check::check_time;
 use super::error::Fault;
+use super::faults::Faults;
 use super::plan::{Address, BackendPlan};
 use super::tls_plan::{BackendTlsPlan, ClientAuthPlan, PairFiles, ServerTlsPlan, TlsPlan};
-use super::written::TlsWritten;
+use super::written::{BackendTlsWritten, BackendWritten, TlsWritten, Written};
 use crate::base::units::Time;
 use crate::tls::{ClientAuth, Verification};
 
@@ -20,11 +21,12 @@ pub(super) fn listeners(
 ) -> Vec<Address> {
     const FLAG: &str = "--tls-listen";
     let mut listeners = Vec::new();
-    for text in &written.listen {
-        let Some(address) = faults.take(FLAG, text, read_listen(text)) else { continue };
+    for (place, text) in written.listen.iter().enumerate() {
+        let spot = (FLAG, place);
+        let Some(address) = faults.take(spot, text, read_listen(text)) else { continue };
         for (flag, taken) in [("--listen", plain), (FLAG, &listeners)] {
             if address.is_fixed() && taken.contains(&address) {
-                faults.add(FLAG, text, Fault::ListenTwice(flag));
+                faults.add(spot, text, Fault::ListenTwice(flag));
             }
         }
         listeners.push(address);
@@ -32,50 +34,46 @@ pub(super) fn listeners(
     listeners
 }
 
-/// The backends, by the name that holds for all of them if there is one, and
-/// the plan of both sides.
-pub(super) fn check(
-    written: &TlsWritten,
-    mut backends: Vec<BackendPlan>,
-    faults: &mut Faults,
-) -> (Vec<BackendPlan>, TlsPlan) {
-    let https = backends.iter().any(|backend| backend.tls_name.is_some());
-    check_server(written, faults);
-    check_backend_side(written, https, faults);
-    if let Some(text) = &written.backend_name {
-        let name = read_server_name(text).ok_or(Fault::TlsName);
-        if let Some(name) = faults.take("--backend-tls-name", text, name) {
-            let names = backends.iter_mut().filter_map(|backend| backend.tls_name.as_mut());
-            names.for_each(|of_url| *of_url = name.clone());
-        }
-    }
-    let plan = plan(written, https);
-    check_watch(written, &plan, faults);
-    (backends, plan)
+/// The plan of both sides.
+pub(super) fn check(written: &Written, faults: &mut Faults) -> TlsPlan {
+    let plan = plan(written);
+    check_server(&written.tls, faults);
+    check_backends(written, faults);
+    check_watch(&written.tls, &plan, faults);
+    plan
 }
 
 /// What would be meant if nothing was wrong with it.
-pub(super) fn plan(written: &TlsWritten, https: bool) -> TlsPlan {
+pub(super) fn plan(written: &Written) -> TlsPlan {
+    let tls = &written.tls;
     let pair = |(certificates, key): (&PathBuf, &PathBuf)| PairFiles {
         certificates: certificates.clone(),
         key: key.clone(),
     };
-    let server = (!written.listen.is_empty()).then(|| ServerTlsPlan {
-        pairs: written.certificates.iter().zip(&written.keys).map(pair).collect(),
-        clients: written.client_ca.clone().map(|authorities| ClientAuthPlan {
+    let server = (!tls.listen.is_empty()).then(|| ServerTlsPlan {
+        pairs: tls.certificates.iter().zip(&tls.keys).map(pair).collect(),
+        clients: tls.client_ca.clone().map(|authorities| ClientAuthPlan {
             authorities,
-            mode: written.client_auth.unwrap_or(ClientAuth::Required),
+            mode: tls.client_auth.unwrap_or(ClientAuth::Required),
         }),
-        min_version: written.min_version,
-        handshake_timeout: written.handshake_timeout,
-        handshakes_waiting: written.handshakes_waiting,
+        min_version: tls.min_version,
+        handshake_timeout: tls.handshake_timeout,
+        handshakes_waiting: tls.handshakes_waiting,
     });
-    let backend = https.then(|| BackendTlsPlan {
-        authorities: written.backend_ca.clone(),
-        pair: written.backend_certificate.as_ref().zip(written.backend_key.as_ref()).map(pair),
-        verification: written.backend_verification,
-    });
-    TlsPlan { server, backend, watch_every: written.watch_every }
+    let backend = |one: &BackendWritten| {
+        let side = tls.backend.or(&one.tls);
+        is_https(&one.url).then(|| BackendTlsPlan {
+            pair: side.certificate.as_ref().zip(side.key.as_ref()).map(pair),
+            authorities: side.ca,
+            verification: side.verification,
+        })
+    };
+    let backends = written.backends.iter().map(backend).collect();
+    TlsPlan { server, backends, watch_every: tls.watch_every }
+}
+
+fn is_https(url: &str) -> bool {
+    url.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"))
 }
 
 fn check_server(written: &TlsWritten, faults: &mut Faults) {
@@ -116,26 +114,61 @@ fn check_no_server(written: &TlsWritten, faults: &mut Faults) {
     refuse_set(&set, &Fault::TlsNoListener, faults);
 }
 
-fn check_backend_side(written: &TlsWritten, https: bool, faults: &mut Faults) {
-    let unverified = written.backend_verification == Verification::None;
-    let set = [
-        ("--backend-ca", written.backend_ca.is_some()),
-        ("--backend-cert", written.backend_certificate.is_some()),
-        ("--backend-key", written.backend_key.is_some()),
-        ("--backend-tls-name", written.backend_name.is_some()),
-        ("--danger-backend-no-verify", unverified),
-    ];
-    if !https {
-        refuse_set(&set, &Fault::TlsNoBackend, faults);
+/// An https backend takes the name that was given for it, if there is one.
+pub(super) fn name_backend(side: &BackendTlsWritten, backend: &mut BackendPlan) {
+    let given = side.name.as_deref().and_then(read_server_name);
+    if let (Some(of_url), Some(given)) = (&mut backend.tls_name, given) {
+        *of_url = given;
     }
-    match (&written.backend_certificate, &written.backend_key) {
-        (Some(_), None) => faults.add("--backend-cert", "", Fault::TlsHalfPair("--backend-key")),
-        (None, Some(_)) => faults.add("--backend-key", "", Fault::TlsHalfPair("--backend-cert")),
+}
+
+fn check_backends(written: &Written, faults: &mut Faults) {
+    let for_all = &written.tls.backend;
+    if !written.backends.iter().any(|one| is_https(&one.url)) {
+        for (flag, is_set) in set(for_all) {
+            if is_set || faults.is_typed(flag) {
+                faults.add(flag, "", Fault::TlsNoBackend);
+            }
+        }
+    }
+    let mut checked = Vec::new();
+    for (place, BackendWritten { url, tls: own }) in written.backends.iter().enumerate() {
+        let side = for_all.or(own);
+        if !is_https(url) {
+            let own = set(own).into_iter().filter(|(_, is_set)| *is_set);
+            own.for_each(|(flag, _)| faults.add((flag, place), "", Fault::TlsPlainBackend));
+        } else if !checked.contains(&side) {
+            check_side(place, &side, faults);
+            checked.push(side);
+        }
+    }
+}
+
+/// How we are a client to the backend at this place.
+fn check_side(place: usize, side: &BackendTlsWritten, faults: &mut Faults) {
+    let [certificate, key] = ["--backend-cert", "--backend-key"];
+    match (&side.certificate, &side.key) {
+        (Some(_), None) => faults.add((certificate, place), "", Fault::TlsHalfPair(key)),
+        (None, Some(_)) => faults.add((key, place), "", Fault::TlsHalfPair(certificate)),
         _ => {}
     }
-    if unverified && written.backend_ca.is_some() {
-        faults.add("--backend-ca", "with --danger-backend-no-verify", Fault::TlsUnverified);
+    if side.verification == Verification::None && side.ca.is_some() {
+        faults.add(("--backend-ca", place), "", Fault::TlsUnverified);
     }
+    if let Some(text) = &side.name {
+        let name = read_server_name(text).ok_or(Fault::TlsName);
+        faults.take(("--backend-tls-name", place), text, name);
+    }
+}
+
+fn set(written: &BackendTlsWritten) -> [(&'static str, bool); 5] {
+    [
+        ("--backend-ca", written.ca.is_some()),
+        ("--backend-cert", written.certificate.is_some()),
+        ("--backend-key", written.key.is_some()),
+        ("--backend-tls-name", written.name.is_some()),
+        ("--danger-backend-no-verify", written.verification == Verification::None),
+    ]
 }
 
 fn check_watch(written: &TlsWritten, plan: &TlsPlan, faults: &mut Faults) {
@@ -151,7 +184,7 @@ fn check_watch(written: &TlsWritten, plan: &TlsPlan, faults: &mut Faults) {
 fn refuse_set(set: &[(&'static str, bool)], fault: &Fault, faults: &mut Faults) {
     for (flag, is_set) in set {
         if *is_set || faults.is_given(flag) {
-            faults.add(flag, "", fault.clone());
+            faults.add(*flag, "", fault.clone());
         }
     }
 }

@@ -43,7 +43,10 @@ fn tls_names(plan: &Plan) -> Vec<Option<String>> {
 #[test]
 fn without_a_word_there_is_no_tls() {
     let plan = plan_of(no_tls).unwrap();
-    assert_eq!((plan.tls_listeners.len(), &plan.tls), (0, &TlsPlan::default()));
+    assert_eq!(
+        (plan.tls_listeners.len(), &plan.tls),
+        (0, &TlsPlan { backends: vec![None], ..TlsPlan::default() })
+    );
     assert_eq!(plan.tls.files(), BTreeSet::new());
 }
 
@@ -56,9 +59,9 @@ fn what_was_written_is_in_the_plan() {
         written.tls.min_version = MinVersion::Tls13;
         written.tls.handshake_timeout = Duration::from_secs(3);
         written.tls.handshakes_waiting = 7;
-        written.tls.backend_ca = Some("backends.pem".into());
-        written.tls.backend_certificate = Some("me.pem".into());
-        written.tls.backend_key = Some("me.pem".into());
+        written.tls.backend.ca = Some("backends.pem".into());
+        written.tls.backend.certificate = Some("me.pem".into());
+        written.tls.backend.key = Some("me.pem".into());
     })
     .unwrap();
     let pair = |c: &str, k: &str| PairFiles { certificates: c.into(), key: k.into() };
@@ -78,8 +81,8 @@ fn what_was_written_is_in_the_plan() {
         verification: Verification::Full,
     };
     assert_eq!(
-        (plan.tls.server.as_ref(), plan.tls.backend.as_ref()),
-        (Some(&server), Some(&backend))
+        (plan.tls.server.as_ref(), plan.tls.backends.as_slice()),
+        (Some(&server), &[Some(backend)][..])
     );
     let files: Vec<_> = plan.tls.files().iter().map(|path| path.display().to_string()).collect();
     let expected = ["backends.pem", "c.pem", "c2.pem", "clients.pem", "k.pem", "k2.pem", "me.pem"];
@@ -92,7 +95,7 @@ fn the_default_listener_gives_way_to_a_tls_listener() {
     assert_eq!(plan_of(default).unwrap().listeners, []);
     let given = plan_of(|written| {
         default(written);
-        written.given.insert("--listen".into());
+        written.given.by_flag("--listen");
     });
     assert_eq!(given.unwrap().listeners, [read_listen(Written::LISTEN).unwrap()]);
 }
@@ -171,7 +174,7 @@ fn a_setting_of_tls_without_a_tls_listener_is_refused() {
         // Also when it was set to its default.
         let given = |written: &mut Written| {
             no_tls(written);
-            written.given.insert(flag.to_owned());
+            written.given.by_flag(flag);
         };
         check_refused(given, &[&sentence(flag)]);
     }
@@ -189,12 +192,12 @@ fn how_clients_are_asked_needs_an_authority() {
 #[test]
 fn a_setting_for_https_backends_without_one_is_refused() {
     let rows: [(&[&str], Change); 4] = [
-        (&["--backend-ca"], |tls| tls.backend_ca = Some("c".into())),
+        (&["--backend-ca"], |tls| tls.backend.ca = Some("c".into())),
         (&["--backend-cert", "--backend-key"], |tls| {
-            (tls.backend_certificate, tls.backend_key) = (Some("c".into()), Some("k".into()));
+            (tls.backend.certificate, tls.backend.key) = (Some("c".into()), Some("k".into()));
         }),
-        (&["--backend-tls-name"], |tls| tls.backend_name = Some("a".into())),
-        (&["--danger-backend-no-verify"], |tls| tls.backend_verification = Verification::None),
+        (&["--backend-tls-name"], |tls| tls.backend.name = Some("a".into())),
+        (&["--danger-backend-no-verify"], |tls| tls.backend.verification = Verification::None),
     ];
     for (flags, change) in rows {
         let said = plan_of(|written| {
@@ -214,12 +217,12 @@ fn a_setting_for_https_backends_without_one_is_refused() {
 #[test]
 fn a_certificate_for_backends_comes_with_its_key() {
     check_refused(
-        |written| written.tls.backend_certificate = Some("c".into()),
+        |written| written.tls.backend.certificate = Some("c".into()),
         &["--backend-cert: a certificate is shown to backends together with its key; \
            add --backend-key FILE"],
     );
     check_refused(
-        |written| written.tls.backend_key = Some("k".into()),
+        |written| written.tls.backend.key = Some("k".into()),
         &["--backend-key: a certificate is shown to backends together with its key; \
            add --backend-cert FILE"],
     );
@@ -229,11 +232,11 @@ fn a_certificate_for_backends_comes_with_its_key() {
 fn an_authority_is_of_no_use_when_nothing_is_verified() {
     check_refused(
         |written| {
-            written.tls.backend_ca = Some("c".into());
-            written.tls.backend_verification = Verification::None;
+            written.tls.backend.ca = Some("c".into());
+            written.tls.backend.verification = Verification::None;
         },
-        &["--backend-ca with --danger-backend-no-verify: no certificate of a backend is \
-           verified, so this has no effect; leave one of them out"],
+        &["--backend-ca: with --danger-backend-no-verify no certificate of a backend is \
+           verified, so this has no effect; leave one of the two out"],
     );
 }
 
@@ -246,7 +249,7 @@ fn one_name_for_all_replaces_the_names_of_urls() {
     assert_eq!(tls_names(&plan_of(two).unwrap()), [name("a"), None, name("10.0.0.1")]);
     let named = plan_of(|written| {
         two(written);
-        written.tls.backend_name = Some("models.example".into());
+        written.tls.backend.name = Some("models.example".into());
     });
     let expected = [name("models.example"), None, name("models.example")];
     assert_eq!(tls_names(&named.unwrap()), expected);
@@ -255,7 +258,7 @@ fn one_name_for_all_replaces_the_names_of_urls() {
 #[test]
 fn a_name_that_no_certificate_can_have_is_refused() {
     for wrong in ["", "a b", "a:443", "https://a", "a..b", "*.a"] {
-        let said = plan_of(|written| written.tls.backend_name = Some(wrong.into())).unwrap_err();
+        let said = plan_of(|written| written.tls.backend.name = Some(wrong.into())).unwrap_err();
         let sentence = "this is no DNS name and no IP address; \
                         write the name in the backend's certificate";
         assert!(said.len() == 1 && said[0].ends_with(sentence), "{wrong:?}: {said:?}");

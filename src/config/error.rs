@@ -4,23 +4,24 @@
 use std::fmt;
 
 use super::cores::CoreList;
+use super::given::Given;
 
-/// One fault, at the flag where it is mended.
+/// One fault, at the setting where it is mended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlanError {
-    /// As typed, such as `--cores`.
+    /// The setting's flag as typed, such as `--cores`.
     pub flag: &'static str,
+    /// Which of several, such as the second backend: 1.
+    pub place: usize,
     /// What was given for it; empty when nothing was.
     pub value: String,
     pub fault: Fault,
 }
 
+/// As if all had been given by flags; see [`Given::tell`].
 impl fmt::Display for PlanError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.value.as_str() {
-            "" => write!(f, "{}: {}", self.flag, self.fault),
-            value => write!(f, "{} {value}: {}", self.flag, self.fault),
-        }
+        f.write_str(&Given::default().tell(self).sentence)
     }
 }
 
@@ -127,9 +128,12 @@ pub enum Fault {
     #[error("this is no DNS name and no IP address; write the name in the backend's certificate")]
     TlsName,
     #[error(
-        "no certificate of a backend is verified, so this has no effect; leave one of them out"
+        "with --danger-backend-no-verify no certificate of a backend is verified, so this has \
+         no effect; leave one of the two out"
     )]
     TlsUnverified,
+    #[error("this backend is not https, so this has no effect; leave it out")]
+    TlsPlainBackend,
     #[error("the file cannot be read ({0}); give a file that this user may read")]
     Unreadable(String),
     #[error(

@@ -1,5 +1,5 @@
-//! The one file that reads files: what the operator's certificates hold now,
-//! and the system's authorities.
+//! The one file that reads files: the configuration, what the operator's
+//! certificates hold now, and the system's authorities.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -7,6 +7,9 @@ use std::path::Path;
 
 use super::check_tls;
 use super::error::PlanError;
+use super::file::ConfigFile;
+use super::given::Told;
+use super::in_force::{Changes, FileInForce};
 use super::material::{SystemAuthorities, TlsFiles, TlsMaterial};
 use super::plan::Plan;
 use super::tls_plan::TlsPlan;
@@ -15,6 +18,65 @@ use crate::tls::UnixTime;
 
 /// Ten times what a bundle of every public authority has.
 const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// The operator's configuration file.
+///
+/// # Errors
+/// Why it cannot be read, in one sentence.
+pub fn read_config(path: &Path) -> Result<ConfigFile, String> {
+    let name = path.display().to_string();
+    let no_text = |_| "it is not UTF-8".to_owned();
+    let bytes = read_file(path).map_err(|error| reason(&error));
+    match bytes.and_then(|bytes| String::from_utf8(bytes).map_err(no_text)) {
+        Ok(text) => Ok(ConfigFile { name, text }),
+        Err(reason) => Err(format!(
+            "{name}: the file cannot be read ({reason}); give a file in TOML that this user may read"
+        )),
+    }
+}
+
+impl FileInForce {
+    /// What has changed in the file since the start.
+    #[must_use]
+    pub fn look(&self) -> Changes {
+        match read_config(Path::new(self.name())) {
+            Ok(file) => self.compare(file.text),
+            Err(reason) => Changes::Faults(vec![reason]),
+        }
+    }
+}
+
+/// The plan for `serve` by a file, where `type_flags` writes over it what was
+/// typed; or everything that is wrong, in sentences by the file's lines.
+///
+/// # Errors
+/// As [`check_with_files`], and what is wrong with the words of the file.
+pub fn check_file_and_flags(
+    file: Option<&ConfigFile>,
+    type_flags: impl FnOnce(&mut Written),
+    machine: &Machine,
+    now: UnixTime,
+) -> Result<Plan, Vec<String>> {
+    let mut read = file.map(ConfigFile::read);
+    let mut written =
+        read.as_mut().map_or_else(Written::default, |read| std::mem::take(&mut read.written));
+    type_flags(&mut written);
+    let given = written.given.clone();
+    let mut told: Vec<Told> =
+        read.iter_mut().flat_map(|read| std::mem::take(&mut read.faults)).collect();
+    let is_whole = read.as_ref().is_none_or(|read| read.is_whole);
+    // What is missing of a broken file would be found wanting.
+    let plan = is_whole.then(|| check_with_files(&written, machine, now));
+    let errors = match plan {
+        Some(Ok(plan)) if told.is_empty() => return Ok(plan),
+        Some(Err(errors)) => errors,
+        _ => Vec::new(),
+    };
+    let is_news = |error: &&PlanError| read.as_ref().is_none_or(|read| !read.explains(error));
+    told.extend(errors.iter().filter(is_news).map(|error| given.tell(error)));
+    told.sort_by_key(Told::order);
+    Err(told.into_iter().map(|told| told.sentence).collect())
+}
 
 /// The plan for `serve` on this machine, or everything that is wrong with what
 /// was written and with what its files hold.
@@ -28,8 +90,7 @@ pub fn check_with_files(
 ) -> Result<Plan, Vec<PlanError>> {
     let plan = super::check(written, machine);
     // Also files of a plan that is refused: all faults are told at once.
-    let is_https = |url: &String| url.get(..8).is_some_and(|s| s.eq_ignore_ascii_case("https://"));
-    let meant = check_tls::plan(&written.tls, written.backends.iter().any(is_https));
+    let meant = check_tls::plan(written);
     let system = system_authorities(&meant);
     let material = TlsMaterial::check(&meant, &read_files(&meant), &system, now);
     match (plan, material) {
@@ -69,7 +130,9 @@ fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     let mut contents = Vec::new();
     File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut contents)?;
     if contents.len() as u64 > FILE_BYTES_MAX {
-        return Err(io::Error::other("it has more than 4MiB, which no PEM of certificates has"));
+        return Err(io::Error::other(
+            "it has more than 4MiB, which no file of settings or certificates has",
+        ));
     }
     Ok(contents)
 }

@@ -34,7 +34,7 @@ fn a_file_that_cannot_be_read_is_told_in_the_systems_words() {
     check_reason(folder.path(), "it is not a regular file");
     let large = folder.path().join("large");
     File::create(&large).unwrap().set_len(FILE_BYTES_MAX + 1).unwrap();
-    check_reason(&large, "it has more than 4MiB, which no PEM of certificates has");
+    check_reason(&large, "it has more than 4MiB, which no file of settings or certificates has");
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn faults_of_words_and_of_files_are_told_at_once() {
     let mut written = written(&none, &none);
     written.cores = "x".into();
     written.backends = vec!["HTTPS://a".into()];
-    written.tls.backend_ca = Some(none.clone());
+    written.tls.backend.ca = Some(none.clone());
     let faults = check_with_files(&written, &machine(), NOW).unwrap_err();
     let flags: Vec<_> = faults.iter().map(|fault| fault.flag).collect();
     assert_eq!(flags, ["--cores", "--tls-cert", "--tls-key", "--backend-ca"]);

@@ -34,19 +34,32 @@ pub struct TlsMaterial {
     /// In the operator's order; empty without TLS listeners.
     pub identities: Vec<Identity>,
     pub client_authorities: Option<Authorities>,
-    /// `None` without https backends, or when they are not verified.
-    pub backend_authorities: Option<Authorities>,
-    pub backend_identity: Option<Identity>,
+    /// By backend, in the operator's order; `None` is plain HTTP.
+    pub backends: Vec<Option<BackendMaterial>>,
     /// Certificates that end soon, each in one sentence with its mend.
     pub warnings: Vec<String>,
     /// When the first certificate of our own ends.
     pub earliest_not_after: Option<UnixTime>,
 }
 
+/// Checked contents for one backend.
+#[derive(Clone, Debug)]
+pub struct BackendMaterial {
+    /// `None` when it is not verified.
+    pub authorities: Option<Authorities>,
+    pub identity: Option<Identity>,
+}
+
 impl TlsFiles {
     #[must_use]
     pub fn new(read: BTreeMap<PathBuf, Result<Vec<u8>, String>>) -> Self {
         Self(read)
+    }
+
+    /// Whether these files hold the same in both.
+    #[must_use]
+    pub fn agree<'a>(&self, other: &Self, mut files: impl Iterator<Item = &'a Path>) -> bool {
+        files.all(|file| self.0.get(file) == other.0.get(file))
     }
 
     fn contents(&self, path: &Path) -> Result<&[u8], Fault> {
@@ -62,7 +75,7 @@ impl TlsPlan {
     /// Whether backends are verified by the system's own bundle.
     #[must_use]
     pub fn asks_for_system_authorities(&self) -> bool {
-        self.backend.as_ref().is_some_and(|backend| {
+        self.backends.iter().flatten().any(|backend| {
             backend.verification == Verification::Full && backend.authorities.is_none()
         })
     }
@@ -78,40 +91,52 @@ impl TlsMaterial {
         now: UnixTime,
     ) -> Result<Self, Vec<PlanError>> {
         let provider = tls::provider();
-        let mut check = Check { files, now, provider: &provider, faults: Vec::new() };
+        let mut check = Check { files, now, provider: &provider, place: 0, faults: Vec::new() };
         let identities = plan.server.as_ref().map(|plan| check.server(plan)).unwrap_or_default();
         let clients = plan.server.as_ref().and_then(|plan| plan.clients.as_ref());
         let client_authorities =
             clients.and_then(|clients| check.bundle("--tls-client-ca", &clients.authorities));
-        let backend_authorities =
-            plan.backend.as_ref().and_then(|plan| check.backend_authorities(plan, system));
-        let pair = plan.backend.as_ref().and_then(|plan| plan.pair.as_ref());
-        let backend_identity = pair.and_then(|pair| {
-            let chain = check.chain(&BACKEND, pair);
-            check.identity(&BACKEND, pair, chain)
-        });
+        let backends = check.backends(&plan.backends, system);
         if !check.faults.is_empty() {
             return Err(check.faults);
         }
-        let own = identities.iter().chain(&backend_identity);
-        let ends = own.map(|identity| identity.chain().not_after());
         let server_pairs = plan.server.iter().flat_map(|plan| &plan.pairs);
-        let named = server_pairs.map(|pair| (&SERVER, pair)).zip(&identities);
-        let named =
-            named.chain(pair.map(|pair| (&BACKEND, pair)).into_iter().zip(&backend_identity));
+        let named: Vec<_> = server_pairs
+            .map(|pair| (&SERVER, pair))
+            .zip(&identities)
+            .chain(backend_pairs(plan, &backends))
+            .collect();
+        let ends = named.iter().map(|(_, identity)| identity.chain().not_after());
         Ok(Self {
             earliest_not_after: ends.min_by_key(|end| end.as_secs()),
             warnings: named
+                .into_iter()
                 .flat_map(|((flags, pair), identity)| {
                     expiry_warnings(flags, pair, identity.chain(), now)
                 })
                 .collect(),
             identities,
             client_authorities,
-            backend_authorities,
-            backend_identity,
+            backends,
         })
     }
+}
+
+/// What is shown to backends, each pair once.
+fn backend_pairs<'a>(
+    plan: &'a TlsPlan,
+    backends: &'a [Option<BackendMaterial>],
+) -> Vec<((&'static PairFlags, &'a PairFiles), &'a Identity)> {
+    let mut pairs: Vec<((_, &PairFiles), _)> = Vec::new();
+    for (plan, material) in plan.backends.iter().zip(backends) {
+        let pair = plan.as_ref().and_then(|plan| plan.pair.as_ref());
+        let identity = material.as_ref().and_then(|material| material.identity.as_ref());
+        let Some((pair, identity)) = pair.zip(identity) else { continue };
+        if !pairs.iter().any(|((_, known), _)| *known == pair) {
+            pairs.push(((&BACKEND, pair), identity));
+        }
+    }
+    pairs
 }
 
 fn expiry_warnings(
@@ -141,14 +166,16 @@ struct PairFlags {
     key: &'static str,
 }
 
-const SERVER: PairFlags = PairFlags { certificates: "--tls-cert", key: "--tls-key" };
-const BACKEND: PairFlags = PairFlags { certificates: "--backend-cert", key: "--backend-key" };
+static SERVER: PairFlags = PairFlags { certificates: "--tls-cert", key: "--tls-key" };
+static BACKEND: PairFlags = PairFlags { certificates: "--backend-cert", key: "--backend-key" };
 
 /// A check under way.
 struct Check<'a> {
     files: &'a TlsFiles,
     now: UnixTime,
     provider: &'a CryptoProvider,
+    /// Which of several pairs or backends is looked at.
+    place: usize,
     faults: Vec<PlanError>,
 }
 
@@ -157,6 +184,7 @@ impl<'a> Check<'a> {
         let mut identities = Vec::new();
         let mut carriers: HashMap<String, usize> = HashMap::new();
         for (index, pair) in plan.pairs.iter().enumerate() {
+            self.place = index;
             let (flag, path) = (SERVER.certificates, pair.certificates.as_path());
             let chain = self.chain(&SERVER, pair);
             if let Some(chain) = &chain {
@@ -173,7 +201,35 @@ impl<'a> Check<'a> {
             }
             identities.extend(self.identity(&SERVER, pair, chain));
         }
+        self.place = 0;
         identities
+    }
+
+    /// Backends with the same plan share what was made of it, and its faults.
+    fn backends(
+        &mut self,
+        plans: &[Option<BackendTlsPlan>],
+        system: &SystemAuthorities,
+    ) -> Vec<Option<BackendMaterial>> {
+        let mut made: Vec<Option<BackendMaterial>> = Vec::new();
+        for (place, plan) in plans.iter().enumerate() {
+            let known = plans.iter().position(|known| known == plan);
+            let known = known.and_then(|known| made.get(known).cloned());
+            self.place = place;
+            made.push(
+                known.unwrap_or_else(|| plan.as_ref().map(|plan| self.backend(plan, system))),
+            );
+        }
+        made
+    }
+
+    fn backend(&mut self, plan: &BackendTlsPlan, system: &SystemAuthorities) -> BackendMaterial {
+        let authorities = self.backend_authorities(plan, system);
+        let identity = plan.pair.as_ref().and_then(|pair| {
+            let chain = self.chain(&BACKEND, pair);
+            self.identity(&BACKEND, pair, chain)
+        });
+        BackendMaterial { authorities, identity }
     }
 
     fn chain(&mut self, flags: &PairFlags, pair: &PairFiles) -> Option<Chain> {
@@ -244,7 +300,7 @@ impl<'a> Check<'a> {
 
     fn fault(&mut self, flag: &'static str, path: &Path, fault: impl Into<Fault>) {
         let value = path.display().to_string();
-        self.faults.push(PlanError { flag, value, fault: fault.into() });
+        self.faults.push(PlanError { flag, place: self.place, value, fault: fault.into() });
     }
 }
 

@@ -28,7 +28,8 @@ impl World {
             handshakes_waiting: ServerTlsPlan::HANDSHAKES_WAITING,
         };
         let backend = BackendTlsPlan { authorities: Some("roots".into()), ..Default::default() };
-        let plan = TlsPlan { server: Some(server), backend: Some(backend), ..TlsPlan::default() };
+        let plan =
+            TlsPlan { server: Some(server), backends: vec![Some(backend)], ..TlsPlan::default() };
         let system = SystemAuthorities { certificates: Vec::new(), reason: "none".into() };
         let mut world = Self { plan, files: BTreeMap::new(), system, ca };
         let issued = world.ca.issue(&["a.example"]);
@@ -49,6 +50,10 @@ impl World {
 
     fn pairs(&mut self) -> &mut Vec<PairFiles> {
         &mut self.plan.server.as_mut().unwrap().pairs
+    }
+
+    fn backend(&mut self) -> &mut BackendTlsPlan {
+        self.plan.backends[0].as_mut().unwrap()
     }
 
     fn check(&self) -> Result<TlsMaterial, Vec<String>> {
@@ -87,11 +92,12 @@ fn whole_files_are_taken() {
     let mut world = World::new();
     world.plan.server.as_mut().unwrap().clients =
         Some(ClientAuthPlan { authorities: "roots".into(), mode: ClientAuth::Required });
-    world.plan.backend.as_mut().unwrap().pair = Some(pair("c", "k"));
+    world.backend().pair = Some(pair("c", "k"));
     let material = world.check().unwrap();
     assert_eq!(material.identities.len(), 1);
-    assert!(material.client_authorities.is_some() && material.backend_authorities.is_some());
-    assert!(material.backend_identity.is_some());
+    let backend = material.backends[0].as_ref().unwrap();
+    assert!(material.client_authorities.is_some() && backend.authorities.is_some());
+    assert!(backend.identity.is_some());
     assert_eq!(material.warnings, [""; 0]);
     let end = Date(material.earliest_not_after.unwrap()).to_string();
     assert_eq!(end, "2027-06-01 00:00:00 UTC");
@@ -198,7 +204,7 @@ fn a_servers_certificate_has_names_and_a_clients_need_not() {
     let mut world = World::new();
     nameless(&mut world);
     world.plan.server = None;
-    world.plan.backend.as_mut().unwrap().pair = Some(pair("c", "k"));
+    world.backend().pair = Some(pair("c", "k"));
     assert!(world.check().is_ok());
 }
 
@@ -247,9 +253,13 @@ fn unusable_authorities_of_a_bundle_are_refused_by_place() {
     );
 }
 
+fn verified(world: &World) -> bool {
+    world.check().unwrap().backends[0].as_ref().unwrap().authorities.is_some()
+}
+
 #[test]
 fn https_backends_need_authorities_of_the_system_or_a_bundle() {
-    let no_bundle = |world: &mut World| world.plan.backend.as_mut().unwrap().authorities = None;
+    let no_bundle = |world: &mut World| world.backend().authorities = None;
     check_refused(
         no_bundle,
         &["--backend https://…: this system has no authorities to verify https backends with \
@@ -259,11 +269,11 @@ fn https_backends_need_authorities_of_the_system_or_a_bundle() {
     no_bundle(&mut world);
     assert!(world.plan.asks_for_system_authorities());
     world.system.certificates = vec![Issuing::new("system").issue(&["a"]).der];
-    assert!(world.check().unwrap().backend_authorities.is_some());
-    world.plan.backend.as_mut().unwrap().verification = Verification::None;
+    assert!(verified(&world));
+    world.backend().verification = Verification::None;
     world.system.certificates.clear();
     assert!(!world.plan.asks_for_system_authorities());
-    assert!(world.check().unwrap().backend_authorities.is_none());
+    assert!(!verified(&world));
 }
 
 #[test]
@@ -325,7 +335,25 @@ fn the_earliest_end_is_of_any_pair() {
     });
     world.put("c2", &other.certificate);
     world.put("k2", &other.key);
-    world.plan.backend.as_mut().unwrap().pair = Some(pair("c2", "k2"));
+    world.backend().pair = Some(pair("c2", "k2"));
     let end = world.check().unwrap().earliest_not_after.unwrap();
     assert_eq!(Date(end).to_string(), "2027-01-01 00:00:00 UTC");
+}
+
+#[test]
+fn backends_of_one_plan_share_their_faults_and_others_have_their_own() {
+    let mut world = World::new();
+    let (same, mut other) = (world.plan.backends[0].clone(), BackendTlsPlan::default());
+    other.authorities = Some("others".into());
+    world.plan.backends.extend([None, same, Some(other)]);
+    world.put("roots", "");
+    world.put("others", "");
+    let none = "the file holds no certificate of an authority; give a PEM bundle";
+    let expected = ["roots", "others"].map(|file| format!("--backend-ca {file}: {none}"));
+    assert_eq!(world.check().map(|_| ()).unwrap_err(), expected);
+    let pem = world.ca.pem.clone();
+    world.put("roots", &pem);
+    world.put("others", &pem);
+    let made: Vec<_> = world.check().unwrap().backends.iter().map(Option::is_some).collect();
+    assert_eq!(made, [true, false, true, true]);
 }

@@ -5,10 +5,13 @@
 //! files.
 //!
 //! ```text
-//! cli flags ──► Written ──check(machine)──► Plan, or every PlanError at once
-//!                                            │ load
-//!                                            ▼
-//!                                        TlsFiles ──check(now)──► TlsMaterial
+//! file ──► Written ◄── flags, which win
+//!             │ check(machine)
+//!             ▼
+//!           Plan, or every PlanError at once
+//!             │ load
+//!             ▼
+//!         TlsFiles ──check(now)──► TlsMaterial
 //! ```
 
 mod address;
@@ -18,25 +21,42 @@ mod check_mock;
 mod check_tls;
 mod cores;
 mod error;
+mod faults;
+mod file;
+mod file_fault;
+mod given;
+mod in_force;
 mod load;
 mod material;
 mod mock_plan;
+mod nearest;
 mod plan;
+mod reference;
+mod settings;
 mod startup;
 mod tls_plan;
+mod words;
 mod written;
 
 pub use check::check;
 pub use check_mock::check_mock;
 pub use cores::CoreList;
 pub use error::{Fault, PlanError};
-pub use load::{check_with_files, read_files, system_authorities};
-pub use material::{SystemAuthorities, TlsFiles, TlsMaterial};
+pub use file::ConfigFile;
+pub use given::{Given, Told};
+pub use in_force::{Changes, FileInForce};
+pub use load::{
+    check_file_and_flags, check_with_files, read_config, read_files, system_authorities,
+};
+pub use material::{BackendMaterial, SystemAuthorities, TlsFiles, TlsMaterial};
 pub use mock_plan::{MockPlan, MockScript};
 pub use plan::{Address, BackendAddress, BackendPlan, Host, Plan, RingPlan};
+pub use reference::reference;
+pub use settings::{Form, GROUPS, Group, Misread, Setting, by_flag, settings};
 pub use startup::{danger_lines, startup_line};
 pub use tls_plan::{BackendTlsPlan, ClientAuthPlan, PairFiles, ServerTlsPlan, TlsPlan};
-pub use written::{Machine, MockWritten, TlsWritten, Written};
+pub use words::{NotCount, count};
+pub use written::{BackendTlsWritten, BackendWritten, Machine, MockWritten, TlsWritten, Written};
 
 pub use crate::balance::{Balancing, Ejection, Policy};
 pub use crate::exchange::{Credentials, Deadlines, HeaderPlan, Limits, PoolPlan};

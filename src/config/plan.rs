@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::MockPlan;
+use super::given::Given;
 use super::tls_plan::TlsPlan;
 use crate::balance::Balancing;
 use crate::exchange::{Credentials, Deadlines, HeaderPlan, Limits, PoolPlan};
@@ -49,6 +50,8 @@ pub struct Plan {
     pub proxy_path: String,
     pub headers: HeaderPlan,
     pub credentials: Credentials,
+    /// Where the settings were given, for the words of later errors.
+    pub given: Given,
     /// Tests only, and no flag sets it: a request for this path panics, and the
     /// shard's sweep does at the word `sweep`.
     pub panics_at: Option<String>,

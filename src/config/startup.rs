@@ -34,13 +34,16 @@ pub fn startup_line(plan: &Plan, driver_in_force: &str, version: &str, bound: &[
 /// often it was said before.
 #[must_use]
 pub fn danger_lines(plan: &Plan) -> Vec<String> {
-    let unverified = "DANGER: --danger-backend-no-verify: whoever sits on the way to an https \
+    let unverified = "DANGER: --danger-backend-no-verify: whoever sits on the way to such a \
                       backend can read and change all that is sent; give --backend-ca instead";
-    is_unverified(plan).then(|| unverified.to_owned()).into_iter().collect()
+    let is_unverified = (0..plan.backends.len()).any(|place| is_unverified(plan, place));
+    is_unverified.then(|| plan.given.rename(unverified)).into_iter().collect()
 }
 
-fn is_unverified(plan: &Plan) -> bool {
-    plan.tls.backend.as_ref().is_some_and(|tls| tls.verification == Verification::None)
+/// The backend at this place is https, and may be anybody.
+fn is_unverified(plan: &Plan, place: usize) -> bool {
+    let tls = plan.tls.backends.get(place).and_then(Option::as_ref);
+    tls.is_some_and(|tls| tls.verification == Verification::None)
 }
 
 fn listeners(plan: &Plan, bound: &[String]) -> String {
@@ -56,11 +59,16 @@ fn cores(plan: &Plan) -> String {
 }
 
 fn backends(plan: &Plan) -> String {
-    let how = if is_unverified(plan) { " (https, NOT VERIFIED)" } else { " (https)" };
-    let shown = |backend: &BackendPlan| {
-        format!("{}{}", backend.name, if backend.tls_name.is_some() { how } else { "" })
+    let shown = |(place, backend): (usize, &BackendPlan)| {
+        let how = match backend.tls_name {
+            Some(_) if is_unverified(plan, place) => " (https, NOT VERIFIED)",
+            Some(_) => " (https)",
+            None => "",
+        };
+        format!("{}{how}", backend.name)
     };
-    format!("backends {}", plan.backends.iter().map(shown).collect::<Vec<_>>().join(", "))
+    let shown: Vec<_> = plan.backends.iter().enumerate().map(shown).collect();
+    format!("backends {}", shown.join(", "))
 }
 
 fn limits(plan: &Plan) -> String {
@@ -158,7 +166,7 @@ mod tests {
     fn says_who_speaks_tls_and_who_is_not_verified() {
         let unverified = |written: &mut Written| {
             written.backends = vec!["http://a:1".into(), "https://b".into()];
-            written.tls.backend_verification = Verification::None;
+            written.tls.backend.verification = Verification::None;
             written.listen = vec!["127.0.0.1:1".into()];
             written.tls.listen = vec!["127.0.0.1:2".into(), "unix:/a".into()];
             written.tls.certificates = vec!["c".into()];

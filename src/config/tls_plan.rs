@@ -14,8 +14,8 @@ use crate::tls::{ClientAuth, MinVersion, Verification};
 pub struct TlsPlan {
     /// `Some` exactly when there are TLS listeners.
     pub server: Option<ServerTlsPlan>,
-    /// `Some` exactly when a backend is https.
-    pub backend: Option<BackendTlsPlan>,
+    /// By backend, in the operator's order; `None` is plain HTTP.
+    pub backends: Vec<Option<BackendTlsPlan>>,
     /// How often the files are looked at.
     pub watch_every: Duration,
 }
@@ -41,7 +41,7 @@ pub struct ClientAuthPlan {
     pub mode: ClientAuth,
 }
 
-/// How we are a TLS client to every https backend.
+/// How we are a TLS client to one backend.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BackendTlsPlan {
     /// `None` is the system's own bundle.
@@ -66,16 +66,28 @@ impl TlsPlan {
     #[must_use]
     pub fn files(&self) -> BTreeSet<&Path> {
         let server = self.server.iter();
-        let backend = self.backend.iter();
         let clients = server.clone().filter_map(|server| server.clients.as_ref());
-        let authorities = clients
-            .map(|clients| &clients.authorities)
-            .chain(backend.clone().filter_map(|backend| backend.authorities.as_ref()));
-        let pairs = server
-            .flat_map(|server| &server.pairs)
-            .chain(backend.filter_map(|backend| backend.pair.as_ref()))
-            .flat_map(|pair| [&pair.certificates, &pair.key]);
-        authorities.chain(pairs).map(PathBuf::as_path).collect()
+        let authorities = clients.map(|clients| clients.authorities.as_path());
+        let pairs = server.flat_map(|server| &server.pairs).flat_map(PairFiles::both);
+        authorities.chain(pairs).chain(self.backend_files()).collect()
+    }
+
+    fn backend_files(&self) -> impl Iterator<Item = &Path> {
+        self.backends.iter().flatten().flat_map(BackendTlsPlan::files)
+    }
+}
+
+impl BackendTlsPlan {
+    /// Those that say who it is, and who we are to it.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let pair = self.pair.iter().flat_map(PairFiles::both);
+        self.authorities.as_deref().into_iter().chain(pair)
+    }
+}
+
+impl PairFiles {
+    fn both(&self) -> [&Path; 2] {
+        [&self.certificates, &self.key]
     }
 }
 
@@ -87,7 +99,8 @@ impl TlsPlan {
         server.map_or(ServerTlsPlan::HANDSHAKE_TIMEOUT, |server| server.handshake_timeout)
     }
 
-    /// The same of backends' handshakes, which wait in the same line.
+    /// The same. Backends' handshakes wait in a line that needs no bound of its
+    /// own: there is a request for each.
     #[must_use]
     pub fn handshakes_waiting(&self) -> usize {
         let server = self.server.as_ref();
@@ -97,7 +110,7 @@ impl TlsPlan {
 
 impl Default for TlsPlan {
     fn default() -> Self {
-        Self { server: None, backend: None, watch_every: Self::WATCH_EVERY }
+        Self { server: None, backends: Vec::new(), watch_every: Self::WATCH_EVERY }
     }
 }
 

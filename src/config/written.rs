@@ -1,11 +1,11 @@
 //! What was written, before it is checked: words where they still have to be
 //! understood, values where they are understood already.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::MockScript;
+use super::given::Given;
 use super::{
     Credentials, Deadlines, DriverChoice, HeaderPlan, Limits, PoolPlan,
     plan::{Plan, RingPlan},
@@ -19,7 +19,7 @@ use crate::tls::{ClientAuth, MinVersion, Verification};
 pub struct Written {
     pub listen: Vec<String>,
     pub admin: Option<String>,
-    pub backends: Vec<String>,
+    pub backends: Vec<BackendWritten>,
     pub tls: TlsWritten,
     /// Start the built-in mock and use it as a backend.
     pub demo: bool,
@@ -39,9 +39,9 @@ pub struct Written {
     pub proxy_path: String,
     pub headers: HeaderPlan,
     pub credentials: Credentials,
-    /// Flags that the operator gave, as typed, such as `--body-bytes`: what
-    /// was asked for never gives way, also when it is the default's value.
-    pub given: BTreeSet<String>,
+    /// Which settings the operator gave, and where: what was asked for never
+    /// gives way, also when it is the default's value.
+    pub given: Given,
 }
 
 impl Written {
@@ -72,7 +72,7 @@ impl Default for Written {
             proxy_path: Plan::PROXY_PATH.to_owned(),
             headers: HeaderPlan::DEFAULT,
             credentials: Credentials::Drop,
-            given: BTreeSet::new(),
+            given: Given::default(),
         }
     }
 }
@@ -91,11 +91,46 @@ pub struct TlsWritten {
     pub handshake_timeout: Duration,
     pub handshakes_waiting: usize,
     pub watch_every: Duration,
-    pub backend_ca: Option<PathBuf>,
-    pub backend_certificate: Option<PathBuf>,
-    pub backend_key: Option<PathBuf>,
-    pub backend_name: Option<String>,
-    pub backend_verification: Verification,
+    /// For every https backend; wins over what a backend has of its own.
+    pub backend: BackendTlsWritten,
+}
+
+/// A backend as the operator gave it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct BackendWritten {
+    pub url: String,
+    pub tls: BackendTlsWritten,
+}
+
+impl<U: Into<String>> From<U> for BackendWritten {
+    fn from(url: U) -> Self {
+        Self { url: url.into(), tls: BackendTlsWritten::default() }
+    }
+}
+
+/// How we are a TLS client, as the operator gave it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct BackendTlsWritten {
+    pub ca: Option<PathBuf>,
+    pub certificate: Option<PathBuf>,
+    pub key: Option<PathBuf>,
+    pub name: Option<String>,
+    pub verification: Verification,
+}
+
+impl BackendTlsWritten {
+    /// One's own, but for what is set for all.
+    #[must_use]
+    pub(super) fn or(&self, own: &Self) -> Self {
+        let unverified = [self, own].iter().any(|one| one.verification == Verification::None);
+        Self {
+            ca: self.ca.clone().or_else(|| own.ca.clone()),
+            certificate: self.certificate.clone().or_else(|| own.certificate.clone()),
+            key: self.key.clone().or_else(|| own.key.clone()),
+            name: self.name.clone().or_else(|| own.name.clone()),
+            verification: if unverified { Verification::None } else { Verification::Full },
+        }
+    }
 }
 
 impl Default for TlsWritten {
@@ -110,11 +145,7 @@ impl Default for TlsWritten {
             handshake_timeout: ServerTlsPlan::HANDSHAKE_TIMEOUT,
             handshakes_waiting: ServerTlsPlan::HANDSHAKES_WAITING,
             watch_every: TlsPlan::WATCH_EVERY,
-            backend_ca: None,
-            backend_certificate: None,
-            backend_key: None,
-            backend_name: None,
-            backend_verification: Verification::default(),
+            backend: BackendTlsWritten::default(),
         }
     }
 }

@@ -16,7 +16,7 @@ use super::{
     Client, Stage,
     answer::{Answer, Arrival, arrive},
     client::{Interrupt, Wait},
-    connect::connect,
+    connect::{connect, fault_of},
     converse::converse,
     link::Link,
     understand::Asked,
@@ -157,13 +157,19 @@ async fn ask<'s, W: World>(
     mut link: Link<'s, W::Stream>,
     attempts: u32,
 ) -> Result<Option<Answer<'s, W::Stream>>, AttemptFault> {
+    let is_fresh = !link.is_reused();
     let spoken = converse(stage, client, asked, &mut link).await;
     let mut received = spoken.received;
     if received.is_empty() {
         stage.return_buffer(received);
+        let fault = || fault_of(stage, link.backend, spoken.error.as_ref()?);
         return match spoken.interrupt {
             Some(interrupt) => Err(interrupt.into()),
-            None => Ok(None),
+            // Where it has served before, it is an idle connection that died.
+            None => match fault() {
+                Some(trouble) if is_fresh => Err(trouble.into()),
+                _ => Ok(None),
+            },
         };
     }
     let mut search = HeadSearch::default();
@@ -225,7 +231,12 @@ async fn more_head<W: World>(
         (_, Some(interrupt)) => Err(interrupt.into()),
         (Ok(1..), None) => Ok(received),
         // Bytes have come, so this is no idle connection that died.
-        (Ok(0) | Err(_), None) => Err(Trouble::BackendCut.into()),
+        (Ok(0), None) => Err(Trouble::BackendCut.into()),
+        (Err(error), None) => {
+            // For the log; to the client it is a cut like any other.
+            let _ = fault_of(stage, link.backend, &error);
+            Err(Trouble::BackendCut.into())
+        }
     }
 }
 

@@ -102,6 +102,8 @@ pub struct Client<S> {
     name: OnceCell<Box<str>>,
     timer: Timer,
     waiting_for: Cell<Wait>,
+    /// When its last answer was over, or it came.
+    idle_since: Cell<Instant>,
     /// When the request under way must be over.
     total_at: Cell<Instant>,
     gone: Cell<bool>,
@@ -121,6 +123,7 @@ impl<S: Stream> Client<S> {
             name: OnceCell::new(),
             timer: Wheel::timer(),
             waiting_for: Cell::new(Wait::KeepAlive),
+            idle_since: Cell::new(Instant::default()),
             total_at: Cell::new(Instant::NEVER),
             gone: Cell::new(false),
             drained: Cell::new(false),
@@ -139,7 +142,7 @@ impl<S: Stream> Client<S> {
     }
 
     /// Keeps the name that the client has proven.
-    pub fn is_named(&self, name: Box<str>) {
+    pub fn has_proven(&self, name: Box<str>) {
         // A connection is established once.
         let _ = self.name.set(name);
     }
@@ -163,6 +166,17 @@ impl<S: Stream> Client<S> {
     pub fn last_words(&self) {
         self.total_at.set(Instant::NEVER);
         self.drained.set(false);
+    }
+
+    /// It has come, or has had an answer.
+    pub fn is_idle_from(&self, now: Instant) {
+        self.idle_since.set(now);
+    }
+
+    /// Waits for a request. Bytes that come to none do not make it longer.
+    pub fn wait_for_request<W: World<Stream = S>>(&self, stage: &Stage<W>) {
+        let keep_alive = Wait::KeepAlive.deadline(&stage.settings.deadlines);
+        self.wait_until(stage, Wait::KeepAlive, self.idle_since.get().after(keep_alive));
     }
 
     /// Sets the deadline for what is waited for next.

@@ -1,7 +1,7 @@
 //! Verb five, when no connection is idle: one is made, and proven to lead to
 //! the backend where that is asked for.
 
-use std::io;
+use std::{cell::Cell, io};
 
 use super::{
     Client, Stage,
@@ -29,13 +29,21 @@ pub async fn connect<W: World>(
     let addresses = stage.addresses.borrow().get(backend.0).cloned().unwrap_or_default();
     for address in addresses.iter().take(ADDRESSES_MAX) {
         client.wait_for(stage, Wait::Connect);
-        trouble = match client.unless_interrupted(reach(stage, backend, address)).await {
+        let shakes = Cell::new(false);
+        let reaching = reach(stage, backend, address, &shakes);
+        trouble = match client.unless_interrupted(reaching).await {
             Ok(Ok(stream)) => {
                 stage.counters.backend_connects.increment();
                 return Ok(stream);
             }
             Ok(Err(trouble)) => trouble,
-            Err(Interrupt::Deadline(Wait::Connect)) => Trouble::BackendConnectTimeout,
+            Err(Interrupt::Deadline(Wait::Connect)) => {
+                if shakes.get() {
+                    stage.counters.backend_handshakes_failed.increment();
+                    note(stage, backend, "the backend did not answer in time (--connect-timeout)");
+                }
+                Trouble::BackendConnectTimeout
+            }
             Err(interrupt) => return Err(interrupt.into()),
         };
         stage.counters.backend_connect_failures.increment();
@@ -47,11 +55,12 @@ pub async fn connect<W: World>(
 }
 
 /// Connects to one address, and proves that it is the backend where that is
-/// asked for. Owns polls only.
+/// asked for; `shakes` says whether it has come to that. Owns polls only.
 async fn reach<W: World>(
     stage: &Stage<W>,
     backend: BackendId,
     address: &ConnectAddress,
+    shakes: &Cell<bool>,
 ) -> Result<W::Stream, Trouble> {
     let plain = W::Security::default();
     let security = stage.security.get(backend.0).unwrap_or(&plain);
@@ -61,8 +70,8 @@ async fn reach<W: World>(
         if ours { Trouble::Overloaded } else { Trouble::BackendUnreachable }
     })?;
     if stream.is_secure() {
-        // Large and rare, so it is not kept in here.
-        let result = Box::pin(stream.establish()).await;
+        shakes.set(true);
+        let result = stream.establish().await;
         greeted(stage, backend, result)?;
     }
     Ok(stream)
@@ -75,31 +84,43 @@ fn greeted<W: World>(
     result: io::Result<Established>,
 ) -> Result<(), Trouble> {
     let counters = &stage.counters;
-    let mut faults = stage.handshake_faults.borrow_mut();
-    let last = faults.get_mut(backend.0);
     let error = match result {
         Ok(known) => {
             counters.backend_handshakes.increment();
             counters.backend_handshakes_resumed.add(known.resumed.into());
-            last.map(Option::take);
             return Ok(());
         }
         Err(error) => error,
     };
-    let trouble = match SessionFault::of(&error).map(|fault| fault.kind) {
-        Some(SessionFaultKind::Shed) => return Err(Trouble::Overloaded),
-        Some(SessionFaultKind::Verification) => Trouble::BackendUnverified,
-        _ => Trouble::BackendHandshake,
-    };
     counters.backend_handshakes_failed.increment();
-    let reason = Some(error.to_string());
-    if let Some(last) = last
-        && *last != reason
-    {
-        // Said once until it changes: every request would say it.
+    Err(fault_of(stage, backend, &error).unwrap_or_else(|| {
+        note(stage, backend, &error.to_string());
+        Trouble::BackendHandshake
+    }))
+}
+
+/// The trouble that TLS has made of an I/O error, if it has; the reason is for
+/// the log alone. A backend may also refuse our certificate so late that it
+/// looks like the end of an idle connection (RFC 8446, section 4.4.2.4).
+pub fn fault_of<W: World>(
+    stage: &Stage<W>,
+    backend: BackendId,
+    error: &io::Error,
+) -> Option<Trouble> {
+    let fault = SessionFault::of(error)?;
+    note(stage, backend, &fault.reason);
+    Some(match fault.kind {
+        SessionFaultKind::Verification => Trouble::BackendUnverified,
+        _ => Trouble::BackendHandshake,
+    })
+}
+
+/// Says what is wrong with TLS to a backend, but not for every request.
+#[cold]
+fn note<W: World>(stage: &Stage<W>, backend: BackendId, reason: &str) {
+    let mut notes = stage.tls_notes.borrow_mut();
+    if notes.get_mut(backend.0).is_some_and(|note| note.may(stage.now())) {
         let name = stage.settings.backends.get(backend.0).map(|backend| &*backend.name);
-        tracing::warn!(backend = name, %error, "the TLS handshake with a backend failed");
-        *last = reason;
+        tracing::warn!(backend = name, reason, "TLS with a backend failed");
     }
-    Err(trouble)
 }

@@ -4,6 +4,7 @@
 use std::{
     cell::Cell,
     future::{Future, poll_fn},
+    io,
     ops::Range,
     pin::pin,
     task::Poll,
@@ -29,6 +30,8 @@ pub struct Spoken {
     /// The whole request went out before the answer began.
     pub sent_whole: bool,
     pub interrupt: Option<Interrupt>,
+    /// What ended the receive, if it brought nothing.
+    pub error: Option<io::Error>,
 }
 
 /// Sends the request and receives the beginning of its answer.
@@ -43,8 +46,8 @@ pub async fn converse<W: World>(
     let rest = match begin_request(stage, asked, stream, link.backend) {
         Ok(rest) if rest.is_empty() && !asked.outgoing.has_body_apart() => {
             client.wait_for(stage, Wait::FirstByte);
-            let ((_, received), interrupt) = client.guard(stream, first).await;
-            return Spoken { received, sent_whole: true, interrupt };
+            let ((result, received), interrupt) = client.guard(stream, first).await;
+            return Spoken { received, sent_whole: true, interrupt, error: result.err() };
         }
         rest => rest,
     };
@@ -83,13 +86,13 @@ async fn converse_at_length<W: World>(
             && let Poll::Ready(result) = receiving.as_mut().poll(cx)
         {
             if sent.is_none() {
-                stream.finish();
+                stream.stop_sending();
             }
             received = Some(result);
         }
         match (&sent, received.take()) {
-            (Some(_), Some(((_, received), interrupt))) => {
-                Poll::Ready(Spoken { received, sent_whole, interrupt })
+            (Some(_), Some(((result, received), interrupt))) => {
+                Poll::Ready(Spoken { received, sent_whole, interrupt, error: result.err() })
             }
             (_, waiting) => {
                 received = waiting;

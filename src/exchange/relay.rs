@@ -20,6 +20,7 @@ use super::{
     Client, Stage,
     answer::{Answer, AnswerHead, ClientFraming},
     client::{Interrupt, Wait},
+    connect::fault_of,
     link::Link,
     pass::pass_slowly,
     permit::Permit,
@@ -295,7 +296,13 @@ impl<W: World> Relay<'_, '_, W> {
             }
             (_, Some(Interrupt::Drained)) => Err(Ended::Cut(Trouble::Draining)),
             (Ok(bytes), None) => Ok(bytes),
-            (Err(_), None) => Err(Ended::Cut(Trouble::StreamCut)),
+            (Err(error), None) => {
+                if let Some(link) = &self.link {
+                    // For the log; to the client it is a cut like any other.
+                    let _ = fault_of(self.stage, link.backend, &error);
+                }
+                Err(Ended::Cut(Trouble::StreamCut))
+            }
         }
     }
 

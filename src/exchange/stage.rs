@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     balance::{BackendId, Balancing, Fleet, Ticket, Turn, Work},
-    base::{Buffers, Chance, Instant, Timer, Wheel},
+    base::{Buffers, Chance, Instant, Seldom, Timer, Wheel},
     http,
     rt::{ConnectAddress, World},
 };
@@ -54,8 +54,12 @@ pub struct Stage<W: World> {
     turn: RefCell<Turn>,
     /// What connections to each backend are secured with.
     pub security: Vec<W::Security>,
-    /// Why the last TLS handshake with each backend failed, if it did.
-    pub handshake_faults: RefCell<Vec<Option<String>>>,
+    /// When it was last said what is wrong with TLS, to each backend and …
+    pub tls_notes: RefCell<Vec<Seldom>>,
+    /// … of clients that too many handshakes wait, or that TLS comes where it
+    /// is not spoken.
+    pub shed_note: Seldom,
+    pub plain_note: Seldom,
     /// The addresses of each backend, as last resolved.
     pub addresses: RefCell<Vec<Vec<ConnectAddress>>>,
     pub chance: RefCell<Chance>,
@@ -99,7 +103,9 @@ impl<W: World> Stage<W> {
             buffers: RefCell::new(Buffers::new(pool.buffer_bytes, pool.buffers)),
             pools: RefCell::new(Pools::new(backends, pool.idle_per_backend, pool.idle_timeout)),
             security: (0..backends).map(|_| W::Security::default()).collect(),
-            handshake_faults: RefCell::new(vec![None; backends]),
+            tls_notes: RefCell::new((0..backends).map(|_| Seldom::default()).collect()),
+            shed_note: Seldom::default(),
+            plain_note: Seldom::default(),
             addresses: RefCell::new(vec![Vec::new(); backends]),
             chance: RefCell::new(Chance::seeded(seed)),
             draining: Cell::new(false),

@@ -99,6 +99,10 @@ pub trait Stream: 'static {
     /// Ends the sending direction only: the peer sees the end of the stream.
     fn finish(&self);
 
+    /// Ends a `send` that is under way, and all sending; what the peer still
+    /// sends is received.
+    fn stop_sending(&self);
+
     /// Makes the close a reset, so that the peer cannot take it for an
     /// ordinary end; then shuts down.
     fn abort(&self);
@@ -114,6 +118,17 @@ pub trait Transport: Stream {
     /// call: `None` if nothing is. Not for the hot path; see `recv` for the
     /// room and the end of the stream.
     fn try_recv(&self, buffer: &mut Vec<u8>) -> io::Result<Option<usize>>;
+
+    /// Like `send`, and [`Transport::cancel_send`] ends it early.
+    fn send_cancelable(
+        &self,
+        buffer: Vec<u8>,
+        part: Range<usize>,
+    ) -> impl Future<Output = Transfer>;
+
+    /// Ends a `send_cancelable` that is under way. Its result must still be
+    /// awaited.
+    fn cancel_send(&self);
 
     /// Waits until `try_send` takes something again. May be dropped.
     fn writable(&self) -> impl Future<Output = io::Result<()>>;

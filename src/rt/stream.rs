@@ -13,7 +13,9 @@ use std::{
 
 use monoio::{
     buf::{IoBuf, IoBufMut},
-    io::{AsyncReadRent, AsyncWriteRent, CancelableAsyncReadRent, Canceller},
+    io::{
+        AsyncReadRent, AsyncWriteRent, CancelableAsyncReadRent, CancelableAsyncWriteRent, Canceller,
+    },
     net::TcpStream,
 };
 use socket2::SockRef;
@@ -26,6 +28,8 @@ pub struct KernelStream {
     inner: UnsafeCell<TcpStream>,
     /// Present while a cancelable receive is or was under way.
     canceller: RefCell<Option<Canceller>>,
+    /// The same of a cancelable send.
+    send_canceller: RefCell<Option<Canceller>>,
 }
 
 impl KernelStream {
@@ -36,7 +40,8 @@ impl KernelStream {
         // SAFETY: the descriptor is owned, and its ownership is passed on.
         let std_stream = unsafe { std::net::TcpStream::from_raw_fd(fd.into_raw_fd()) };
         let inner = TcpStream::from_std(std_stream)?;
-        Ok(Self { inner: UnsafeCell::new(inner), canceller: RefCell::new(None) })
+        let (canceller, send_canceller) = (RefCell::new(None), RefCell::new(None));
+        Ok(Self { inner: UnsafeCell::new(inner), canceller, send_canceller })
     }
 
     fn shared(&self) -> &TcpStream {
@@ -121,6 +126,11 @@ impl Stream for KernelStream {
         let _ = self.with_socket(|socket| socket.shutdown(Shutdown::Write));
     }
 
+    /// The peer sees the end of what we send, and a send that waits fails.
+    fn stop_sending(&self) {
+        self.finish();
+    }
+
     fn abort(&self) {
         // A Unix socket has no reset; there the shutdown alone must do.
         let _ = self.with_socket(|socket| socket.set_linger(Some(std::time::Duration::ZERO)));
@@ -159,6 +169,24 @@ impl Transport for KernelStream {
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
             Err(error) => Err(error),
+        }
+    }
+
+    fn send_cancelable(
+        &self,
+        buffer: Vec<u8>,
+        part: Range<usize>,
+    ) -> impl Future<Output = Transfer> {
+        count_operation();
+        let handle = self.send_canceller.borrow_mut().get_or_insert_with(Canceller::new).handle();
+        let part = Part { buffer, start: part.start, end: part.end };
+        Unwrapped { transfer: self.exclusive().cancelable_write(part, handle) }
+    }
+
+    fn cancel_send(&self) {
+        if let Some(canceller) = self.send_canceller.borrow_mut().take() {
+            count_operation();
+            drop(canceller.cancel());
         }
     }
 

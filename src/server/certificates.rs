@@ -21,7 +21,10 @@ use rustls::{ClientConfig, ServerConfig, time_provider::DefaultTimeProvider};
 
 use crate::{
     admin::CertificateFigures,
-    config::{Plan, PlanError, TlsFiles, TlsMaterial, TlsPlan, read_files, system_authorities},
+    config::{
+        BackendMaterial, Given, Plan, PlanError, TlsFiles, TlsMaterial, TlsPlan, read_files,
+        system_authorities,
+    },
     rt::spawn_thread,
     tls::{
         Authorities, BackendSide, BackendTls, Date, Fault, ProducesTickets, ServerSide, ServerTls,
@@ -48,14 +51,19 @@ struct Keeper {
     maker: Maker,
     /// What the files held when they were last looked at, taken or refused.
     seen: TlsFiles,
+    /// What they held when they were last taken.
+    taken: TlsFiles,
     server: Option<Arc<ServerTls>>,
-    backends: Vec<Arc<BackendTls>>,
+    /// By backend, as above.
+    backends: Vec<Option<Arc<BackendTls>>>,
     figures: Arc<CertificateFigures>,
 }
 
 /// Makes configurations of files.
 struct Maker {
     plan: TlsPlan,
+    /// Where its settings were given.
+    given: Given,
     clock: Arc<dyn TimeProvider>,
     /// Kept while certificates change, so that clients can still resume.
     tickets: Arc<dyn ProducesTickets>,
@@ -66,7 +74,8 @@ struct Maker {
 /// Configurations of one moment.
 struct Made {
     server: Option<Arc<ServerConfig>>,
-    backend: Option<ClientConfig>,
+    /// By backend, as above.
+    backends: Vec<Option<ClientConfig>>,
     tickets: Arc<dyn ProducesTickets>,
     clients: Option<Authorities>,
     warnings: Vec<String>,
@@ -76,12 +85,20 @@ struct Made {
 /// Why nothing was made: the operator's faults, or ours.
 #[derive(Debug, thiserror::Error)]
 enum Refusal {
-    #[error("{}", shown(.0))]
-    Files(Vec<PlanError>),
+    #[error("{}", .0.join("; and "))]
+    Files(Vec<String>),
     #[error(transparent)]
     Setup(#[from] Fault),
     #[error("this machine does not tell the time, so no certificate can be judged; set its clock")]
     NoTime,
+}
+
+/// Which backends' side is made anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Backends {
+    /// Those whose files are others.
+    Changed,
+    All,
 }
 
 /// What came of a look at the files.
@@ -107,20 +124,24 @@ impl Certificates {
     /// As [`Certificates::load`].
     pub fn load_by(plan: &Plan, clock: Arc<dyn TimeProvider>) -> anyhow::Result<Self> {
         let tickets = new_tickets()?;
-        let mut maker = Maker { plan: plan.tls.clone(), clock, tickets, clients: None };
+        let given = plan.given.clone();
+        let mut maker = Maker { plan: plan.tls.clone(), given, clock, tickets, clients: None };
         let seen = read_files(&maker.plan);
         let made = maker.make(&seen).map_err(|refusal| anyhow!("{refusal}"))?;
         let server = made.server.clone().map(|config| Arc::new(ServerTls::new(config)));
-        let cell = |name: &Option<_>| {
-            let config = for_one_backend(made.backend.as_ref()?);
-            Some(Arc::new(BackendTls::new(config, name.clone()?)))
+        // The demo's mock is behind the others, and speaks no TLS.
+        let cell = |(place, name): (usize, Option<_>)| {
+            let config = for_one_backend(made.backends.get(place)?.as_ref()?);
+            Some(Arc::new(BackendTls::new(config, name?)))
         };
-        let backends: Vec<_> = plan.backends.iter().map(|plan| cell(&plan.tls_name)).collect();
+        let names = plan.backends.iter().map(|plan| plan.tls_name.clone());
+        let backends: Vec<_> = names.enumerate().map(cell).collect();
         let figures = Arc::new(CertificateFigures::default());
         tell(&made, &figures);
         maker.keep(made);
-        let cells = backends.iter().flatten().cloned().collect();
-        let keeper = Keeper { maker, seen, server: server.clone(), backends: cells, figures };
+        let taken = seen.clone();
+        let (server_cell, cells) = (server.clone(), backends.clone());
+        let keeper = Keeper { maker, seen, taken, server: server_cell, backends: cells, figures };
         Ok(Self { server, backends, keeper })
     }
 
@@ -166,7 +187,7 @@ impl Reloader {
 
 impl Keeper {
     fn has_tls(&self) -> bool {
-        self.server.is_some() || !self.backends.is_empty()
+        self.server.is_some() || self.backends.iter().any(Option::is_some)
     }
 
     /// Takes what changed. What was refused is tried again when it changes
@@ -176,15 +197,20 @@ impl Keeper {
     /// is written twice in one second, keeps its time of change.
     fn look(&mut self) -> Look {
         let files = read_files(&self.maker.plan);
-        if files == self.seen { Look::Unchanged } else { self.take(files) }
+        if files == self.seen {
+            return Look::Unchanged;
+        }
+        // Sessions with a backend are lost with its configuration.
+        self.take(files, Backends::Changed)
     }
 
     fn look_now(&mut self) -> Look {
         let files = read_files(&self.maker.plan);
-        self.take(files)
+        // Also where no file has changed: the system may trust others now.
+        self.take(files, Backends::All)
     }
 
-    fn take(&mut self, files: TlsFiles) -> Look {
+    fn take(&mut self, files: TlsFiles, backends: Backends) -> Look {
         self.seen = files;
         let made = match self.maker.make(&self.seen) {
             Ok(made) => made,
@@ -197,13 +223,18 @@ impl Keeper {
         if let (Some(cell), Some(config)) = (&self.server, &made.server) {
             cell.replace(Arc::clone(config));
         }
-        for cell in &self.backends {
-            made.backend.iter().for_each(|config| cell.replace(for_one_backend(config)));
+        let plans = self.maker.plan.backends.iter();
+        for ((cell, plan), config) in self.backends.iter().zip(plans).zip(&made.backends) {
+            let (Some(cell), Some(plan), Some(config)) = (cell, plan, config) else { continue };
+            if backends == Backends::All || !self.seen.agree(&self.taken, plan.files()) {
+                cell.replace(for_one_backend(config));
+            }
         }
         self.figures.reloads_taken.increment();
         tracing::info!("certificates are reloaded");
         tell(&made, &self.figures);
         self.maker.keep(made);
+        self.taken = self.seen.clone();
         Look::Taken
     }
 }
@@ -214,7 +245,7 @@ impl Maker {
         let now = self.clock.current_time().ok_or(Refusal::NoTime)?;
         let system = system_authorities(&self.plan);
         let material =
-            TlsMaterial::check(&self.plan, files, &system, now).map_err(Refusal::Files)?;
+            TlsMaterial::check(&self.plan, files, &system, now).map_err(|e| self.told(&e))?;
         let clients = material.client_authorities.clone();
         let tickets =
             if clients == self.clients { Arc::clone(&self.tickets) } else { new_tickets()? };
@@ -231,22 +262,28 @@ impl Maker {
                 provider: provider(),
             })
         });
-        let backend = self.plan.backend.as_ref().map(|_| {
+        let backend = |backend: &BackendMaterial| {
             client_config(BackendSide {
-                authorities: material.backend_authorities.as_ref(),
-                identity: material.backend_identity.as_ref(),
+                authorities: backend.authorities.as_ref(),
+                identity: backend.identity.as_ref(),
                 clock: Arc::clone(&self.clock),
                 provider: provider(),
             })
-        });
+        };
+        let backends = material.backends.iter().map(|one| one.as_ref().map(backend).transpose());
         Ok(Made {
             server: server.transpose()?,
-            backend: backend.transpose()?,
+            backends: backends.collect::<Result<_, _>>()?,
             tickets,
             clients,
-            warnings: material.warnings,
+            warnings: material.warnings.iter().map(|said| self.given.rename(said)).collect(),
             earliest_not_after: material.earliest_not_after,
         })
+    }
+
+    /// The faults by the names that the operator knows.
+    fn told(&self, faults: &[PlanError]) -> Refusal {
+        Refusal::Files(faults.iter().map(|fault| self.given.tell(fault).sentence).collect())
     }
 
     /// What was made is in force, and its tickets are out.
@@ -264,12 +301,6 @@ fn tell(made: &Made, figures: &CertificateFigures) {
         tracing::debug!("the first certificate in force ends on {}", Date(end));
     }
     figures.not_after.set(made.earliest_not_after.map_or(0, |end| end.as_secs()));
-}
-
-/// All in one line, as one event of the log.
-fn shown(faults: &[PlanError]) -> String {
-    let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
-    faults.join("; and ")
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    config::{ClientAuth, Machine, Written, check},
+    config::{BackendWritten, ClientAuth, Machine, Written, check},
     tls::{
         client_name,
         testing::{Issued, Issuing, NOW, Still, client_of, server_of, shake_hands},
@@ -38,7 +38,7 @@ impl World {
         let path = |name: &str| folder.path().join(name);
         written.tls.certificates = vec![path("c")];
         written.tls.keys = vec![path("k")];
-        written.tls.backend_ca = Some(path("roots"));
+        written.tls.backend.ca = Some(path("roots"));
         let world = Self { folder, ca, written };
         world.put("roots", &world.ca.pem);
         world.put_pair(&world.issue());
@@ -361,4 +361,33 @@ fn the_thread_looks_at_once_when_it_is_told_to() {
     world.put("k", "");
     reloader.look_now();
     eventually(|| figures.reloads_refused.read() == 1);
+}
+
+#[test]
+fn a_backend_whose_files_stay_keeps_its_sessions() {
+    let mut world = World::new();
+    world.written.tls.backend.ca = None;
+    world.written.backends = ["roots", "others"].map(|file| backend(&world, file)).to_vec();
+    world.put("others", &world.ca.pem);
+    let mut certificates = world.load();
+    let configs = |certificates: &Certificates| {
+        certificates.backends.iter().flatten().map(|one| one.current()).collect::<Vec<_>>()
+    };
+    let same = |one: &[Arc<ClientConfig>], other: &[Arc<ClientConfig>]| {
+        one.iter().zip(other).map(|(one, other)| Arc::ptr_eq(one, other)).collect::<Vec<_>>()
+    };
+    let first = configs(&certificates);
+    world.put("others", &Issuing::new("other").pem);
+    assert_eq!(certificates.keeper.look(), Look::Taken);
+    let second = configs(&certificates);
+    assert_eq!(same(&first, &second), [true, false]);
+    assert_eq!(certificates.keeper.look_now(), Look::Taken);
+    assert_eq!(same(&second, &configs(&certificates)), [false, false]);
+}
+
+/// An https backend that is verified by this file alone.
+fn backend(world: &World, file: &str) -> BackendWritten {
+    let mut backend = BackendWritten::from(format!("https://{file}.example"));
+    backend.tls.ca = Some(world.path(file));
+    backend
 }

@@ -2,6 +2,7 @@
 
 pub mod certificates;
 mod drain;
+mod hangup;
 mod listeners;
 mod names;
 mod shards;
@@ -11,18 +12,19 @@ use std::{net::SocketAddr, sync::Arc};
 use anyhow::Context;
 
 use crate::{
-    config::{BackendPlan, Plan, danger_lines, startup_line},
+    config::{BackendPlan, FileInForce, Plan, danger_lines, startup_line},
     mock::{self, MockHandle},
     rt::{self, Lookup, Resolver, Signal},
 };
 
 pub use shards::Running;
 
-/// Runs the process until it is told to stop and has drained.
+/// Runs the process until it is told to stop and has drained. `file` is the one
+/// that the plan was made by, if there is one.
 ///
 /// # Errors
 /// What keeps it from starting, with the mend; or the end of a shard.
-pub fn serve(mut plan: Plan) -> anyhow::Result<()> {
+pub fn serve(mut plan: Plan, file: Option<FileInForce>) -> anyhow::Result<()> {
     let demo = start_demo(&mut plan)?;
     let running = start(plan.clone())?;
     let bound = [running.bound(), running.secured()].concat();
@@ -44,10 +46,7 @@ pub fn serve(mut plan: Plan) -> anyhow::Result<()> {
             );
             stop.drain(patience);
         }
-        Signal::Reload => match &reloader {
-            Some(reloader) => reloader.look_now(),
-            None => tracing::info!("nothing to reload: the settings are flags"),
-        },
+        Signal::Reload => hangup::reload(reloader.as_ref(), file.as_ref()),
     })
     .context("signals cannot be handled")?;
     // Who reads the line may signal at once, so the handlers stand before it.

@@ -43,6 +43,7 @@ pub async fn serve<W: World>(stage: &Stage<W>, client: &Client<W::Stream>, admin
     if client.stream.is_secure() && !Box::pin(greet(stage, client)).await {
         return;
     }
+    client.is_idle_from(stage.now());
     while rest(stage, client).await {
         let mut requests = Box::pin(busy(stage, client, admin));
         let rests = poll_fn(|cx| {
@@ -63,7 +64,7 @@ pub async fn serve<W: World>(stage: &Stage<W>, client: &Client<W::Stream>, admin
 /// connection is to be closed.
 async fn rest<W: World>(stage: &Stage<W>, client: &Client<W::Stream>) -> bool {
     stage.counters.connections_resting.increment();
-    client.wait_for(stage, Wait::KeepAlive);
+    client.wait_for_request(stage);
     let mut readable = pin!(client.stream.readable());
     let has_bytes = poll_fn(|cx| {
         if stage.draining.get() {
@@ -101,7 +102,7 @@ async fn busy<W: World>(stage: &Stage<W>, client: &Client<W::Stream>, admin: boo
             }
         };
         match after {
-            After::NextRequest => {}
+            After::NextRequest => client.is_idle_from(stage.now()),
             After::Gone => {
                 client.stream.shutdown();
                 break false;

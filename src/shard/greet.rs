@@ -26,7 +26,7 @@ pub(super) async fn greet<W: World>(stage: &Stage<W>, client: &Client<W::Stream>
             counters.handshakes_resumed.add(known.resumed.into());
             if let Some(name) = known.name {
                 tracing::debug!(name, "a client has proven its name");
-                client.is_named(name);
+                client.has_proven(name);
             }
             true
         }
@@ -66,7 +66,7 @@ fn count_fault<W: World>(stage: &Stage<W>, error: &io::Error) {
     match SessionFault::of(error).map(|fault| fault.kind) {
         // It has not failed, it was not let in.
         Some(SessionFaultKind::Shed) => {
-            if counters.handshakes_shed.read() == 0 {
+            if stage.shed_note.may(stage.now()) {
                 tracing::warn!(
                     "more TLS handshakes wait than may; those that come are turned away \
                      (--tls-handshakes-waiting)"
@@ -89,17 +89,16 @@ pub(super) fn is_client_hello(held: &[u8]) -> bool {
     matches!(held, [0x16, 0x03, ..])
 }
 
-/// A client speaks TLS to a listener that does not. Said once for each shard:
-/// a client that is set up wrongly comes again and again.
+/// A client speaks TLS to a listener that does not. Said once in a while: a
+/// client that is set up wrongly comes again and again.
 #[cold]
 pub(super) fn note_tls_on_plain<W: World>(stage: &Stage<W>, client: &Client<W::Stream>) {
-    let counter = &stage.counters.tls_on_plain_listeners;
-    if counter.read() == 0 {
+    if stage.plain_note.may(stage.now()) {
         tracing::warn!(
             client = %client.peer,
             "a client speaks TLS to a plain listener: its URL should begin with http://, or \
              it should use an address of --tls-listen"
         );
     }
-    counter.increment();
+    stage.counters.tls_on_plain_listeners.increment();
 }

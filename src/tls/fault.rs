@@ -1,7 +1,7 @@
 //! What can be wrong with certificates and keys, and why a handshake failed:
 //! one variant a fault, with its reason.
 
-use rustls::{CertificateError, Error};
+use rustls::{CertificateError, Error, InvalidMessage, pki_types::pem};
 
 use super::date::Date;
 
@@ -76,8 +76,12 @@ impl HandshakeFault {
             }
             Error::NoCertificatesPresented => Self::Verification("none was shown".to_owned()),
             Error::AlertReceived(alert) => {
-                Self::Other(format!("the peer ended the handshake with the alert {alert:?}"))
+                Self::Other(format!("the peer ended the connection with the alert {alert:?}"))
             }
+            Error::InvalidMessage(InvalidMessage::InvalidContentType) => Self::Other(
+                "what it says is not TLS; a backend that speaks plain HTTP has a URL with http://"
+                    .to_owned(),
+            ),
             other => Self::Other(other.to_string()),
         }
     }
@@ -97,6 +101,16 @@ pub(super) fn file_reason(error: &Error) -> String {
     }
 }
 
+/// Why a file is no PEM (RFC 7468).
+pub(super) fn pem_reason(error: &pem::Error) -> String {
+    match error {
+        pem::Error::MissingSectionEnd { .. } => "a section has no -----END line".to_owned(),
+        pem::Error::IllegalSectionStart { .. } => "a -----BEGIN line is broken".to_owned(),
+        pem::Error::Base64Decode(_) => "a section holds what is no base64".to_owned(),
+        other => other.to_string(),
+    }
+}
+
 fn verification_reason(error: &CertificateError) -> String {
     match error {
         CertificateError::ExpiredContext { not_after, .. } => {
@@ -106,6 +120,9 @@ fn verification_reason(error: &CertificateError) -> String {
             format!("it is not valid before {}", Date(*not_before))
         }
         CertificateError::UnknownIssuer => "no trusted authority has issued it".to_owned(),
+        CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
+            "it is an authority's own, not one that an authority has issued to a server".to_owned()
+        }
         CertificateError::NotValidForNameContext { expected, presented } => {
             let presented: Vec<_> = presented.iter().map(|name| bare(name)).collect();
             let presented = match presented.as_slice() {

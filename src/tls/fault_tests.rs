@@ -83,7 +83,7 @@ fn a_client_without_a_certificate_is_told_by_the_server() {
 #[test]
 fn what_is_no_verification_is_told_in_its_own_words() {
     let alert = Error::AlertReceived(rustls::AlertDescription::HandshakeFailure);
-    let said = "the peer ended the handshake with the alert HandshakeFailure";
+    let said = "the peer ended the connection with the alert HandshakeFailure";
     assert_eq!(HandshakeFault::of(&alert), HandshakeFault::Other(said.to_owned()));
     let early = HandshakeFault::of(&Error::HandshakeNotComplete);
     assert_eq!(early.to_string(), Error::HandshakeNotComplete.to_string());

@@ -16,7 +16,7 @@ use x509_parser::{certificate::X509Certificate, prelude::FromDer, time::ASN1Time
 
 use super::{
     date::Date,
-    fault::{Fault, file_reason},
+    fault::{Fault, file_reason, pem_reason},
     names::server_names,
 };
 
@@ -121,7 +121,7 @@ impl Key {
         }
         let key = match PrivateKeyDer::pem_slice_iter(pem).next() {
             Some(Ok(key)) => key,
-            Some(Err(error)) => return Err(Fault::NotPem(error.to_string())),
+            Some(Err(error)) => return Err(Fault::NotPem(pem_reason(&error))),
             None => return Err(Fault::NoKey),
         };
         let key = provider.key_provider.load_private_key(key);
@@ -159,7 +159,7 @@ impl Identity {
 pub(super) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Fault> {
     let mut certificates = Vec::new();
     for section in <(SectionKind, Vec<u8>)>::pem_slice_iter(pem) {
-        let (kind, der) = section.map_err(|error| Fault::NotPem(error.to_string()))?;
+        let (kind, der) = section.map_err(|error| Fault::NotPem(pem_reason(&error)))?;
         if kind == SectionKind::Certificate {
             certificates.push(CertificateDer::from(der));
         }

@@ -18,6 +18,8 @@ use super::{authorities::Authorities, fault::Fault, identity::Identity};
 
 /// The only protocol that we speak inside (RFC 7301, section 6).
 pub(super) const ALPN: &[u8] = b"http/1.1";
+/// What a client of HTTP/1.0 may ask for.
+const ALPN_10: &[u8] = b"http/1.0";
 
 /// Whether a client may come without a certificate. One that does not verify
 /// is refused in either case.
@@ -61,7 +63,7 @@ pub fn server_config(side: ServerSide<'_>) -> Result<Arc<ServerConfig>, Fault> {
     let mut config = builder
         .with_client_cert_verifier(verifier)
         .with_cert_resolver(Arc::new(ByName::of(side.identities)));
-    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.alpn_protocols = vec![ALPN.to_vec(), ALPN_10.to_vec()];
     // Ours, cheapest first: see `SUITES`.
     config.ignore_client_order = true;
     // Tickets are all there is to resume by: state on our side would have to

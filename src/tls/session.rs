@@ -37,7 +37,7 @@ pub const RECORD_BYTES_MAX: usize = RECORD_PLAIN_MAX + RECORD_OVERHEAD_MAX;
 const SEAL_OVERHEAD: usize = 64;
 
 /// What became of some bytes: see the drawing above.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Opened {
     /// Bytes of plaintext, at the front.
     pub plain: usize,
@@ -48,6 +48,8 @@ pub struct Opened {
     /// What is left holds whole records: fragments of a handshake message that
     /// is not whole yet. They must be shown to every further call.
     pub is_fragmented: bool,
+    /// What came behind the plaintext has ended the connection.
+    pub fault: Option<SessionFault>,
 }
 
 /// One side of a connection.
@@ -104,6 +106,7 @@ impl Session {
             Side::Client(client) => open(&mut **client, bytes, scratch, replies),
         });
         scratch.clear();
+        self.over |= result.as_ref().is_ok_and(|opened| opened.fault.is_some());
         result
     }
 
@@ -263,7 +266,12 @@ fn open<R: Records>(
             Ok(_) => false,
             Err(error) => {
                 put_alert(session, replies);
-                return Err(error.into());
+                if opened.plain == 0 {
+                    return Err(error.into());
+                }
+                // What came in order before is the peer's word all the same.
+                opened.fault = Some(error.into());
+                return Ok(opened);
             }
         };
         opened.used = (opened.used + discard).min(bytes.len());

@@ -4,12 +4,13 @@
 use std::io;
 
 use super::{
-    Gate, Secured,
-    secured::{Role, io_error},
+    Secured, With,
+    secured::Role,
+    state::{TORN_MAX, TORN_MAX_OF_CLIENT, io_error},
 };
 use crate::{
     rt::{Established, Transport},
-    tls::{Session, SessionFault, SessionFaultKind, client_name},
+    tls::{RECORD_BYTES_MAX, Session, SessionFault, SessionFaultKind, client_name, record_bytes},
 };
 
 /// Told to who speaks HTTP where TLS is spoken. OpenAI's words: nothing is
@@ -32,24 +33,37 @@ impl<S: Transport> Secured<S> {
         loop {
             self.flush().await?;
             if self.is_established() {
+                if let Role::Server = self.role {
+                    self.state.borrow_mut().torn_max = TORN_MAX_OF_CLIENT;
+                }
                 return Ok(self.known());
             }
             self.inner.readable().await?;
-            self.pass().await?;
-            match self.step() {
-                Err(error) if is_plain_http(&error) => {
-                    self.tell_plainly().await;
+            match self.gather() {
+                // Only what can be worked on takes a turn.
+                Ok(true) => {
+                    self.pass().await?;
+                    self.step()?;
+                }
+                Ok(false) => {}
+                Err(error) => {
+                    if is_plain_http(&error) {
+                        self.tell_plainly().await;
+                    }
                     return Err(error);
                 }
-                result => result?,
             }
         }
     }
 
     /// Waits for its turn to work.
     async fn pass(&self) -> io::Result<()> {
-        let gate: &Gate = &self.shared.gate;
-        gate.pass().await.map_err(|_| fault(SessionFaultKind::Shed, "too many handshakes wait"))
+        let with = match self.role {
+            Role::Server => With::Client,
+            Role::Client(_) => With::Backend,
+        };
+        let passed = self.shared.gate.pass(with).await;
+        passed.map_err(|_| fault(SessionFaultKind::Shed, "too many handshakes wait"))
     }
 
     fn begin(&self) -> io::Result<()> {
@@ -67,39 +81,42 @@ impl<S: Transport> Secured<S> {
         self.open(&mut state, &mut []).map(drop)
     }
 
-    /// Takes what has come and answers it.
-    fn step(&self) -> io::Result<()> {
-        let mut received = std::mem::take(&mut self.shared.scratch.borrow_mut().received);
+    /// Takes what has come. Says whether there is something to be worked on.
+    fn gather(&self) -> io::Result<bool> {
+        let mut scratch = self.shared.scratch.borrow_mut();
+        let received = &mut scratch.received;
         received.clear();
-        let result = self.step_with(&mut received);
-        self.shared.scratch.borrow_mut().received = received;
-        result
+        let Some(bytes) = self.inner.try_recv(received)? else { return Ok(false) };
+        if bytes == 0 {
+            return Err(fault(SessionFaultKind::Left, "the peer left in the handshake"));
+        }
+        let state = &mut *self.state.borrow_mut();
+        let is_first = state.session.is_none() && state.torn.is_empty();
+        if is_first && received.first().is_some_and(|&byte| begins_http(byte)) {
+            return Err(fault(SessionFaultKind::PlainHttp, "plain HTTP, not TLS"));
+        }
+        let known = whole_records(&state.torn);
+        state.torn.extend_from_slice(received);
+        if state.torn.len() > TORN_MAX {
+            return Err(fault(
+                SessionFaultKind::Protocol,
+                "a message of the handshake is too long",
+            ));
+        }
+        Ok(whole_records(&state.torn) > known)
     }
 
-    fn step_with(&self, received: &mut Vec<u8>) -> io::Result<()> {
-        received.append(&mut self.state.borrow_mut().torn);
-        received.reserve(crate::tls::RECORD_BYTES_MAX);
-        match self.inner.try_recv(received)? {
-            None => {}
-            Some(0) => {
-                return Err(fault(SessionFaultKind::Left, "the peer left in the handshake"));
-            }
-            Some(_) => {
-                if self.state.borrow().session.is_none() {
-                    if received.first().is_some_and(u8::is_ascii_uppercase) {
-                        return Err(fault(SessionFaultKind::PlainHttp, "plain HTTP, not TLS"));
-                    }
-                    self.begin()?;
-                }
-                let mut state = self.state.borrow_mut();
-                let opened = self.open(&mut state, received)?;
-                state.keep(received.get(opened.used..).unwrap_or_default(), &opened)?;
-                // A peer may say more than its last word of the handshake.
-                state.over.extend_from_slice(received.get(..opened.plain).unwrap_or_default());
-                return Ok(());
-            }
+    /// Works on what has come, and answers it.
+    fn step(&self) -> io::Result<()> {
+        if self.state.borrow().session.is_none() {
+            self.begin()?;
         }
-        self.state.borrow_mut().torn.append(received);
+        let state = &mut *self.state.borrow_mut();
+        let mut records = std::mem::take(&mut state.torn);
+        let opened = self.open(state, &mut records)?;
+        state.keep(records.get(opened.used..).unwrap_or_default(), &opened)?;
+        // A peer may say more than its last word of the handshake.
+        state.over.extend_from_slice(records.get(..opened.plain).unwrap_or_default());
         Ok(())
     }
 
@@ -166,13 +183,57 @@ fn fault(kind: SessionFaultKind, reason: &str) -> io::Error {
     io_error(SessionFault { kind, reason: reason.to_owned() })
 }
 
+/// A request line begins with a token (RFC 9112, section 3), and who sends a
+/// line end in front of it speaks HTTP too. No record begins like that.
+fn begins_http(byte: u8) -> bool {
+    byte.is_ascii_alphabetic() || matches!(byte, b'\r' | b'\n')
+}
+
+/// How many of these bytes are whole records. What cannot be a record counts as
+/// one, so that it is looked at and refused.
+fn whole_records(bytes: &[u8]) -> usize {
+    let mut end = 0;
+    while let Some(rest) = bytes.get(end..).filter(|rest| !rest.is_empty()) {
+        match record_bytes(rest) {
+            Some(length) if length > RECORD_BYTES_MAX || !is_record_type(rest) => {
+                return bytes.len();
+            }
+            Some(length) if length <= rest.len() => end += length,
+            _ => break,
+        }
+    }
+    end
+}
+
+/// RFC 8446, section 5.1: change_cipher_spec, alert, handshake,
+/// application_data.
+fn is_record_type(record: &[u8]) -> bool {
+    matches!(record, [20..=23, ..])
+}
+
 fn is_plain_http(error: &io::Error) -> bool {
     SessionFault::of(error).is_some_and(|fault| fault.kind == SessionFaultKind::PlainHttp)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::NOT_TLS;
+    use super::*;
+
+    #[test]
+    fn whole_records_are_worked_on_and_what_is_none_at_once() {
+        for (bytes, expected) in [
+            (&[][..], 0),
+            (&[22], 0),
+            (&[22, 3, 1, 0, 2, 1], 0),
+            (&[22, 3, 1, 0, 2, 1, 1], 7),
+            (&[22, 3, 1, 0, 2, 1, 1, 22, 3], 7),
+            (&[22, 3, 1, 0, 1, 1, 20, 3, 3, 0, 1, 1], 12),
+            (&[99, 3, 1, 0, 2, 1], 6),
+            (&[22, 3, 1, 255, 255], 5),
+        ] {
+            assert_eq!(whole_records(bytes), expected, "{bytes:?}");
+        }
+    }
 
     #[test]
     fn the_canned_answer_tells_its_own_length() {

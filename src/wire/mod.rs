@@ -15,12 +15,14 @@
 
 mod gate;
 mod handshake;
+mod receiving;
 mod secured;
 mod shared;
+mod state;
 mod stream;
 mod world;
 
-pub use gate::Gate;
+pub use gate::{Gate, With};
 pub use secured::Secured;
 pub use shared::Shared;
 pub use stream::Wire;

@@ -1,24 +1,26 @@
-//! One TLS stream over a plain one.
-//!
-//! Receiving: the caller's buffer takes the records, and what they held takes
-//! their place in it. A record that is too long for it is gathered apart.
+//! One TLS stream over a plain one; `receiving.rs` has how plaintext comes in.
 //!
 //! Sending: what is sealed and not taken by the kernel is kept, and the last
 //! byte of it counts as not sent until it is: so the caller comes again.
 
-use std::{cell::RefCell, future::Future, io, mem, ops::Range, rc::Rc, sync::Arc};
-
-use super::{Shared, shared::SEAL_PLAIN_MAX};
-use crate::{
-    rt::{Established, Stream, TAIL_ROOM, Transfer, Transport},
-    tls::{
-        BackendTls, Opened, RECORD_BYTES_MAX, Session, SessionFault, record_bytes, sealed_bytes_max,
-    },
+use std::{
+    cell::{Cell, RefCell},
+    future::Future,
+    io, mem,
+    ops::Range,
+    rc::Rc,
+    sync::Arc,
 };
 
-/// The most that is held of what cannot be opened yet: a handshake message
-/// that comes in many records (rustls takes 64 KiB of it), and one more record.
-pub(super) const TORN_MAX: usize = 64 * 1024 + RECORD_BYTES_MAX;
+use super::{
+    Shared,
+    shared::SEAL_PLAIN_MAX,
+    state::{State, io_error},
+};
+use crate::{
+    rt::{Established, Stream, Transfer, Transport},
+    tls::{BackendTls, Opened, sealed_bytes_max},
+};
 
 /// See the room's drawing.
 pub struct Secured<S> {
@@ -26,6 +28,10 @@ pub struct Secured<S> {
     pub(super) shared: Rc<Shared>,
     pub(super) role: Role,
     pub(super) state: RefCell<State>,
+    /// The receive under way was cancelled.
+    pub(super) cancelled: Cell<bool>,
+    /// Nothing is sent any more.
+    stopped: Cell<bool>,
 }
 
 /// Which side we are.
@@ -34,142 +40,26 @@ pub(super) enum Role {
     Client(Arc<BackendTls>),
 }
 
-#[derive(Default)]
-pub(super) struct State {
-    /// `None` until the handshake begins.
-    pub(super) session: Option<Session>,
-    /// What has come of a record that is not whole yet.
-    pub(super) torn: Vec<u8>,
-    /// It holds whole records: see [`Opened::is_fragmented`].
-    is_fragmented: bool,
-    /// Plaintext that found no room in its receiver's buffer.
-    pub(super) over: Vec<u8>,
-    /// Records that the kernel has not taken yet.
-    pub(super) unsent: Vec<u8>,
-    /// Bytes of plaintext in `unsent` whose sender still counts them as his.
-    owed: usize,
-    /// An operation is sending what was unsent.
-    sending: bool,
-    /// The peer sends no more (close_notify).
-    pub(super) closed: bool,
-}
-
 impl<S: Transport> Secured<S> {
     /// A client's connection, of which nothing has been read yet.
     pub fn of_client(inner: S, shared: Rc<Shared>) -> Self {
-        Self { inner, shared, role: Role::Server, state: RefCell::default() }
+        Self::new(inner, shared, Role::Server)
     }
 
     /// A connection to a backend, on which nothing has been sent yet.
     pub fn to_backend(inner: S, tls: Arc<BackendTls>, shared: Rc<Shared>) -> Self {
-        Self { inner, shared, role: Role::Client(tls), state: RefCell::default() }
+        Self::new(inner, shared, Role::Client(tls))
     }
 
-    /// Receives plaintext behind what `buffer` holds. `start` begins a receive
-    /// of records.
-    async fn receive<F>(&self, mut buffer: Vec<u8>, start: impl Fn(Vec<u8>) -> F) -> Transfer
-    where
-        F: Future<Output = Transfer>,
-    {
-        let held = buffer.len();
-        loop {
-            if let Some(result) = self.prepare(&mut buffer) {
-                return (result, buffer);
-            }
-            let result;
-            (result, buffer) = start(buffer).await;
-            if let Some(result) = self.received(result, &mut buffer, held) {
-                return (result, buffer);
-            }
+    fn new(inner: S, shared: Rc<Shared>, role: Role) -> Self {
+        Self {
+            inner,
+            shared,
+            role,
+            state: RefCell::new(State::new()),
+            cancelled: Cell::new(false),
+            stopped: Cell::new(false),
         }
-    }
-
-    /// The result, if there is one already. Otherwise a torn record is put
-    /// into the buffer that receives the rest of it, if it has the room.
-    fn prepare(&self, buffer: &mut Vec<u8>) -> Option<io::Result<usize>> {
-        let state = &mut *self.state.borrow_mut();
-        let room = room_in(buffer);
-        if !state.over.is_empty() {
-            let bytes = room.min(state.over.len());
-            buffer.extend(state.over.drain(..bytes));
-            if state.over.is_empty() {
-                state.over = Vec::new();
-            }
-            return Some(Ok(bytes));
-        }
-        if state.closed {
-            return Some(Ok(0));
-        }
-        if state.session.is_none() {
-            return Some(Err(io::ErrorKind::NotConnected.into()));
-        }
-        let torn = &mut state.torn;
-        let whole = record_bytes(torn).unwrap_or_default().max(torn.len() + 1);
-        // Fragments stay, as whoever seals must show them.
-        if !state.is_fragmented && whole <= room {
-            buffer.append(torn);
-            *torn = Vec::new();
-        }
-        None
-    }
-
-    /// Opens what was received behind the `held` bytes of a buffer. `None`: it
-    /// held no plaintext.
-    fn received(
-        &self,
-        result: io::Result<usize>,
-        buffer: &mut Vec<u8>,
-        held: usize,
-    ) -> Option<io::Result<usize>> {
-        let mut state = self.state.borrow_mut();
-        if !matches!(result, Ok(1..)) {
-            // What was torn before still is, as a receive may be cancelled.
-            state.torn.extend_from_slice(buffer.get(held..).unwrap_or_default());
-            buffer.truncate(held);
-            return Some(end_of(result));
-        }
-        let opened = if state.torn.is_empty() {
-            self.open_here(&mut state, buffer, held)
-        } else {
-            self.open_apart(&mut state, buffer, held)
-        };
-        match opened {
-            Ok(0) if state.closed => Some(Ok(0)),
-            Ok(0) => None,
-            result => Some(result),
-        }
-    }
-
-    /// The plaintext takes the place of the records it was in.
-    fn open_here(&self, state: &mut State, buffer: &mut Vec<u8>, held: usize) -> io::Result<usize> {
-        let records = buffer.get_mut(held..).unwrap_or_default();
-        let opened = self.open(state, records);
-        let opened = opened.and_then(|opened| {
-            state.keep(records.get(opened.used..).unwrap_or_default(), &opened)?;
-            Ok(opened.plain)
-        });
-        buffer.truncate(held + opened.as_ref().copied().unwrap_or_default());
-        opened
-    }
-
-    /// The records go where the torn one is; the plaintext comes back, and what
-    /// finds no room waits for the next receive.
-    fn open_apart(
-        &self,
-        state: &mut State,
-        buffer: &mut Vec<u8>,
-        held: usize,
-    ) -> io::Result<usize> {
-        let mut records = mem::take(&mut state.torn);
-        records.extend_from_slice(buffer.get(held..).unwrap_or_default());
-        buffer.truncate(held);
-        let opened = self.open(state, &mut records)?;
-        state.keep(records.get(opened.used..).unwrap_or_default(), &opened)?;
-        let plaintext = records.get(..opened.plain).unwrap_or_default();
-        let (now, later) = plaintext.split_at(room_in(buffer).min(plaintext.len()));
-        buffer.extend_from_slice(now);
-        state.over.extend_from_slice(later);
-        Ok(now.len())
     }
 
     /// Opens records in place and sends what must be said in return.
@@ -181,13 +71,17 @@ impl<S: Transport> Secured<S> {
             self.reply(state, &scratch.replies);
             scratch.replies.clear();
         }
-        let opened = opened.map_err(io_error)?;
+        let mut opened = opened.map_err(io_error)?;
         state.closed |= opened.closed;
+        state.fault = opened.fault.take();
         Ok(opened)
     }
 
     /// Sends what was not asked for, or keeps it for the next send.
     fn reply(&self, state: &mut State, replies: &[u8]) {
+        if self.stopped.get() {
+            return; // It would stand in the middle of a record.
+        }
         let mut sent = 0;
         if state.unsent.is_empty() && !state.sending {
             // A connection that takes nothing any more shows when it is used.
@@ -236,7 +130,7 @@ impl<S: Transport> Secured<S> {
     /// refused in mid-body, a send is under way and it is not said.
     fn say_end(&self) {
         let state = &mut *self.state.borrow_mut();
-        if !state.unsent.is_empty() || state.sending {
+        if !state.unsent.is_empty() || state.sending || self.stopped.get() {
             return;
         }
         let fragments = if state.is_fragmented { &mut *state.torn } else { &mut [] };
@@ -259,6 +153,7 @@ impl<S: Transport> Stream for Secured<S> {
     }
 
     fn cancel_recv(&self) {
+        self.cancelled.set(true);
         self.inner.cancel_recv();
     }
 
@@ -268,9 +163,13 @@ impl<S: Transport> Stream for Secured<S> {
         let mut result = self.seal_if_nothing_is_owed(plaintext);
         let mut unsent = mem::take(&mut self.state.borrow_mut().unsent);
         while result.is_ok() && !unsent.is_empty() {
+            if self.stopped.get() {
+                result = Err(io::ErrorKind::BrokenPipe.into());
+                break;
+            }
             let whole = 0..unsent.len();
             let sent;
-            (sent, unsent) = self.inner.send(unsent, whole).await;
+            (sent, unsent) = self.inner.send_cancelable(unsent, whole).await;
             result = match sent {
                 Ok(0) => Err(io::ErrorKind::WriteZero.into()),
                 Ok(sent) => {
@@ -290,6 +189,9 @@ impl<S: Transport> Stream for Secured<S> {
     }
 
     fn try_send(&self, bytes: &[u8]) -> io::Result<usize> {
+        if self.stopped.get() {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
         let state = &mut *self.state.borrow_mut();
         if !self.send_left_over(state)? {
             return Ok(0);
@@ -315,7 +217,7 @@ impl<S: Transport> Stream for Secured<S> {
     async fn readable(&self) -> io::Result<()> {
         let has_plaintext = {
             let state = self.state.borrow();
-            !state.over.is_empty() || state.closed
+            !state.over.is_empty() || state.closed || state.fault.is_some()
         };
         if has_plaintext { Ok(()) } else { self.inner.readable().await }
     }
@@ -338,53 +240,22 @@ impl<S: Transport> Stream for Secured<S> {
         self.inner.finish();
     }
 
+    /// A record may be cut in its middle, so the end of the sending direction
+    /// would be an attack to the peer, and the end of its answer.
+    fn stop_sending(&self) {
+        self.stopped.set(true);
+        self.inner.cancel_send();
+    }
+
     fn abort(&self) {
         self.inner.abort();
     }
 
+    /// Part of a record is no request yet, so it counts as nothing.
     fn is_quiet(&self) -> bool {
         let state = self.state.borrow();
-        state.torn.is_empty() && state.over.is_empty() && !state.closed && self.inner.is_quiet()
+        state.over.is_empty() && !state.closed && state.fault.is_none() && self.inner.is_quiet()
     }
-}
-
-impl State {
-    #[inline]
-    fn seal(&mut self, plaintext: &[u8], out: &mut [u8]) -> io::Result<usize> {
-        let fragments = if self.is_fragmented { &mut *self.torn } else { &mut [] };
-        let session = self.session.as_mut().ok_or(io::ErrorKind::NotConnected)?;
-        session.seal(fragments, plaintext, out).map_err(io_error)
-    }
-
-    /// Keeps what could not be opened yet.
-    pub(super) fn keep(&mut self, rest: &[u8], opened: &Opened) -> io::Result<()> {
-        debug_assert!(self.torn.is_empty(), "it was opened together with what came");
-        if rest.len() > TORN_MAX {
-            return Err(io::Error::other("a message of the handshake comes in too small pieces"));
-        }
-        self.is_fragmented = opened.is_fragmented;
-        self.torn.extend_from_slice(rest);
-        Ok(())
-    }
-}
-
-/// Room for plaintext behind what a buffer holds.
-fn room_in(buffer: &Vec<u8>) -> usize {
-    (buffer.capacity() - buffer.len()).saturating_sub(TAIL_ROOM)
-}
-
-/// What a receive of records means that brought none. The end of the bytes is
-/// no end of the stream: that comes in a record (RFC 8446, section 6.1).
-fn end_of(result: io::Result<usize>) -> io::Result<usize> {
-    match result {
-        Ok(_) => Err(io::ErrorKind::UnexpectedEof.into()),
-        Err(error) => Err(error),
-    }
-}
-
-#[cold]
-pub(super) fn io_error(fault: SessionFault) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, fault)
 }
 
 #[cfg(test)]

@@ -16,7 +16,12 @@ use rustls::{
 };
 
 use super::*;
-use crate::{base::Chance, tls::ServerTls};
+use crate::{
+    base::Chance,
+    rt::TAIL_ROOM,
+    tls::{ServerTls, SessionFault},
+    wire::state::TORN_MAX_OF_CLIENT,
+};
 
 const NAME: &str = "proxy.test";
 
@@ -63,10 +68,11 @@ impl Stream for End {
     }
 
     async fn recv_cancelable(&self, mut buffer: Vec<u8>) -> Transfer {
-        self.cancelled.set(false);
         let result = poll_fn(|_| match self.bring(&mut buffer) {
             Some(bytes) => Poll::Ready(Ok(bytes)),
-            None if self.cancelled.get() => Poll::Ready(Err(io::ErrorKind::Interrupted.into())),
+            None if self.cancelled.replace(false) => {
+                Poll::Ready(Err(io::ErrorKind::Interrupted.into()))
+            }
             None => Poll::Pending,
         });
         (result.await, buffer)
@@ -113,6 +119,10 @@ impl Stream for End {
         self.outgoing.borrow_mut().ended = true;
     }
 
+    fn stop_sending(&self) {
+        self.finish();
+    }
+
     fn abort(&self) {
         self.finish();
     }
@@ -126,6 +136,16 @@ impl Transport for End {
     fn try_recv(&self, buffer: &mut Vec<u8>) -> io::Result<Option<usize>> {
         Ok(self.bring(buffer))
     }
+
+    fn send_cancelable(
+        &self,
+        buffer: Vec<u8>,
+        part: Range<usize>,
+    ) -> impl Future<Output = Transfer> {
+        self.send(buffer, part)
+    }
+
+    fn cancel_send(&self) {}
 
     fn writable(&self) -> impl Future<Output = io::Result<()>> {
         ready(Ok(()))
@@ -288,11 +308,8 @@ async fn both<T>(
 #[test]
 fn an_end_is_told_and_a_cut_is_not_taken_for_it() {
     for cut in [false, true] {
-        let (client, server) = pair(1, 100_000);
+        let (client, server) = established();
         let shared = Rc::clone(&client.shared);
-        let (a, b) = run(&shared, client.establish(), server.establish());
-        a.unwrap();
-        b.unwrap();
         let sends = async {
             send(&server, b"last words").await;
             if cut { server.shutdown() } else { server.finish() }
@@ -308,6 +325,55 @@ fn an_end_is_told_and_a_cut_is_not_taken_for_it() {
             Err(error) => assert!(cut && error.kind() == io::ErrorKind::UnexpectedEof),
             Ok(_) => panic!("more than was sent"),
         }
+    }
+}
+
+/// Two ends that have shaken hands.
+fn established() -> (Secured<End>, Secured<End>) {
+    let (client, server) = pair(1, 100_000);
+    let shared = Rc::clone(&client.shared);
+    let (a, b) = run(&shared, client.establish(), server.establish());
+    a.unwrap();
+    b.unwrap();
+    (client, server)
+}
+
+/// The kernel may have completed the receive by then, with a part of a record.
+#[test]
+fn a_cancel_is_not_lost_to_what_is_no_whole_record() {
+    let (_client, server) = established();
+    let part = [23, 3, 3, 0, 100];
+    server.inner.incoming.borrow_mut().bytes.extend(part);
+    let receiving = pin!(server.recv_cancelable(Vec::with_capacity(4096)));
+    server.cancel_recv();
+    let polled = receiving.poll(&mut Context::from_waker(Waker::noop()));
+    let Poll::Ready((Err(error), buffer)) = polled else { panic!("the cancel was lost") };
+    assert_eq!((error.kind(), buffer.len()), (io::ErrorKind::Interrupted, 0));
+    assert_eq!(server.state.borrow().torn, part);
+}
+
+#[test]
+fn what_came_before_a_bad_record_is_told_first() {
+    let (client, server) = established();
+    assert_eq!(client.try_send(b"a good word").unwrap(), 11);
+    server.inner.incoming.borrow_mut().bytes.extend([23, 3, 3, 0, 17]);
+    server.inner.incoming.borrow_mut().bytes.extend([0; 17]);
+    let receives = async {
+        let (first, buffer) = server.recv(Vec::with_capacity(4096)).await;
+        (first.unwrap(), buffer, server.recv(Vec::with_capacity(4096)).await.0)
+    };
+    let ((bytes, buffer, second), ()) = run(&client.shared, receives, async {});
+    assert_eq!((bytes, &buffer[..]), (11, &b"a good word"[..]));
+    assert!(SessionFault::of(&second.unwrap_err()).is_some());
+    assert!(server.try_send(b"more").is_err());
+}
+
+#[test]
+fn a_client_that_has_shaken_hands_is_not_heard_at_length() {
+    let (_client, server) = established();
+    for bytes in [TORN_MAX_OF_CLIENT + 1, TORN_MAX_OF_CLIENT] {
+        let result = server.state.borrow_mut().keep(&vec![0; bytes], &Opened::default());
+        assert_eq!(result.is_ok(), bytes == TORN_MAX_OF_CLIENT);
     }
 }
 

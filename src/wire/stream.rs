@@ -33,11 +33,15 @@ macro_rules! either {
     };
 }
 
+// Inlined by force, as a plain stream must not pay for what may stand in its
+// place.
 impl<S: Transport> Stream for Wire<S> {
+    #[inline(always)]
     fn recv(&self, buffer: Vec<u8>) -> impl Future<Output = Transfer> {
         either!(future self, stream => stream.recv(buffer))
     }
 
+    #[inline(always)]
     fn recv_cancelable(&self, buffer: Vec<u8>) -> impl Future<Output = Transfer> {
         either!(future self, stream => stream.recv_cancelable(buffer))
     }
@@ -47,13 +51,21 @@ impl<S: Transport> Stream for Wire<S> {
     }
 
     fn send(&self, buffer: Vec<u8>, part: Range<usize>) -> impl Future<Output = Transfer> {
-        either!(future self, stream => stream.send(buffer, part))
+        match self {
+            Self::Plain(stream) => Either::Plain { future: stream.send(buffer, part) },
+            // Large, and only for what a slow peer has not taken at once.
+            Self::Secured(stream) => {
+                Either::Secured { future: Box::pin(stream.send(buffer, part)) }
+            }
+        }
     }
 
+    #[inline(always)]
     fn try_send(&self, bytes: &[u8]) -> io::Result<usize> {
         either!(self, stream => stream.try_send(bytes))
     }
 
+    #[inline(always)]
     fn readable(&self) -> impl Future<Output = io::Result<()>> {
         either!(future self, stream => stream.readable())
     }
@@ -63,7 +75,11 @@ impl<S: Transport> Stream for Wire<S> {
     }
 
     fn establish(&self) -> impl Future<Output = io::Result<Established>> {
-        either!(future self, stream => stream.establish())
+        match self {
+            Self::Plain(stream) => Either::Plain { future: stream.establish() },
+            // Large, and over soon.
+            Self::Secured(stream) => Either::Secured { future: Box::pin(stream.establish()) },
+        }
     }
 
     fn shutdown(&self) {
@@ -72,6 +88,10 @@ impl<S: Transport> Stream for Wire<S> {
 
     fn finish(&self) {
         either!(self, stream => stream.finish());
+    }
+
+    fn stop_sending(&self) {
+        either!(self, stream => stream.stop_sending());
     }
 
     fn abort(&self) {
@@ -95,7 +115,7 @@ pin_project_lite::pin_project! {
 impl<P: Future, T: Future<Output = P::Output>> Future for Either<P, T> {
     type Output = P::Output;
 
-    #[inline]
+    #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project() {
             EitherProjected::Plain { future } => future.poll(cx),

@@ -3,6 +3,7 @@
 The binary is named by TOKENRING_BIN, the driver by TOKENRING_TEST_DRIVER.
 """
 
+import atexit
 import collections
 import os
 import re
@@ -40,6 +41,8 @@ class Server:
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, errors="replace",
         )
+        # A row that fails does not come to its `stop`.
+        atexit.register(self._process.kill)
         # Read to the end, or a full pipe would stop the server.
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()

@@ -290,6 +290,17 @@ def test_a_body_until_close_without_a_close_notify_is_a_cut(backend, authority, 
     Seen(backend, authority, UNTIL_CLOSE + HALF, by).is_cut(HALF)
 
 
+def test_an_answer_to_a_body_that_is_not_read_comes_whole(backend, authority):
+    """OpenSSL ends a connection that is cut in mid-record, in both directions."""
+    answer = bytes(range(256)) * 1000
+    backend.answer = b"HTTP/1.1 413 Too Large\r\ncontent-length: %d\r\n\r\n%s" % (len(answer), answer)
+    backend.reads_body = False
+    server = serving(backend.url, "--backend-ca", authority.file)
+    got = httpx.post(f"{server.url}/v1/files", content=b"y" * (20 << 20), timeout=20, trust_env=False)
+    assert (got.status_code, got.content) == (413, answer)
+    server.stop()
+
+
 @pytest.mark.parametrize("by", ["notify", "fin"])
 def test_a_whole_body_is_whole_however_the_connection_ends(backend, authority, by):
     Seen(backend, authority, OK, by).is_whole(b"ok")

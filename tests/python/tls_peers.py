@@ -1,6 +1,7 @@
 """Backends that speak TLS: nginx, OpenSSL's server, Python's, and one that
 ends its connections however a row tells it."""
 
+import atexit
 import contextlib
 import http.server
 import os
@@ -58,6 +59,8 @@ class Nginx:
                 [path, "-p", str(self._folder), "-c", str(conf)], stdin=subprocess.DEVNULL,
                 pass_fds=[listener.fileno()], env=os.environ | {"NGINX": f"{listener.fileno()};"},
             )  # fmt: skip
+        # A row that fails does not come to its `stop`.
+        atexit.register(self._process.terminate)
         self.url = f"https://127.0.0.1:{self.port}"
         wait_until((self._folder / "nginx.pid").exists, "nginx runs")
 
@@ -127,7 +130,8 @@ def python_server(context):
 
 class TlsBackend:
     """Answers each connection's first request with these bytes and ends it:
-    by `notify`, a plain `fin`, or a `reset`.
+    by `notify`, a plain `fin`, or a `reset`. `reads_body` or not: then the
+    answer comes before the body is read, in pieces that a peer has to wait for.
 
     It also keeps the first byte that it was sent on each connection.
     """
@@ -137,6 +141,7 @@ class TlsBackend:
         self.requests = 0
         self.sni = []
         self.answer, self.ends_by = b"", "notify"
+        self.reads_body = True
         self._context = context
         context.sni_callback = lambda _socket, name, _context: self.sni.append(name)
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
@@ -163,7 +168,13 @@ class TlsBackend:
         try:
             self.first_bytes.append(plain.recv(1, socket.MSG_PEEK))
             with self._context.wrap_socket(plain, server_side=True) as connection:
-                if read_body(connection, read_head(connection)):
+                head = read_head(connection)
+                if not self.reads_body:
+                    for at in range(0, len(self.answer), 1000):
+                        connection.sendall(self.answer[at : at + 1000])
+                        # An end that comes in mid-record ends the answer too.
+                        connection.recv(1)
+                elif read_body(connection, head):
                     self.requests += 1
                     connection.sendall(self.answer)
                     self._end(connection)

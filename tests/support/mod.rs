@@ -67,7 +67,7 @@ pub fn mock() -> MockHandle {
 pub fn plan(backends: &[String], change: impl FnOnce(&mut Written)) -> Plan {
     let mut written = Written {
         listen: vec!["127.0.0.1:0".to_owned()],
-        backends: backends.to_vec(),
+        backends: backends.iter().map(Into::into).collect(),
         cores: "0".to_owned(),
         pin: false,
         driver: driver(),

@@ -1,0 +1,108 @@
+//! Faults as they are found in a check: gathered, so that all are told at once.
+
+use super::error::{Fault, PlanError};
+use super::given::Given;
+
+/// The faults found so far.
+#[derive(Default)]
+pub(super) struct Faults {
+    found: Vec<PlanError>,
+    given: Given,
+}
+
+/// A setting by its flag, and which of several it is.
+#[derive(Clone, Copy)]
+pub(super) struct Spot(&'static str, usize);
+
+impl From<&'static str> for Spot {
+    fn from(flag: &'static str) -> Self {
+        Self(flag, 0)
+    }
+}
+
+impl From<(&'static str, usize)> for Spot {
+    fn from((flag, place): (&'static str, usize)) -> Self {
+        Self(flag, place)
+    }
+}
+
+impl Faults {
+    /// None so far, in what was written so.
+    pub(super) fn of(given: &Given) -> Self {
+        Self { found: Vec::new(), given: given.clone() }
+    }
+
+    pub(super) fn add(&mut self, spot: impl Into<Spot>, value: impl ToString, fault: Fault) {
+        let Spot(flag, place) = spot.into();
+        self.found.push(PlanError { flag, place, value: value.to_string(), fault });
+    }
+
+    pub(super) fn is_given(&self, flag: &str) -> bool {
+        self.given.has(flag)
+    }
+
+    /// Whether it was given as a flag.
+    pub(super) fn is_typed(&self, flag: &str) -> bool {
+        self.given.is_typed(flag)
+    }
+
+    /// The value, or the fault is noted.
+    pub(super) fn take<T>(
+        &mut self,
+        spot: impl Into<Spot>,
+        written: &str,
+        read: Result<T, Fault>,
+    ) -> Option<T> {
+        read.map_err(|fault| self.add(spot, written, fault)).ok()
+    }
+
+    /// `plan` if nothing was found.
+    pub(super) fn none_or<T>(self, plan: Option<T>) -> Result<T, Vec<PlanError>> {
+        match plan {
+            Some(plan) if self.found.is_empty() => Ok(plan),
+            _ => Err(self.found),
+        }
+    }
+
+    pub(super) fn at_least<T: PartialOrd + ToString>(
+        &mut self,
+        flag: &'static str,
+        value: T,
+        least: T,
+    ) {
+        if value < least {
+            self.add(flag, value, Fault::TooSmall(least.to_string()));
+        }
+    }
+
+    pub(super) fn at_most<T: PartialOrd + ToString>(
+        &mut self,
+        flag: &'static str,
+        value: T,
+        most: T,
+        reason: &'static str,
+    ) {
+        if value > most {
+            self.add(flag, value, Fault::TooLarge { most: most.to_string(), reason });
+        }
+    }
+
+    /// The value, within what the setting `other` allows. A default gives way
+    /// to what the operator set elsewhere; what the operator set is a fault,
+    /// also when it is the same as the default.
+    pub(super) fn within<T: Copy + PartialOrd + ToString>(
+        &mut self,
+        flag: &'static str,
+        (value, default): (T, T),
+        other: &'static str,
+        most: T,
+    ) -> T {
+        if value <= most {
+            return value;
+        }
+        if value != default || self.given.has(flag) {
+            self.add(flag, value, Fault::Above { other, most: most.to_string() });
+        }
+        most
+    }
+}

@@ -1,0 +1,297 @@
+//! The configuration file: TOML in, what was written out, with every fault of
+//! its words at once. Relations between settings are checked later, together
+//! with what was typed as flags.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::error::PlanError;
+use super::file_fault::FileFault;
+use super::given::{Given, Told, shown};
+use super::nearest;
+use super::settings::{Form, Setting, by_key, settings};
+use super::written::{BackendWritten, Written};
+
+/// A file as it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigFile {
+    /// As the operator named it.
+    pub name: String,
+    pub text: String,
+}
+
+/// What the words of a file amount to.
+pub(super) struct Read {
+    /// Without what was not understood.
+    pub written: Written,
+    /// What is wrong with its words.
+    pub faults: Vec<Told>,
+    /// Whether it could be read to its end.
+    pub is_whole: bool,
+    unsure: Unsure,
+}
+
+/// Settings that were given and not understood, by flag and place. They are not
+/// to be found faulty a second time, for what they are without their words.
+#[derive(Default)]
+struct Unsure(BTreeSet<(&'static str, usize)>);
+
+const URL: &str = "--backend";
+/// More than anybody mends in one go: it may be no configuration at all.
+const FAULTS_MAX: usize = 100;
+
+impl ConfigFile {
+    pub(super) fn read(&self) -> Read {
+        let (table, errors) = DeTable::parse_recoverable(&self.text);
+        let written = Written { given: Given::in_file(&self.name), ..Written::default() };
+        let mut reader = Reader {
+            file: self,
+            line_ends: memchr::memchr_iter(b'\n', self.text.as_bytes()).collect(),
+            written,
+            faults: Vec::new(),
+            unsure: Unsure::default(),
+            meant: Unsure::default(),
+        };
+        let is_whole = errors.is_empty();
+        if !is_whole && self.text.lines().any(|line| line.starts_with("-----BEGIN")) {
+            // Its lines may be a key's, so nothing is said of them.
+            reader.fault(0..0, "", FileFault::Pem);
+            return reader.ended(is_whole);
+        }
+        for error in &errors {
+            let fault = FileFault::Syntax(error.message().to_owned());
+            reader.fault(error.span().unwrap_or_default(), "", fault);
+        }
+        let of_syntax = reader.faults.len();
+        reader.table("", None, table.get_ref());
+        reader.forget_orphans(of_syntax);
+        reader.ended(is_whole)
+    }
+}
+
+/// A file that is being read.
+struct Reader<'a> {
+    file: &'a ConfigFile,
+    /// Where each line ends, in ascending order.
+    line_ends: Vec<usize>,
+    written: Written,
+    faults: Vec<Told>,
+    unsure: Unsure,
+    /// Those that an unknown key comes near to.
+    meant: Unsure,
+}
+
+impl Reader<'_> {
+    fn ended(self, is_whole: bool) -> Read {
+        let Self { file, written, mut faults, mut unsure, meant, .. } = self;
+        // What stands there beside a slip of the pen was not meant by it.
+        unsure.0.extend(meant.0.into_iter().filter(|spot| !written.given.is_in_file(*spot)));
+        faults.sort_by_key(Told::order);
+        if !is_whole {
+            // What could not be read as TOML is not told twice.
+            faults.dedup_by_key(|told| told.order());
+        }
+        if let Some(more) = faults.len().checked_sub(FAULTS_MAX).filter(|more| *more > 0) {
+            faults.truncate(FAULTS_MAX);
+            let sentence = format!("{}: {more} more faults; mend those above first", file.name);
+            faults.push(Told::at(usize::MAX, sentence));
+        }
+        Read { written, faults, is_whole, unsure }
+    }
+
+    /// Keys below a broken heading are not where they seem to be, so what is
+    /// said of them is forgotten. The first faults are those of syntax.
+    fn forget_orphans(&mut self, of_syntax: usize) {
+        let lines = self.file.text.lines().zip(1..);
+        let headings = lines.filter(|(text, _)| text.trim_start().starts_with('['));
+        let headings: Vec<usize> = headings.map(|(_, line)| line).collect();
+        let above = |line: usize| headings[..headings.partition_point(|at| *at <= line)].last();
+        let (of_lines, of_words) = self.faults.split_at(of_syntax);
+        let broken: BTreeSet<_> = of_lines.iter().filter_map(Told::line).collect();
+        let is_orphan =
+            |told: &Told| told.line().and_then(above).is_some_and(|at| broken.contains(at));
+        let kept = of_words.iter().filter(|told| !is_orphan(told)).cloned().collect::<Vec<_>>();
+        self.faults.truncate(of_syntax);
+        self.faults.extend(kept);
+    }
+
+    /// A table by its whole name; within a backend, which one.
+    fn table(&mut self, name: &str, backend: Option<usize>, table: &DeTable<'_>) {
+        for (key, value) in table.iter() {
+            let short = key.get_ref().as_ref();
+            let whole = if name.is_empty() { short.to_owned() } else { format!("{name}.{short}") };
+            match (by_key(&whole), value.get_ref()) {
+                // In quotes, it is a name with a dot in it and no key of ours.
+                _ if short.is_empty() || short.contains('.') => {
+                    self.unknown(name, short, backend, key.span());
+                }
+                _ if whole == "backend" => self.backends(key.span(), value),
+                (Some(setting), _) => self.setting(setting, backend, key.span(), value),
+                (None, DeValue::Table(inner)) if nearest::is_table(&whole) => {
+                    self.table(&whole, backend, inner);
+                }
+                (None, _) if nearest::is_table(&whole) => {
+                    let fault = FileFault::NotTable { found: kind(value), table: whole.clone() };
+                    self.unsure.below(&whole, backend);
+                    self.fault(key.span(), &whole, fault);
+                }
+                (None, _) => self.unknown(name, short, backend, key.span()),
+            }
+        }
+    }
+
+    fn backends(&mut self, span: Range<usize>, value: &Spanned<DeValue<'_>>) {
+        let Some(list) = value.get_ref().as_array() else {
+            self.unsure.below("backend", None);
+            return self.fault(span, "backend", FileFault::NotBackends(kind(value)));
+        };
+        for one in list.iter() {
+            let place = self.written.backends.len();
+            self.written.backends.push(BackendWritten::default());
+            let Some(table) = one.get_ref().as_table() else {
+                self.unsure.0.insert((URL, place));
+                self.fault(one.span(), "backend", FileFault::NotBackends(kind(one)));
+                continue;
+            };
+            self.table("backend", Some(place), table);
+            let has_url = table.contains_key("url") || self.meant.0.contains(&(URL, place));
+            if !has_url {
+                self.unsure.0.insert((URL, place));
+                self.fault(one.span(), "backend", FileFault::NoUrl);
+            }
+        }
+    }
+
+    fn setting(
+        &mut self,
+        setting: &'static Setting,
+        backend: Option<usize>,
+        span: Range<usize>,
+        value: &Spanned<DeValue<'_>>,
+    ) {
+        let place = backend.unwrap_or_default();
+        self.written.given.in_line((setting.flag, place), self.line(span.start));
+        // As a flag it names all backends, here one.
+        let form = if setting.flag == URL { Form::Word } else { setting.form() };
+        let Some(words) = words(form, value) else {
+            let name = setting.table_and_name().1;
+            let example = format!("{name} = {}", setting.example_in_toml());
+            self.unsure.0.insert((setting.flag, place));
+            let fault = FileFault::WrongType { found: kind(value), example };
+            return self.fault(span, setting.key, fault);
+        };
+        for (place, (_, span)) in words.iter().enumerate().filter(|_| backend.is_none()) {
+            self.written.given.in_line((setting.flag, place), self.line(span.start));
+        }
+        let words: Vec<_> = words.iter().map(|(word, _)| word.as_str()).collect();
+        let read = match backend.and_then(|place| self.written.backends.get_mut(place)) {
+            Some(backend) if setting.flag == URL => {
+                backend.url = words.concat();
+                Ok(())
+            }
+            Some(backend) => setting.read_of_backend(&mut backend.tls, &words.concat()),
+            None => setting.read(&mut self.written, &words),
+        };
+        if let Err(misread) = read {
+            self.unsure.0.insert((setting.flag, place));
+            let words = words.join(" ");
+            let what = format!("{} {}", setting.key, shown(&words));
+            self.fault(span, &what, misread.into());
+        }
+    }
+
+    fn unknown(&mut self, table: &str, name: &str, backend: Option<usize>, span: Range<usize>) {
+        let fault = match nearest::nearest(table, name) {
+            Some(near) => {
+                self.meant.below(near, backend);
+                FileFault::UnknownNear(near)
+            }
+            None => FileFault::Unknown(nearest::names_in(table)),
+        };
+        let dot = if table.is_empty() { "" } else { "." };
+        let quote = if name.is_empty() || name.contains('.') { "\"" } else { "" };
+        let what = format!("{table}{dot}{quote}{}{quote}", shown(name));
+        self.fault(span, &what, fault);
+    }
+
+    /// `what` is empty where the file's words cannot be told.
+    fn fault(&mut self, span: Range<usize>, what: &str, fault: FileFault) {
+        let line = self.line(span.start);
+        let colon = if what.is_empty() { "" } else { ": " };
+        let sentence = format!("{}:{line}: {what}{colon}{fault}", self.file.name);
+        self.faults.push(Told::at(line, sentence));
+    }
+
+    /// Counted from 1.
+    fn line(&self, offset: usize) -> usize {
+        self.line_ends.partition_point(|end| *end < offset) + 1
+    }
+}
+
+impl Read {
+    /// Whether the error comes of words that were not understood, which has
+    /// been told already.
+    pub(super) fn explains(&self, error: &PlanError) -> bool {
+        let Unsure(unsure) = &self.unsure;
+        let is_of_backend = settings().any(|s| s.flag == error.flag && s.is_of_backend());
+        let reason = error.fault.to_string();
+        let is_named = |flag: &str| {
+            reason.split(' ').any(|word| word.trim_end_matches([',', ';', ':']) == flag)
+        };
+        unsure.contains(&(error.flag, error.place))
+            || is_of_backend && unsure.contains(&(URL, error.place))
+            || unsure.iter().any(|(flag, _)| is_named(flag))
+    }
+}
+
+impl Unsure {
+    /// The setting of this key, or every one in the table of this name.
+    fn below(&mut self, key: &str, backend: Option<usize>) {
+        let is_below = |setting: &&Setting| {
+            let rest = setting.key.strip_prefix(key);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        let place = backend.unwrap_or_default();
+        self.0.extend(settings().filter(is_below).map(|setting| (setting.flag, place)));
+    }
+}
+
+/// The value as words and where each stands; `None` if its type is another.
+fn words(form: Form, value: &Spanned<DeValue<'_>>) -> Option<Vec<(String, Range<usize>)>> {
+    let one = |word: &str| Some(vec![(word.to_owned(), value.span())]);
+    match (form, value.get_ref()) {
+        (Form::Word | Form::OneOf(_) | Form::Words | Form::NumberOrWord, DeValue::String(word)) => {
+            one(word)
+        }
+        (Form::Number | Form::NumberOrWord, DeValue::Integer(number)) if number.radix() == 10 => {
+            one(number.as_str())
+        }
+        (Form::Switch { .. }, DeValue::Boolean(on)) => one(if *on { "true" } else { "false" }),
+        (Form::Words, DeValue::Array(list)) => {
+            let word =
+                |one: &Spanned<DeValue<'_>>| Some((one.get_ref().as_str()?.to_owned(), one.span()));
+            list.iter().map(word).collect()
+        }
+        _ => None,
+    }
+}
+
+fn kind(value: &Spanned<DeValue<'_>>) -> &'static str {
+    match value.get_ref() {
+        DeValue::String(_) => "a text",
+        DeValue::Integer(number) if number.radix() != 10 => "a number that is not decimal",
+        DeValue::Integer(_) => "a whole number",
+        DeValue::Float(_) => "a number with a fraction",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
+}
+
+#[cfg(test)]
+#[path = "file_tests.rs"]
+mod tests;

@@ -1,0 +1,28 @@
+//! What can be wrong with the words of a file: one variant a fault, each with
+//! its reason and its mend.
+
+use super::settings::Misread;
+
+/// The reason and the mend, in one sentence. The file's own words stand in it
+/// only where they cannot be a secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum FileFault {
+    #[error("this is not TOML ({0}); write key = value, and text in quotes")]
+    Syntax(String),
+    #[error("this is a PEM file and no configuration; give a file in TOML")]
+    Pem,
+    #[error("the key is not known; did you mean {0}?")]
+    UnknownNear(&'static str),
+    #[error("the key is not known; known here are {}", .0.join(", "))]
+    Unknown(Vec<&'static str>),
+    #[error("this is {found}; write it like {example}")]
+    WrongType { found: &'static str, example: String },
+    #[error("this is {found}, and a table is meant; write [{table}] and its keys below")]
+    NotTable { found: &'static str, table: String },
+    #[error("this is {0}, and backends are a list of tables; write [[backend]] once for each")]
+    NotBackends(&'static str),
+    #[error("a backend without url; add a line like url = \"http://10.0.0.1:8000\"")]
+    NoUrl,
+    #[error(transparent)]
+    Word(#[from] Misread),
+}

@@ -1,0 +1,161 @@
+//! Where settings were given, and how errors name them: by the flag that was
+//! typed, or by the key and its line in the file.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::error::PlanError;
+use super::settings::{Form, by_flag};
+
+/// Where each setting was given. A setting is known by its flag, and among
+/// several of it by its place.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Given {
+    typed: BTreeSet<&'static str>,
+    lines: BTreeMap<(&'static str, usize), usize>,
+    /// The file, as the operator named it.
+    file: Option<String>,
+}
+
+/// One error in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// Whether it stands nowhere in the file, else its line.
+    order: (bool, usize),
+    pub sentence: String,
+}
+
+impl Given {
+    /// With settings of this file; none so far.
+    #[must_use]
+    pub(super) fn in_file(name: &str) -> Self {
+        Self { file: Some(name.to_owned()), ..Self::default() }
+    }
+
+    /// The flag was typed, and wins over the file.
+    pub fn by_flag(&mut self, flag: &'static str) {
+        self.typed.insert(flag);
+    }
+
+    /// The setting stands in this line of the file.
+    pub(super) fn in_line(&mut self, (flag, place): (&'static str, usize), line: usize) {
+        self.lines.insert((flag, place), line);
+    }
+
+    pub(super) fn is_in_file(&self, spot: (&'static str, usize)) -> bool {
+        self.lines.contains_key(&spot)
+    }
+
+    /// Whether it was given at all.
+    pub(super) fn has(&self, flag: &str) -> bool {
+        self.typed.contains(flag) || self.lines.keys().any(|(known, _)| *known == flag)
+    }
+
+    #[must_use]
+    pub fn is_typed(&self, flag: &str) -> bool {
+        self.typed.contains(flag)
+    }
+
+    /// How the operator knows a setting: `--body-bytes` or `limits.body_bytes`.
+    #[must_use]
+    pub fn name(&self, flag: &str) -> String {
+        let key = by_flag(flag).filter(|_| self.file.is_some() && !self.is_typed(flag));
+        key.map_or_else(|| flag.to_owned(), |setting| setting.key.to_owned())
+    }
+
+    /// The error, at the place where it is mended.
+    #[must_use]
+    pub fn tell(&self, error: &PlanError) -> Told {
+        let line = self.line(error);
+        let place = match (&self.file, line) {
+            _ if self.is_typed(error.flag) => String::new(),
+            (Some(file), Some(line)) => format!("{file}:{line}: "),
+            (Some(file), None) => format!("{file}: "),
+            (None, _) => String::new(),
+        };
+        let (name, reason) = (self.name(error.flag), self.rename(&error.fault.to_string()));
+        let sentence = match shown(&error.value) {
+            "" => format!("{place}{name}: {reason}"),
+            value => format!("{place}{name} {value}: {reason}"),
+        };
+        Told { order: (line.is_none(), line.unwrap_or_default()), sentence }
+    }
+
+    /// `None` also for what was typed.
+    fn line(&self, error: &PlanError) -> Option<usize> {
+        let line = |place| self.lines.get(&(error.flag, place)).copied();
+        let line = line(error.place).or_else(|| line(0));
+        line.filter(|_| !self.is_typed(error.flag))
+    }
+
+    /// A sentence that names flags, with the keys of those that were not typed:
+    /// `--body-memory` becomes `limits.body_memory`, `--tls-cert FILE` becomes
+    /// `tls.cert = "FILE"`, `--no-pin` becomes `cores.pin = false`.
+    #[must_use]
+    pub fn rename(&self, sentence: &str) -> String {
+        if self.file.is_none() {
+            return sentence.to_owned();
+        }
+        let mut words: Vec<String> = Vec::new();
+        let mut awaits_value = false;
+        for word in sentence.split(' ') {
+            let (bare, punctuation) = bare(word);
+            if awaits_value && is_value(bare) {
+                words.push(format!("= \"{bare}\"{punctuation}"));
+                awaits_value = false;
+                continue;
+            }
+            let setting = by_flag(bare).filter(|setting| !self.is_typed(setting.flag));
+            awaits_value = setting.is_some() && punctuation.is_empty();
+            words.push(match setting.map(|setting| (setting.key, setting.form())) {
+                Some((key, Form::Switch { flag_says })) => {
+                    format!("{key} = {flag_says}{punctuation}")
+                }
+                Some((key, _)) => format!("{key}{punctuation}"),
+                None => word.to_owned(),
+            });
+        }
+        words.join(" ")
+    }
+}
+
+impl Told {
+    /// By lines of the file; what stands nowhere in it comes last.
+    pub(super) fn order(&self) -> impl Ord + use<> {
+        self.order
+    }
+
+    /// `None` for what stands nowhere in the file.
+    pub(super) fn line(&self) -> Option<usize> {
+        let (nowhere, line) = self.order;
+        (!nowhere).then_some(line)
+    }
+
+    /// At this line of the file.
+    pub(super) fn at(line: usize, sentence: String) -> Self {
+        Self { order: (false, line), sentence }
+    }
+}
+
+/// A word and the punctuation behind it.
+fn bare(word: &str) -> (&str, &str) {
+    word.split_at(word.trim_end_matches([',', ';', ':']).len())
+}
+
+/// Whether a sentence shows with this word what to write.
+fn is_value(word: &str) -> bool {
+    let is_kind = word.len() > 1 && word.bytes().all(|byte| byte.is_ascii_uppercase());
+    is_kind || word.contains("://")
+}
+
+/// What was given, if it can be shown: it may be a key that was pasted where
+/// its path belongs, or a URL with a password, and a line break would part the
+/// message.
+pub(super) fn shown(value: &str) -> &str {
+    let is_key = value.contains("-----BEGIN") || value.contains(char::is_control);
+    let has_user = value.split_once("://").is_some_and(|(_, rest)| rest.contains('@'));
+    if is_key || has_user { "…" } else { value }
+}
+
+#[cfg(test)]
+#[path = "given_tests.rs"]
+mod tests;

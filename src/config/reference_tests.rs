@@ -1,0 +1,34 @@
+//! Facts about the page that shows every setting.
+
+use super::*;
+use crate::config::{ConfigFile, Machine, check};
+
+fn page() -> ConfigFile {
+    ConfigFile { name: "reference.toml".to_owned(), text: reference() }
+}
+
+#[test]
+fn every_setting_stands_in_it_with_all_that_it_says() {
+    let read = page().read();
+    for setting in settings() {
+        assert!(read.written.given.has(setting.flag), "{}", setting.key);
+        let entry = entry(setting);
+        let default = format!("default {}\n", setting.default());
+        for part in [setting.doc, setting.flag, setting.unit()] {
+            assert!(entry.contains(part), "{part} is not in {entry}");
+        }
+        assert!(setting.default().is_empty() || entry.contains(&default), "{entry}");
+        assert_eq!(reference().matches(&entry).count(), 1, "{entry}");
+    }
+}
+
+#[test]
+fn it_is_a_file_that_can_be_given_to_serve() {
+    let read = page().read();
+    let told: Vec<_> = read.faults.iter().map(|told| told.sentence.as_str()).collect();
+    assert_eq!(told, [""; 0]);
+    let machine = Machine { allowed_cores: vec![0], open_files: Some(4096) };
+    let errors = check(&read.written, &machine).err().unwrap_or_default();
+    let told: Vec<_> = errors.iter().map(|error| read.written.given.tell(error).sentence).collect();
+    assert_eq!(told, [""; 0]);
+}
