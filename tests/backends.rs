@@ -19,7 +19,7 @@ use support::{
     backend::{Backend, deaf, nowhere},
     chat, error_word, eventually, mock, mock_with, pattern, plan, streamed, url,
 };
-use tokenring::config::Deadlines;
+use tokenring::config::{Deadlines, Policy};
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
 
@@ -110,6 +110,7 @@ fn a_request_that_kills_its_backend_reaches_no_other() {
     let proxy =
         Proxy::of(plan(&backends.iter().copied().map(url).collect::<Vec<_>>(), |written| {
             written.pool.idle_timeout = PATIENCE;
+            written.balancing.policy = Policy::RoundRobin;
         }));
     let mut client = proxy.client();
     for _ in 0..3 {

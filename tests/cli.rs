@@ -9,8 +9,8 @@ use rcgen::{CertificateParams, KeyPair};
 
 use tokenring::base::units::{Size, Time};
 use tokenring::config::{
-    Deadlines, Limits, MockScript, MockWritten, Plan, PoolPlan, RingPlan, ServerTlsPlan, TlsPlan,
-    Written,
+    Deadlines, Ejection, Limits, MockScript, MockWritten, Plan, PoolPlan, RingPlan, ServerTlsPlan,
+    TlsPlan, Written,
 };
 
 fn tokenring(args: &[&str]) -> Output {
@@ -318,6 +318,19 @@ fn check_help(job: &str, rows: &[(&str, &str)]) {
 }
 
 #[test]
+fn refuses_a_choice_of_backends_that_cannot_be_made() {
+    check_serve(&["--policy", "best"], "--policy", "invalid value 'best'", "");
+    check_serve(&["--backend-capacity", "0"], "--backend-capacity 0", "at least 1", "raise it");
+    check_serve(&["--eject-after", "33"], "--eject-after 33", "at most 32", "lower it");
+    check_serve(&["--eject-below", "50%"], "--eject-below", "no whole number", "digits only");
+    check_serve(&["--eject-pause", "2m"], "--eject-pause 2m", "--eject-pause-max allows", "lower");
+    let random = ["--policy", "random", "--backend-capacity", "9"];
+    check_serve(&random, "--backend-capacity 9", "only least_latency", "leave it out");
+    let never = ["--eject-after", "0", "--eject-below", "0", "--eject-pause", "1s"];
+    check_serve(&never, "--eject-pause 1s", "ever ejected", "give --eject-after");
+}
+
+#[test]
 fn the_help_of_serve_shows_every_setting_with_its_default() {
     let (deadlines, limits, pool) = (Deadlines::DEFAULT, Limits::DEFAULT, PoolPlan::DEFAULT);
     let time = |time| Time(time).to_string();
@@ -330,6 +343,12 @@ fn the_help_of_serve_shows_every_setting_with_its_default() {
             ("--listen", Written::LISTEN),
             ("--admin", "none"),
             ("--backend", ""),
+            ("--policy", "least_latency"),
+            ("--backend-capacity", "256"),
+            ("--eject-after", "5"),
+            ("--eject-below", "50"),
+            ("--eject-pause", &time(Ejection::DEFAULT.pause)),
+            ("--eject-pause-max", &time(Ejection::DEFAULT.pause_max)),
             ("--tls-listen", ""),
             ("--tls-cert", ""),
             ("--tls-key", ""),

@@ -24,7 +24,7 @@ use support::{
 };
 use tokenring::{
     admin::{Facts, pages},
-    exchange::{BackendSettings, Counters, Settings, Stage},
+    exchange::{BackendSettings, Common, Counters, Settings, Stage},
     rt::{self, Clock, KernelWorld, Letterbox, Listener, Mailbox, Peer, Socket},
     shard::{House, Letter, Shard},
 };
@@ -109,7 +109,15 @@ fn shard_beside_one_that_has_ended(
         backends: vec![BackendSettings::default()],
         panics_at: None,
     };
-    let facts = Facts { version: "", driver: String::new(), panics: || 0, certificates: None };
+    let common = Arc::new(Common::new(1, plan.balancing));
+    let facts = Facts {
+        version: "",
+        driver: String::new(),
+        panics: || 0,
+        certificates: None,
+        common: Arc::clone(&common),
+        backends: vec![String::new()],
+    };
     let (counters, house) = (Arc::new(Counters::default()), Arc::new(House::new(2, None)));
     // The other one has fewer, and so is the better place.
     let _seat = house.take_seat(0, Peer::Local, 2).unwrap();
@@ -118,7 +126,7 @@ fn shard_beside_one_that_has_ended(
     runtime.block_on(async {
         let pages = pages(Arc::new([Arc::clone(&counters)]), facts);
         let world = KernelWorld::new(Clock::start());
-        let stage = Stage::new(world, settings, Arc::default(), counters, pages, 0, 1);
+        let stage = Stage::new(world, settings, common, counters, pages, 0, 1);
         let listener = Listener::adopt(listener).unwrap();
         let shard = Shard::new(0, stage, vec![mailbox.0, ended], house, 9);
         Rc::new(shard).run(vec![(listener, false)], mailbox.1).await;

@@ -125,6 +125,8 @@ fn requests_go_to_where_the_name_leads_now() {
     assert_eq!(ask(&mut client), "old");
     names.now_stand_for(&[THERE]);
     eventually("the new one is asked", || ask(&mut client) == "new");
+    let picks = proxy.backends()[0].picks;
+    assert!(picks >= 2, "{picks}: what is known of a backend outlives its address");
     for _ in 0..10 {
         assert_eq!(ask(&mut client), "new");
     }

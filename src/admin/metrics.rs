@@ -3,13 +3,16 @@
 
 use std::{fmt::Write, sync::Arc};
 
-use super::Facts;
-use crate::exchange::{Counters, Kind};
+use super::{Facts, backends};
+use crate::{
+    base::Instant,
+    exchange::{Counters, Kind},
+};
 
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The whole page.
-pub fn render(shards: &[Arc<Counters>], facts: &Facts) -> Vec<u8> {
+pub fn render(shards: &[Arc<Counters>], facts: &Facts, now: Instant) -> Vec<u8> {
     let mut figures: Vec<(&str, Kind, &str, u64)> = Vec::new();
     for shard in shards {
         let mut place = 0;
@@ -34,6 +37,7 @@ pub fn render(shards: &[Arc<Counters>], facts: &Facts) -> Vec<u8> {
         };
         line(&mut page, &format!("tokenring_{name}{suffix}"), word, help, "", value);
     }
+    backends::render(&mut page, facts, now);
     let panics = (facts.panics)();
     line(&mut page, "tokenring_panics_total", "counter", "Tasks that panicked.", "", panics);
     let labels = format!("{{version=\"{}\",driver=\"{}\"}}", facts.version, facts.driver);
@@ -58,9 +62,13 @@ mod tests {
         shards[1].requests.add(3);
         shards[0].connections_open.subtract(1);
         shards[1].connections_open.add(1);
-        let facts =
-            Facts { version: "1.2", driver: "epoll".into(), panics: || 4, certificates: None };
-        let page = String::from_utf8(render(&shards, &facts)).unwrap();
+        let facts = Facts {
+            version: "1.2",
+            driver: "epoll".into(),
+            panics: || 4,
+            ..Facts::of_no_backend()
+        };
+        let page = String::from_utf8(render(&shards, &facts, Instant::default())).unwrap();
         for expected in [
             "tokenring_requests_total 5\n",
             "tokenring_connections_open 0\n",
@@ -80,8 +88,8 @@ mod tests {
         certificates.reloads_refused.increment();
         let page = || {
             let certificates = Some(Arc::clone(&certificates));
-            let facts = Facts { version: "", driver: String::new(), panics: || 0, certificates };
-            String::from_utf8(render(&shards, &facts)).unwrap()
+            let facts = Facts { certificates, ..Facts::of_no_backend() };
+            String::from_utf8(render(&shards, &facts, Instant::default())).unwrap()
         };
         let before = page();
         assert!(before.contains("\ntokenring_certificate_reloads_total 0\n"), "{before}");

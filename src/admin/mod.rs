@@ -1,5 +1,6 @@
 //! Pages that Token Ring serves itself: health, readiness, metrics.
 
+mod backends;
 mod certificates;
 mod metrics;
 
@@ -8,7 +9,7 @@ use std::sync::Arc;
 pub use certificates::CertificateFigures;
 
 use crate::exchange::{
-    Counters,
+    Common, Counters,
     pages::{Page, PageRequest, Pages},
 };
 
@@ -21,6 +22,9 @@ pub struct Facts {
     pub panics: fn() -> u64,
     /// `None` without TLS.
     pub certificates: Option<Arc<CertificateFigures>>,
+    /// What is known of the backends, and their names in the same order.
+    pub common: Arc<Common>,
+    pub backends: Vec<String>,
 }
 
 /// The pages of one shard. `shards` are the counters of all of them.
@@ -41,7 +45,7 @@ fn page(request: &PageRequest<'_>, shards: &[Arc<Counters>], facts: &Facts) -> O
         b"/metrics" if reads && request.admin => Some(Page {
             status: 200,
             content_type: metrics::CONTENT_TYPE,
-            body: metrics::render(shards, facts),
+            body: metrics::render(shards, facts, request.now),
         }),
         // Nothing is proxied from the operator's door.
         _ if request.admin => Some(text(404, "pages: /health /ready /metrics\n")),
@@ -56,13 +60,34 @@ fn text(status: u16, body: &str) -> Page {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{balance::Balancing, base::Instant};
+
+    impl Facts {
+        pub(super) fn of_no_backend() -> Self {
+            Self {
+                version: "",
+                driver: String::new(),
+                panics: || 0,
+                certificates: None,
+                common: Arc::new(Common::new(0, Balancing::DEFAULT)),
+                backends: Vec::new(),
+            }
+        }
+    }
 
     fn status_of(method: &str, path: &str, admin: bool, ready: bool) -> Option<u16> {
         let shards: Arc<[Arc<Counters>]> = [Arc::new(Counters::default())].into();
-        let facts = Facts { version: "0", driver: "none".into(), panics: || 0, certificates: None };
+        let facts = Facts::of_no_backend();
         let (method, path) = (method.as_bytes(), path.as_bytes());
-        pages(shards, facts)(PageRequest { method, path, admin, ready, draining: false })
-            .map(|page| page.status)
+        pages(shards, facts)(PageRequest {
+            method,
+            path,
+            admin,
+            ready,
+            draining: false,
+            now: Instant::default(),
+        })
+        .map(|page| page.status)
     }
 
     #[test]

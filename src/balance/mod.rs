@@ -1,5 +1,39 @@
-//! Which backend answers. Pure: the time is an argument.
+//! Which backend answers. Pure: the time and chance are arguments; what all
+//! shards share are atomics, which know no clock.
+//!
+//! ```text
+//! Fleet ──pick(work)──► Ticket ──first_byte──► ──done────────► estimates
+//!   ▲                     │                    └─cut_short───► health
+//!   │ Load: counts,       │ failed, unreachable, left
+//!   │ estimates, health   ▼
+//!   └──────────────── counts given back, also by a drop
+//! ```
+//!
+//! `cost` says how soon a backend would answer and why, `choice` how the
+//! policies choose, `health` when a backend is left alone.
 
-mod round_robin;
+mod choice;
+mod cost;
+mod estimate;
+mod fleet;
+mod health;
+mod load;
+mod policy;
+mod prompts;
+#[cfg(test)]
+mod scenario_tests;
+mod ticket;
 
-pub use round_robin::{BackendId, RoundRobin};
+pub use fleet::{Fleet, Turn};
+pub use load::Figures;
+pub use policy::{Balancing, Ejection, Policy};
+pub use ticket::{Outturn, Shape, Ticket, Work};
+
+/// A backend's place in the plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BackendId(pub usize);
+
+/// Seconds of the figures here: they are estimates, and six digits are many.
+fn seconds(duration: std::time::Duration) -> f32 {
+    duration.as_secs_f32()
+}

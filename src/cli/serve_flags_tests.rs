@@ -1,12 +1,14 @@
 //! Facts about how flags of `serve` become what was written.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU8, NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use clap::Parser;
 
 use super::*;
-use crate::config::{ClientAuth, Credentials, DriverChoice, Given, MinVersion, Verification};
+use crate::config::{
+    ClientAuth, Credentials, DriverChoice, Given, MinVersion, Policy, Verification,
+};
 
 #[derive(Parser)]
 struct Alone {
@@ -84,6 +86,24 @@ fn each_setting_of_tls_has_its_flag() {
     check(&["--backend-tls-name", "a"], |w| w.tls.backend.name = Some("a".into()));
     let unverified = Verification::None;
     check(&["--danger-backend-no-verify"], |w| w.tls.backend.verification = unverified);
+}
+
+#[test]
+fn each_setting_of_balancing_has_its_flag() {
+    let time = Duration::from_millis(123);
+    for policy in Policy::ALL {
+        let name = policy.name();
+        for word in [name.to_owned(), name.replace('_', "-")] {
+            check(&["--policy", &word], |w| w.balancing.policy = policy);
+        }
+    }
+    check(&["--backend-capacity", "7"], |w| w.balancing.capacity = 7);
+    check(&["--eject-after", "7"], |w| w.balancing.ejection.after = NonZeroU32::new(7));
+    check(&["--eject-after", "0"], |w| w.balancing.ejection.after = None);
+    check(&["--eject-below", "7"], |w| w.balancing.ejection.below_percent = NonZeroU8::new(7));
+    check(&["--eject-below", "0"], |w| w.balancing.ejection.below_percent = None);
+    check(&["--eject-pause", "123ms"], |w| w.balancing.ejection.pause = time);
+    check(&["--eject-pause-max", "123ms"], |w| w.balancing.ejection.pause_max = time);
 }
 
 #[test]

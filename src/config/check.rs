@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::base::units::{Size, Time};
 
 use super::address::{is_path, is_same_place, read_backend, read_listen};
+use super::check_balancing::check_balancing;
 use super::check_tls;
 use super::cores;
 use super::error::{Fault, PlanError};
@@ -43,6 +44,7 @@ pub fn check(written: &Written, machine: &Machine) -> Result<Plan, Vec<PlanError
     faults.at_most("--drain", Time(written.drain), Time(Deadlines::LONGEST), LONGER_IS_NO_END);
     let limits = check_limits(&written.limits, &written.pool, &mut faults);
     let pool = check_pool(&written.pool, deadlines.keep_alive, &mut faults);
+    let balancing = check_balancing(&written.balancing, &mut faults);
     if !written.proxy_path.starts_with('/') || !is_path(&written.proxy_path) {
         faults.add("--proxy-path", &written.proxy_path, Fault::ProxyPath(Plan::PROXY_PATH));
     }
@@ -64,6 +66,7 @@ pub fn check(written: &Written, machine: &Machine) -> Result<Plan, Vec<PlanError
             rings: written.rings,
             deadlines,
             pool,
+            balancing,
             resolve_every: written.resolve_every,
             drain: written.drain,
             proxy_path: written.proxy_path.clone(),

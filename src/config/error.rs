@@ -99,6 +99,12 @@ pub enum Fault {
     #[error("this backend is our own listener, requests would go round for ever; name another")]
     BackendIsListener,
 
+    // Balancing.
+    #[error("only {0} asks how much a backend bears, so this has no effect; leave it out")]
+    PolicyWithoutCapacity(&'static str),
+    #[error("no backend is ever ejected, so this has no effect; leave it out, or give {0}")]
+    NeverEjected(&'static str),
+
     // TLS.
     #[error("a TLS listener needs a certificate; add --tls-cert FILE and --tls-key FILE")]
     TlsNoPair,

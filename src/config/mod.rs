@@ -16,6 +16,7 @@
 
 mod address;
 mod check;
+mod check_balancing;
 mod check_mock;
 mod check_tls;
 mod cores;
@@ -57,6 +58,7 @@ pub use tls_plan::{BackendTlsPlan, ClientAuthPlan, PairFiles, ServerTlsPlan, Tls
 pub use words::{NotCount, count};
 pub use written::{BackendTlsWritten, BackendWritten, Machine, MockWritten, TlsWritten, Written};
 
+pub use crate::balance::{Balancing, Ejection, Policy};
 pub use crate::exchange::{Credentials, Deadlines, HeaderPlan, Limits, PoolPlan};
 pub use crate::rt::DriverChoice;
 pub use crate::tls::{ClientAuth, MinVersion, Verification};

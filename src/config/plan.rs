@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::MockPlan;
 use super::given::Given;
 use super::tls_plan::TlsPlan;
+use crate::balance::Balancing;
 use crate::exchange::{Credentials, Deadlines, HeaderPlan, Limits, PoolPlan};
 use crate::rt::DriverChoice;
 use crate::tls::ServerName;
@@ -39,6 +40,8 @@ pub struct Plan {
     pub deadlines: Deadlines,
     pub limits: Limits,
     pub pool: PoolPlan,
+    /// How a backend is chosen.
+    pub balancing: Balancing,
     /// How often the names of backends are resolved again.
     pub resolve_every: Duration,
     /// How long requests under way may go on after SIGTERM.

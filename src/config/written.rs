@@ -11,6 +11,7 @@ use super::{
     plan::{Plan, RingPlan},
     tls_plan::{ServerTlsPlan, TlsPlan},
 };
+use crate::balance::Balancing;
 use crate::tls::{ClientAuth, MinVersion, Verification};
 
 /// Settings of `serve` as the operator gave them.
@@ -32,6 +33,7 @@ pub struct Written {
     /// `None` is what the open-file limit bears.
     pub connections: Option<usize>,
     pub pool: PoolPlan,
+    pub balancing: Balancing,
     pub resolve_every: Duration,
     pub drain: Duration,
     pub proxy_path: String,
@@ -64,6 +66,7 @@ impl Default for Written {
             limits: Limits::DEFAULT,
             connections: None,
             pool: PoolPlan::DEFAULT,
+            balancing: Balancing::DEFAULT,
             resolve_every: Plan::RESOLVE_EVERY,
             drain: Plan::DRAIN,
             proxy_path: Plan::PROXY_PATH.to_owned(),

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Stage, link::Link, own_fields::id_field, understand::Asked};
+use super::{Stage, link::Link, own_fields::id_field, understand::Asked, verdict};
 use crate::{
     http::{BodyFraming, HeaderTable, Name, Response, forward, parse_response, write},
     llm::Trouble,
@@ -35,6 +35,8 @@ pub struct AnswerHead {
     /// The backend's connection can.
     pub backend_lives: bool,
     pub content: Content,
+    /// How long a backend that does not answer now asks to be left alone.
+    pub retry_after: Option<Duration>,
 }
 
 /// How the body is framed towards the client.
@@ -112,6 +114,9 @@ pub fn arrive<W: World>(
         // do so late, and it would be the next client's answer.
         backend_lives: response.keep_alive && !asked.to_head,
         content,
+        retry_after: verdict::is_failure(response.status)
+            .then(|| response.fields.get(b"retry-after").and_then(verdict::read_retry_after))
+            .flatten(),
     };
     let mut out = stage.lend_buffer();
     write_head(stage, asked, link, &response, &head, attempts, &mut out);

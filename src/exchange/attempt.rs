@@ -20,9 +20,10 @@ use super::{
     converse::converse,
     link::Link,
     understand::Asked,
+    verdict,
 };
 use crate::{
-    balance::BackendId,
+    balance::{BackendId, Ticket},
     http::HeadSearch,
     llm::Trouble,
     rt::{Stream, TAIL_ROOM, World},
@@ -52,47 +53,79 @@ impl From<Trouble> for AttemptFault {
     }
 }
 
+/// Why one backend has not begun to answer.
+enum Failure {
+    /// It has seen nothing of the request.
+    Unreached(Trouble),
+    /// It may have, or the request must end.
+    Final(AttemptFault),
+}
+
+impl<F: Into<AttemptFault>> From<F> for Failure {
+    fn from(fault: F) -> Self {
+        Self::Final(fault.into())
+    }
+}
+
 /// Asks backends until one begins to answer. The request in `asked` is not
 /// needed any more after that.
 pub async fn attempt<'s, W: World>(
     stage: &'s Stage<W>,
     client: &Client<W::Stream>,
     asked: &mut Asked<'_>,
-) -> Result<Answer<'s, W::Stream>, AttemptFault> {
+) -> Result<(Answer<'s, W::Stream>, Ticket<'s>), AttemptFault> {
     let mut tried = SmallVec::<[BackendId; ATTEMPTS_MAX]>::new();
     let mut trouble = Trouble::NoBackend;
     let mut attempts = 0;
-    let mut resent = false;
     while tried.len() < ATTEMPTS_MAX {
-        let picked = stage.balance.borrow_mut().pick(stage.now(), &tried);
-        let Some(backend) = picked else { break };
-        tried.push(backend);
-        attempts += 1;
-        loop {
-            let link = match take_link(stage, client, backend, resent).await {
-                Ok(link) => link,
-                // It may be what the request has done to it.
-                Err(AttemptFault::Refused(_)) if resent => return Err(Trouble::BackendCut.into()),
-                Err(AttemptFault::Refused(reason)) => {
-                    trouble = reason;
-                    break;
-                }
-                Err(interrupted) => return Err(interrupted),
-            };
-            let reused = link.is_reused();
-            match ask(stage, client, asked, link, attempts).await {
-                Ok(Some(answer)) => return Ok(answer),
-                Ok(None) if reused => {
-                    stage.counters.backend_retries.increment();
-                    attempts += 1;
-                    resent = true;
-                }
-                Ok(None) => return Err(Trouble::BackendCut.into()),
-                Err(fault) => return Err(fault),
+        let Some(ticket) = stage.pick(asked.work, &tried) else { break };
+        tried.push(ticket.backend());
+        match ask_backend(stage, client, asked, &ticket, &mut attempts).await {
+            Ok(answer) => return Ok((answer, ticket)),
+            Err(Failure::Unreached(reason)) => {
+                verdict::unreached(stage, ticket, &reason);
+                trouble = reason;
+            }
+            Err(Failure::Final(fault)) => {
+                verdict::unanswered(stage, ticket, &fault);
+                return Err(fault);
             }
         }
     }
     Err(trouble.into())
+}
+
+/// Asks one backend, twice if the connection had served before and dies.
+async fn ask_backend<'s, W: World>(
+    stage: &'s Stage<W>,
+    client: &Client<W::Stream>,
+    asked: &mut Asked<'_>,
+    ticket: &Ticket<'_>,
+    attempts: &mut u32,
+) -> Result<Answer<'s, W::Stream>, Failure> {
+    let mut resent = false;
+    loop {
+        *attempts += 1;
+        let link = match take_link(stage, client, ticket.backend(), resent).await {
+            Ok(link) => link,
+            // It may be what the request has done to it.
+            Err(AttemptFault::Refused(_)) if resent => return Err(Trouble::BackendCut.into()),
+            Err(AttemptFault::Refused(reason)) => return Err(Failure::Unreached(reason)),
+            Err(interrupted) => return Err(interrupted.into()),
+        };
+        let reused = link.is_reused();
+        if !reused {
+            ticket.reached();
+        }
+        match ask(stage, client, asked, link, *attempts).await? {
+            Some(answer) => return Ok(answer),
+            None if reused => {
+                stage.counters.backend_retries.increment();
+                resent = true;
+            }
+            None => return Err(Trouble::BackendCut.into()),
+        }
+    }
 }
 
 /// A connection to the backend, from the pool or made now.

@@ -34,7 +34,6 @@ pub async fn connect<W: World>(
         trouble = match client.unless_interrupted(reaching).await {
             Ok(Ok(stream)) => {
                 stage.counters.backend_connects.increment();
-                stage.balance.borrow_mut().reached(backend);
                 return Ok(stream);
             }
             Ok(Err(trouble)) => trouble,
@@ -49,10 +48,9 @@ pub async fn connect<W: World>(
         };
         stage.counters.backend_connect_failures.increment();
         if trouble == Trouble::Overloaded {
-            return Err(trouble.into()); // The backend is not to rest for it.
+            break; // No other address is reached without descriptors either.
         }
     }
-    stage.balance.borrow_mut().failed(backend, stage.now());
     Err(trouble.into())
 }
 

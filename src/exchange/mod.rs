@@ -5,8 +5,10 @@
 //! 2. `permit`: is there room for it.
 //! 3. `attempt`, `converse`, `link`, `pool`: a backend is chosen and asked.
 //! 4. `answer`: the backend's head, written anew for the client.
-//! 5. `relay`, `tee`: every byte as it comes; usage and the end are read along.
-//! 6. `settle`: what it came to, counted exactly once.
+//! 5. `relay`, `pass`, `tee`: every byte as it comes; usage and the end are
+//!    read along.
+//! 6. `settle`, `verdict`: what it came to, counted exactly once, and what that
+//!    says of the backend.
 //! 7. `refuse`: the only room where a fault becomes an answer.
 //!
 //! `client` and `inbound` are what a connection brings to each of its requests,
@@ -25,6 +27,7 @@ mod link;
 mod outgoing;
 mod own_fields;
 pub mod pages;
+mod pass;
 mod permit;
 mod pool;
 mod refuse;
@@ -37,6 +40,7 @@ mod stage;
 mod story;
 mod tee;
 mod understand;
+mod verdict;
 
 pub use body::{consume, receive};
 pub use client::{Client, Interrupt, Wait};

@@ -1,6 +1,8 @@
 //! Pages that Token Ring serves itself. Which there are is decided above
 //! (`admin/`); here is only the door.
 
+use crate::base::Instant;
+
 /// What a page may depend on.
 #[derive(Clone, Copy, Debug)]
 pub struct PageRequest<'a> {
@@ -12,6 +14,7 @@ pub struct PageRequest<'a> {
     /// Whether this shard could answer a request now.
     pub ready: bool,
     pub draining: bool,
+    pub now: Instant,
 }
 
 /// A whole answer.

@@ -14,13 +14,7 @@
 //!           └─ becomes outgoing; once that is out, it is received into again
 //! ```
 
-use std::{
-    future::{Future, poll_fn},
-    io,
-    ops::Range,
-    pin::pin,
-    task::Poll,
-};
+use std::{io, ops::Range};
 
 use super::{
     Client, Stage,
@@ -28,15 +22,18 @@ use super::{
     client::{Interrupt, Wait},
     connect::fault_of,
     link::Link,
+    pass::pass_slowly,
     permit::Permit,
     send::{SendFault, send_now},
     tee::Tee,
     understand::Asked,
+    verdict,
 };
 use crate::{
+    balance::{Outturn, Ticket},
     http::{BodyDecoder, write},
     llm::{Trouble, Usage, write_cut_event},
-    rt::{Stream, Transfer, World},
+    rt::{Stream, World},
 };
 
 /// How relaying ended.
@@ -67,7 +64,7 @@ pub async fn relay<W: World>(
     stage: &Stage<W>,
     client: &Client<W::Stream>,
     asked: &Asked<'_>,
-    answer: Answer<'_, W::Stream>,
+    (answer, ticket): (Answer<'_, W::Stream>, Ticket<'_>),
     permit: &mut Option<Permit<'_>>,
 ) -> Relayed {
     let Answer { head, out, received, body_at, link, reusable } = answer;
@@ -76,6 +73,8 @@ pub async fn relay<W: World>(
         client,
         head,
         link: Some(link),
+        ticket: Some(ticket),
+        at_backends_pace: true,
         permit,
         decoder: BodyDecoder::new(head.framing),
         tee: Tee::new(stage, &head, asked.endpoint),
@@ -84,10 +83,20 @@ pub async fn relay<W: World>(
         outgoing: out,
         incoming: received,
     };
-    let outcome = match relay.run(body_at).await {
+    let result = relay.run(body_at).await;
+    let ticket = relay.ticket.take();
+    let outcome = match result {
         Ok(()) => Outcome::Whole,
-        Err(Ended::ClientGone) => Outcome::ClientGone,
+        Err(Ended::ClientGone) => {
+            if let Some(ticket) = ticket {
+                ticket.left(stage.now());
+            }
+            Outcome::ClientGone
+        }
         Err(Ended::Cut(reason)) => {
+            if let Some(ticket) = ticket {
+                verdict::cut(stage, ticket, &reason);
+            }
             // The backend need not work for an answer that is lost.
             relay.link = None;
             relay.tell_cut(asked, reason).await
@@ -111,6 +120,10 @@ struct Relay<'a, 'p, W: World> {
     client: &'a Client<W::Stream>,
     head: AnswerHead,
     link: Option<Link<'a, W::Stream>>,
+    /// Until the backend's part is over.
+    ticket: Option<Ticket<'a>>,
+    /// The client has taken every piece at once so far.
+    at_backends_pace: bool,
     permit: &'a mut Option<Permit<'p>>,
     decoder: BodyDecoder,
     tee: Tee<'a>,
@@ -160,8 +173,33 @@ impl<W: World> Relay<'_, '_, W> {
         {
             link.give_back(self.stage);
         }
+        if let Some(ticket) = self.ticket.take() {
+            verdict::whole(self.stage, ticket, &self.head, self.outturn());
+        }
         drop(self.permit.take());
         self.send(part).await
+    }
+
+    /// What the backend's answer has come to.
+    fn outturn(&self) -> Outturn {
+        let (usage, events) = self.tee.so_far();
+        Outturn {
+            prompt_tokens: usage.map(|usage| usage.prompt_tokens),
+            completion_tokens: usage.map_or(events, |usage| usage.completion_tokens),
+            at_backends_pace: self.at_backends_pace,
+        }
+    }
+
+    /// Notes when the backend is seen to be at work. Many begin a stream before
+    /// they have read the prompt: its first event tells.
+    fn note_beginning(&mut self) {
+        if let Some(ticket) = &mut self.ticket
+            && ticket.is_waiting()
+            && self.head.status < 400
+            && self.tee.stream().is_none_or(|tee| tee.events() > 0)
+        {
+            ticket.first_byte(self.stage.now());
+        }
     }
 
     /// Puts the first piece of the body behind the head when that fits: the
@@ -190,6 +228,7 @@ impl<W: World> Relay<'_, '_, W> {
         let (stage, client) = (self.stage, self.client);
         let sent = send_now(&client.stream, &self.outgoing, &mut part);
         let ((result, incoming), interrupt) = if sent.is_ok() && !part.is_empty() {
+            self.at_backends_pace = false;
             let outgoing = std::mem::take(&mut self.outgoing);
             let incoming = with_room_for_a_size(stage.lend_buffer());
             let ((sent, outgoing), received) =
@@ -220,6 +259,7 @@ impl<W: World> Relay<'_, '_, W> {
         self.tee.feed(data, decoded.done);
         // Bytes after the answer: whatever they are, nobody asked for them.
         self.reusable &= !decoded.done || decoded.consumed == came.len();
+        self.note_beginning();
         let data = from + decoded.data.start..from + decoded.data.end;
         if self.head.to_client == ClientFraming::Chunked {
             if decoded.is_plain_chunk {
@@ -344,45 +384,4 @@ fn count_sent<W: World>(
         | Err(SendFault::Closed | SendFault::Io(_)) => {}
     }
     Err(Ended::ClientGone)
-}
-
-/// Sends the rest of a piece, which a slow client has not taken at once, while
-/// the next one is received already.
-async fn pass_slowly<W: World>(
-    stage: &Stage<W>,
-    client: &Client<W::Stream>,
-    backend: &W::Stream,
-    (piece, part): (Vec<u8>, Range<usize>),
-    spare: Vec<u8>,
-) -> ((Result<(), SendFault>, Vec<u8>), (Transfer, Option<Interrupt>)) {
-    let mut sending = pin!(client.send_rest(stage, &client.stream, piece, part, Wait::ClientWrite));
-    let mut receiving = pin!(client.guard(backend, backend.recv(spare)));
-    let (mut sent, mut received) = (None, None);
-    poll_fn(|cx| {
-        let mut sent_now = false;
-        if sent.is_none()
-            && let Poll::Ready(result) = sending.as_mut().poll(cx)
-        {
-            if result.0.is_err() {
-                backend.shutdown();
-            }
-            sent_now = true;
-            sent = Some(result);
-        }
-        if received.is_none() {
-            match receiving.as_mut().poll(cx) {
-                Poll::Ready(result) => received = Some(result),
-                Poll::Pending if sent_now => client.wait_for(stage, Wait::MoreAnswer),
-                Poll::Pending => {}
-            }
-        }
-        match (sent.take(), received.take()) {
-            (Some(sent), Some(received)) => Poll::Ready((sent, received)),
-            waiting => {
-                (sent, received) = waiting;
-                Poll::Pending
-            }
-        }
-    })
-    .await
 }

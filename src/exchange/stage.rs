@@ -17,19 +17,29 @@ use super::{
     settings::Settings,
 };
 use crate::{
-    balance::RoundRobin,
+    balance::{BackendId, Balancing, Fleet, Ticket, Turn, Work},
     base::{Buffers, Chance, Instant, Seldom, Timer, Wheel},
     http,
     rt::{ConnectAddress, World},
 };
 
 /// What all shards of a process share.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Common {
+    /// What is known of the backends.
+    pub fleet: Fleet,
     /// Bytes held of request bodies, and for events that have not come whole.
     pub body_bytes: AtomicUsize,
     /// Requests under way.
     pub requests: AtomicUsize,
+}
+
+impl Common {
+    #[must_use]
+    pub fn new(backends: usize, balancing: Balancing) -> Self {
+        let fleet = Fleet::new(backends, balancing);
+        Self { fleet, body_bytes: AtomicUsize::new(0), requests: AtomicUsize::new(0) }
+    }
 }
 
 /// One shard's stage.
@@ -41,7 +51,7 @@ pub struct Stage<W: World> {
     pub common: Arc<Common>,
     pub buffers: RefCell<Buffers>,
     pub pools: RefCell<Pools<W::Stream>>,
-    pub balance: RefCell<RoundRobin>,
+    turn: RefCell<Turn>,
     /// What connections to each backend are secured with.
     pub security: Vec<W::Security>,
     /// When it was last said what is wrong with TLS, to each backend and …
@@ -88,10 +98,10 @@ impl<W: World> Stage<W> {
                 target_bytes_max: settings.limits.target_bytes,
             },
             counters,
+            turn: RefCell::new(Turn::new(&common.fleet, first_backend)),
             common,
             buffers: RefCell::new(Buffers::new(pool.buffer_bytes, pool.buffers)),
             pools: RefCell::new(Pools::new(backends, pool.idle_per_backend, pool.idle_timeout)),
-            balance: RefCell::new(RoundRobin::new(backends, first_backend)),
             security: (0..backends).map(|_| W::Security::default()).collect(),
             tls_notes: RefCell::new((0..backends).map(|_| Seldom::default()).collect()),
             shed_note: Seldom::default(),
@@ -195,9 +205,15 @@ impl<W: World> Stage<W> {
         }
     }
 
+    /// Chooses a backend that is not in `tried`, and counts the request there.
+    pub fn pick(&self, work: Work, tried: &[BackendId]) -> Option<Ticket<'_>> {
+        let (mut turn, mut chance) = (self.turn.borrow_mut(), self.chance.borrow_mut());
+        self.common.fleet.pick(&mut turn, work, tried, self.now(), &mut chance)
+    }
+
     /// Whether a new request could be answered now.
     pub fn is_ready(&self) -> bool {
-        !self.draining.get() && self.balance.borrow().any_ready(self.now())
+        !self.draining.get() && self.common.fleet.any_ready(self.now())
     }
 }
 

@@ -104,8 +104,8 @@ async fn answer<W: World>(
     if let Err(trouble) = asked.check_body() {
         return refuse_asked(stage, client, asked, &trouble).await;
     }
-    let answer = match attempt(stage, client, asked).await {
-        Ok(answer) => answer,
+    let (answer, ticket) = match attempt(stage, client, asked).await {
+        Ok(begun) => begun,
         Err(AttemptFault::Refused(trouble)) => {
             return refuse_asked(stage, client, asked, &trouble).await;
         }
@@ -120,7 +120,7 @@ async fn answer<W: World>(
     drop(asked.body_permit.take());
     drop(asked.outgoing.lend_apart());
     stage.return_buffer(asked.outgoing.lend());
-    let relayed = relay(stage, client, asked, answer, permit).await;
+    let relayed = relay(stage, client, asked, (answer, ticket), permit).await;
     settle(stage, &relayed);
     match relayed.outcome {
         Outcome::Whole => after(true, client_lives),

@@ -110,12 +110,20 @@ impl<'s> Tee<'s> {
         }
     }
 
+    /// Usage, as far as it has been told, and the number of events.
+    pub fn so_far(&self) -> (Option<Usage>, u64) {
+        match self {
+            Self::Events(events) => (events.tee.usage(), events.tee.events()),
+            Self::Json(_) => (None, 0),
+            Self::Known(usage) => (*usage, 0),
+        }
+    }
+
     /// Usage and the number of events.
     pub fn finish(self) -> (Option<Usage>, u64) {
         match self {
-            Self::Events(events) => (events.tee.usage(), events.tee.events()),
             Self::Json(tee) => (tee.finish(), 0),
-            Self::Known(usage) => (usage, 0),
+            other => other.so_far(),
         }
     }
 }

@@ -16,6 +16,7 @@ use super::{
     settings::{Credentials, Settings},
 };
 use crate::{
+    balance::{Shape, Work},
     base::Instant,
     http::{
         BodyFraming, HeadFault, HeaderTable, Name, Request, RequestFault, Version,
@@ -53,6 +54,8 @@ pub struct Asked<'s> {
     /// How long it has been in our hands, waiting for nobody.
     pub ours: Duration,
     pub outgoing: Outgoing,
+    /// What it asks of a backend, once its body has been read.
+    pub work: Work,
     /// Held as long as the body is.
     pub body_permit: Option<Permit<'s>>,
 }
@@ -114,6 +117,7 @@ pub fn head<'s, W: World>(
             admin,
             ready: stage.is_ready(),
             draining: stage.draining.get(),
+            now: stage.now(),
         })
     {
         let framing = request.framing;
@@ -156,6 +160,7 @@ pub fn head<'s, W: World>(
         arrived: stage.now(),
         ours: Duration::ZERO,
         outgoing,
+        work: Work::default(),
         body_permit: None,
     }))
 }
@@ -172,10 +177,34 @@ impl Asked<'_> {
         let body = self.outgoing.body();
         if self.is_proxy {
             is_json(body)?;
+            let prompt_bytes = u32::try_from(body.len()).unwrap_or(u32::MAX);
+            self.work = Work { prompt_bytes, shape: shape_of(self.endpoint, false) };
         } else if self.is_post && self.endpoint.needs_model() {
-            peek(body, self.endpoint)?;
+            let peek = peek(body, self.endpoint)?;
+            let shape = shape_of(self.endpoint, peek.stream);
+            self.work = Work { prompt_bytes: peek.prompt_bytes, shape };
         }
         Ok(())
+    }
+}
+
+/// How the work of this endpoint shows from outside.
+fn shape_of(endpoint: Endpoint, stream: bool) -> Shape {
+    match endpoint {
+        Endpoint::ChatCompletions
+        | Endpoint::Completions
+        | Endpoint::Responses
+        | Endpoint::Messages => {
+            if stream {
+                Shape::Streamed
+            } else {
+                Shape::Whole
+            }
+        }
+        Endpoint::Embeddings | Endpoint::CountTokens | Endpoint::Rerank => Shape::Read,
+        Endpoint::StoredResponse | Endpoint::MessagesOther | Endpoint::Models | Endpoint::Other => {
+            Shape::Other
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     admin::{self, CertificateFigures, Facts},
-    balance::BackendId,
+    balance::{BackendId, Figures},
     config::Plan,
     exchange::{BackendSettings, Common, Counters, Deadlines, Settings, Stage},
     rt::{
@@ -43,6 +43,8 @@ pub struct Running {
     driver: String,
     stopper: Stopper,
     counters: Arc<[Arc<Counters>]>,
+    common: Arc<Common>,
+    clock: Clock,
     _resolver: Option<Resolver>,
     reloader: Option<Reloader>,
 }
@@ -90,7 +92,8 @@ pub fn start(plan: Plan, lookup: Lookup) -> anyhow::Result<Running> {
     let per_address = plan.limits.connections_per_address.map(std::num::NonZero::get);
     let house = Arc::new(House::new(shards, per_address));
     let addresses = names::resolve_all(&plan.backends, &lookup);
-    let (common, clock) = (Arc::new(Common::default()), Clock::start());
+    let (common, clock) =
+        (Arc::new(Common::new(plan.backends.len(), plan.balancing)), Clock::start());
     let (ready, readiness) = mpsc::channel();
     let (end, ends) = mpsc::channel();
     let mut threads = Vec::new();
@@ -133,6 +136,8 @@ pub fn start(plan: Plan, lookup: Lookup) -> anyhow::Result<Running> {
         driver: driver_line(&drivers),
         stopper,
         counters,
+        common,
+        clock,
         _resolver: resolver,
         reloader: certificates.watch().context("certificate files cannot be watched")?,
     })
@@ -197,6 +202,8 @@ fn run(job: Job, ready: &mpsc::Sender<anyhow::Result<DriverInForce>>) -> anyhow:
             driver: driver.to_string(),
             panics: KernelWorld::panics,
             certificates: job.certificates,
+            common: Arc::clone(&job.common),
+            backends: plan.backends.iter().map(|backend| backend.name.clone()).collect(),
         };
         let mut stage = Stage::new(
             world,
@@ -274,6 +281,19 @@ impl Running {
     #[must_use]
     pub fn counters(&self) -> &[Arc<Counters>] {
         &self.counters
+    }
+
+    /// What is known of each backend now.
+    #[must_use]
+    pub fn backends(&self) -> Vec<Figures> {
+        let now = self.clock.now();
+        (0..).map_while(|place| self.common.fleet.figures(BackendId(place), now)).collect()
+    }
+
+    /// What all shards share.
+    #[must_use]
+    pub fn common(&self) -> Arc<Common> {
+        Arc::clone(&self.common)
     }
 
     /// `None` when there is no TLS.

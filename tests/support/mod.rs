@@ -17,8 +17,9 @@ use std::{
 };
 
 use tokenring::{
+    balance::{BackendId, Figures},
     config::{Address, DriverChoice, Machine, MockPlan, MockScript, Plan, Written, check},
-    exchange::{Counter, Counters},
+    exchange::{Common, Counter, Counters},
     mock::{self, MockHandle},
     rt::{Lookup, Resolver},
     server::{self, Running},
@@ -87,6 +88,7 @@ pub fn url(address: SocketAddr) -> String {
 pub struct Proxy {
     pub address: SocketAddr,
     counters: Arc<[Arc<Counters>]>,
+    common: Arc<Common>,
     running: Mutex<Option<Running>>,
 }
 
@@ -103,6 +105,7 @@ impl Proxy {
         Self {
             address: tcp.unwrap_or_else(|| ([127, 0, 0, 1], 0).into()),
             counters: running.counters().to_vec().into(),
+            common: running.common(),
             running: Mutex::new(Some(running)),
         }
     }
@@ -121,6 +124,17 @@ impl Proxy {
         Client::tcp(self.address)
     }
 
+    /// A client of the admin's pages, of which the plan must have some.
+    pub fn admin(&self) -> Client {
+        let running = self.running.lock().unwrap();
+        Client::tcp(running.as_ref().unwrap().admin().unwrap().parse().unwrap())
+    }
+
+    /// What is known of each backend.
+    pub fn backends(&self) -> Vec<Figures> {
+        self.running.lock().unwrap().as_ref().unwrap().backends()
+    }
+
     /// Begins to drain, and goes on while answers are under way.
     pub fn drain(&self, patience: Duration) {
         self.running.lock().unwrap().as_ref().unwrap().stopper().drain(patience);
@@ -137,7 +151,12 @@ impl Proxy {
 
     /// What should be zero when no request is under way and is not.
     pub fn unsettled(&self) -> Vec<(&'static str, u64)> {
-        let figures: [(&'static str, u64); 4] = [
+        let backends = (0..).map_while(|place| {
+            let figures = self.common.fleet.figures(BackendId(place), Default::default())?;
+            Some(u64::from(figures.waiting + figures.streams))
+        });
+        let figures: [(&'static str, u64); 5] = [
+            ("requests at backends", backends.sum()),
             ("event_bytes_held", self.sum(|c| &c.event_bytes_held)),
             ("requests_in_flight", self.sum(|c| &c.requests_in_flight)),
             ("request_body_bytes_held", self.sum(|c| &c.request_body_bytes_held)),

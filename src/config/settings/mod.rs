@@ -10,6 +10,7 @@
 //! A default stands nowhere here: it is what the place holds when nothing was
 //! written.
 
+mod balancing;
 mod limits;
 mod place;
 mod process;
@@ -52,8 +53,9 @@ enum Home {
 }
 
 /// In the order of the help.
-pub static GROUPS: [Group; 8] = [
+pub static GROUPS: [Group; 9] = [
     process::PLACES,
+    balancing::BALANCING,
     tls::TO_CLIENTS,
     tls::TO_BACKENDS,
     process::MACHINE,

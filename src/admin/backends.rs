@@ -1,0 +1,101 @@
+//! What is told about each backend, labelled with its name. There are as many
+//! labels as backends in the plan, and no more.
+
+use std::fmt::{Display, Write};
+
+use super::Facts;
+use crate::{
+    balance::{BackendId, Figures},
+    base::Instant,
+};
+
+/// Appends the figures of every backend.
+pub fn render(page: &mut String, facts: &Facts, now: Instant) {
+    let fleet = &facts.common.fleet;
+    let figures = facts.backends.iter().enumerate();
+    let figures: Vec<(String, Figures)> = figures
+        .filter_map(|(place, name)| Some((escaped(name), fleet.figures(BackendId(place), now)?)))
+        .collect();
+    let mut family = |name: &str, word: &str, help: &str, show: &dyn Fn(&Figures) -> Shown| {
+        // Writing to memory does not fail.
+        let _ = writeln!(page, "# HELP {name} {help}\n# TYPE {name} {word}");
+        for (backend, figures) in &figures {
+            if let Some(value) = show(figures) {
+                // Writing to memory does not fail.
+                let _ = writeln!(page, "{name}{{backend=\"{backend}\"}} {value}");
+            }
+        }
+    };
+    let gauge = "gauge";
+    let help = "Requests that wait for their first byte.";
+    family("tokenring_backend_waiting", gauge, help, &|f| shown(f.waiting));
+    let help = "Answers past their first byte.";
+    family("tokenring_backend_streams", gauge, help, &|f| shown(f.streams));
+    let help = "Whether it is left alone for its failures.";
+    family("tokenring_backend_ejected", gauge, help, &|f| shown(u8::from(f.ejected)));
+    let help = "Estimated time to the first token of a prompt of 1,000 tokens when nothing waits.";
+    family("tokenring_backend_ttft_seconds", gauge, help, &|f| f.first_token.and_then(shown));
+    let help = "Estimated time for each token of an answer.";
+    family("tokenring_backend_tpot_seconds", gauge, help, &|f| f.pace.and_then(shown));
+    let help = "Requests sent to it, attempts included.";
+    family("tokenring_backend_picks_total", "counter", help, &|f| shown(f.picks));
+    let help = "Requests at which it failed.";
+    family("tokenring_backend_failures_total", "counter", help, &|f| shown(f.failures));
+}
+
+/// A value as it is written, if there is one.
+type Shown = Option<String>;
+
+fn shown(value: impl Display) -> Shown {
+    Some(value.to_string())
+}
+
+/// A label's value in the text format: three bytes are written otherwise.
+fn escaped(name: &str) -> String {
+    name.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        balance::{Balancing, Shape, Turn, Work},
+        base::Chance,
+        exchange::Common,
+    };
+
+    #[test]
+    fn each_backend_has_its_figures() {
+        let common = Arc::new(Common::new(2, Balancing::DEFAULT));
+        let (mut turn, mut chance) = (Turn::new(&common.fleet, 0), Chance::seeded(1));
+        let now = Instant::from_nanos(1);
+        let work = Work { prompt_bytes: 400, shape: Shape::Streamed };
+        let mut pick = |tried: &[BackendId]| {
+            common.fleet.pick(&mut turn, work, tried, now, &mut chance).unwrap()
+        };
+        pick(&[BackendId(0)]).failed(None, now);
+        let (_waits, mut streams) = (pick(&[BackendId(1)]), pick(&[BackendId(1)]));
+        streams.first_byte(Instant::from_nanos(1_000_000_001));
+        let mut page = String::new();
+        let facts = Facts {
+            common: Arc::clone(&common),
+            backends: vec!["a:1".to_owned(), "unix:/x\"\\y".to_owned()],
+            ..Facts::of_no_backend()
+        };
+        render(&mut page, &facts, now);
+        for expected in [
+            "# TYPE tokenring_backend_waiting gauge\n",
+            "tokenring_backend_waiting{backend=\"a:1\"} 1\n",
+            "tokenring_backend_streams{backend=\"a:1\"} 1\n",
+            "tokenring_backend_ejected{backend=\"a:1\"} 0\n",
+            "tokenring_backend_picks_total{backend=\"a:1\"} 2\n",
+            "tokenring_backend_failures_total{backend=\"unix:/x\\\"\\\\y\"} 1\n",
+            "tokenring_backend_ttft_seconds{backend=\"a:1\"} ",
+        ] {
+            assert!(page.contains(expected), "{expected} is not in\n{page}");
+        }
+        assert!(!page.contains("ttft_seconds{backend=\"unix"), "nothing was seen of it:\n{page}");
+    }
+}

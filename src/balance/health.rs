@@ -1,0 +1,272 @@
+//! Whether a backend is left alone, and how it comes back.
+//!
+//! ```text
+//!        a connection refused                  failures in a row, few successes
+//! Well ─────────────────────► Resting, 1 s  ──────────────────────────┐
+//!  ▲                                                                  ▼
+//!  │ many answers      one request at a time, then more     Ejected, a pause
+//!  └───────────────── Probation ◄─────────────────────────────────────┘
+//!                         │ a failure: ejected again, for twice as long
+//!                         └───────────────────────────────────────────►
+//! ```
+
+use std::{
+    sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
+
+use super::Ejection;
+use crate::base::Instant;
+
+/// How long a backend that could not be reached is left alone. Short: this
+/// costs one failed connect a second, and a backend that was restarted is
+/// found again at once.
+pub const REST_AFTER_FAILURE: Duration = Duration::from_secs(1);
+
+/// Answers after which a backend is trusted with any number of requests.
+pub const ANSWERS_PROVING: u32 = 16;
+
+/// A pause doubles so often at most; the longest bounds it anyway.
+const DOUBLINGS_MAX: u32 = 16;
+
+/// One backend's health, as all shards see it.
+#[derive(Debug, Default)]
+pub struct Health {
+    /// The last answers, a bit each, 1 for a failure and the latest lowest;
+    /// above them how many there are.
+    answers: AtomicU64,
+    resting_until: AtomicU64,
+    ejected_until: AtomicU64,
+    /// Pauses since it was last well.
+    pauses: AtomicU32,
+    /// Answers since it came, or came back.
+    proven: AtomicU32,
+}
+
+/// The last answers of a backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answers(u64);
+
+impl Answers {
+    fn and(self, failed: bool) -> Self {
+        let count = (self.count() + 1).min(Ejection::WINDOW);
+        let bits = (self.0 as u32) << 1 | u32::from(failed);
+        Self(u64::from(count) << 32 | u64::from(bits))
+    }
+
+    fn count(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    /// Whether a backend that has answered so is to be left alone.
+    fn condemn(self, ejection: &Ejection) -> bool {
+        let failures = self.0 as u32;
+        let in_a_row = failures.trailing_ones().min(self.count());
+        let successes = self.count() - failures.count_ones();
+        let too_many = ejection.after.is_some_and(|most| in_a_row >= most.get());
+        let too_few = self.count() >= Ejection::WINDOW_MIN
+            && ejection
+                .below_percent
+                .is_some_and(|least| successes * 100 < self.count() * u32::from(least.get()));
+        too_many || too_few
+    }
+}
+
+impl Health {
+    /// Known to be out of reach.
+    pub fn is_resting(&self, now: Instant) -> bool {
+        self.resting_until.load(Relaxed) > now.as_nanos()
+    }
+
+    pub fn is_ejected(&self, now: Instant) -> bool {
+        self.ejected_until.load(Relaxed) > now.as_nanos()
+    }
+
+    pub fn rest(&self, now: Instant) {
+        self.resting_until.store(now.after(REST_AFTER_FAILURE).as_nanos(), Relaxed);
+    }
+
+    pub fn reached(&self) {
+        if self.resting_until.load(Relaxed) != 0 {
+            self.resting_until.store(0, Relaxed);
+        }
+    }
+
+    /// Whether it has been ejected and not proven itself since.
+    pub fn is_on_probation(&self) -> bool {
+        self.pauses.load(Relaxed) > 0
+    }
+
+    /// Whether it has answered often enough since it came, or came back.
+    pub fn is_proven(&self) -> bool {
+        self.proven.load(Relaxed) >= ANSWERS_PROVING
+    }
+
+    /// Whether it may have one more request beside those under way. One that
+    /// has just come gets one, and one more for each that it has answered.
+    pub fn has_room(&self, in_flight: u32) -> bool {
+        let proven = self.proven.load(Relaxed);
+        proven >= ANSWERS_PROVING || in_flight <= proven
+    }
+
+    /// It has begun an answer.
+    pub fn begun(&self) {
+        let proven = self.proven.load(Relaxed);
+        if proven < ANSWERS_PROVING {
+            self.proven.store(proven + 1, Relaxed);
+            if proven + 1 == ANSWERS_PROVING {
+                self.pauses.store(0, Relaxed);
+            }
+        }
+    }
+
+    pub fn succeeded(&self) {
+        self.note(false);
+    }
+
+    /// Notes a failure. Says how long the backend is to be left alone for it,
+    /// if it is.
+    pub fn failed(&self, ejection: &Ejection, now: Instant) -> Option<Duration> {
+        let answers = self.note(true);
+        let ejects = ejection.after.is_some() || ejection.below_percent.is_some();
+        let again = ejects && self.is_on_probation();
+        // What was under way when it was ejected says nothing new.
+        if self.is_ejected(now) || !(again || answers.condemn(ejection)) {
+            return None;
+        }
+        let doublings = self.pauses.load(Relaxed).min(DOUBLINGS_MAX);
+        Some(ejection.pause.saturating_mul(1 << doublings).min(ejection.pause_max))
+    }
+
+    /// Is left alone from now on. `counts` is whether the next pause is to be
+    /// longer.
+    pub fn eject(&self, pause: Duration, counts: bool, now: Instant) {
+        self.ejected_until.store(now.after(pause).as_nanos(), Relaxed);
+        self.answers.store(0, Relaxed);
+        self.proven.store(0, Relaxed);
+        if counts {
+            self.pauses.fetch_add(1, Relaxed);
+        }
+    }
+
+    fn note(&self, failed: bool) -> Answers {
+        let before = self.answers.load(Relaxed);
+        let after = Answers(before).and(failed);
+        // The usual case: all was well, and is.
+        if after.0 == before {
+            return after;
+        }
+        let update = |answers| Some(Answers(answers).and(failed).0);
+        // It always has something to say.
+        let before = self.answers.fetch_update(Relaxed, Relaxed, update).unwrap_or(before);
+        Answers(before).and(failed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::{NonZeroU8, NonZeroU32};
+
+    use super::*;
+
+    const EJECTION: Ejection = Ejection::DEFAULT;
+    const PAUSE: Duration = EJECTION.pause;
+
+    fn at(seconds: u64) -> Instant {
+        Instant::default().after(Duration::from_secs(seconds))
+    }
+
+    /// After these answers (`.` and `x`) the backend is ejected or not.
+    #[track_caller]
+    fn check(answers: &str, ejection: &Ejection, ejected: bool) {
+        let health = Health::default();
+        let mut pause = None;
+        for answer in answers.bytes() {
+            pause = match answer {
+                b'x' => health.failed(ejection, at(0)),
+                _ => {
+                    health.succeeded();
+                    None
+                }
+            };
+        }
+        assert_eq!(pause.is_some(), ejected, "{answers}");
+    }
+
+    #[test]
+    fn failures_in_a_row_eject() {
+        check("xxxx", &EJECTION, false);
+        check("xxxxx", &EJECTION, true);
+        check("xxxx.xxxx", &EJECTION, false);
+        check(&format!("{}xxxxx", ".".repeat(100)), &EJECTION, true);
+        let patient = Ejection { after: NonZeroU32::new(32), below_percent: None, ..EJECTION };
+        check(&"x".repeat(31), &patient, false);
+        check(&"x".repeat(32), &patient, true);
+    }
+
+    #[test]
+    fn a_small_share_of_successes_ejects() {
+        check(&"x.".repeat(7), &EJECTION, false);
+        check(&format!("{}x", ".x".repeat(7)), &EJECTION, false);
+        check(&format!("x{}", ".x".repeat(8)), &EJECTION, true);
+        check(&".x".repeat(30), &EJECTION, false);
+        check(&format!("{}x", ".x".repeat(30)), &EJECTION, true);
+        let strict = Ejection { after: None, below_percent: NonZeroU8::new(95), ..EJECTION };
+        check(&format!("{}x", ".".repeat(40)), &strict, false);
+        check(&format!("{}x.x", ".".repeat(40)), &strict, true);
+    }
+
+    #[test]
+    fn without_a_bound_nothing_ejects() {
+        let never = Ejection { after: None, below_percent: None, ..EJECTION };
+        check(&"x".repeat(100), &never, false);
+    }
+
+    #[test]
+    fn a_failed_probation_doubles_the_pause_up_to_the_longest() {
+        let health = Health::default();
+        let mut now = at(0);
+        (0..4).for_each(|_| assert_eq!(health.failed(&EJECTION, now), None));
+        for seconds in [5, 10, 20, 40, 60, 60] {
+            let pause = health.failed(&EJECTION, now).unwrap();
+            assert_eq!(pause, Duration::from_secs(seconds));
+            health.eject(pause, true, now);
+            assert!(health.is_ejected(now));
+            assert_eq!(health.failed(&EJECTION, now), None, "it was under way before");
+            now = now.after(pause);
+            assert!(!health.is_ejected(now));
+        }
+    }
+
+    #[test]
+    fn one_that_comes_back_is_trusted_step_by_step() {
+        let health = Health::default();
+        health.eject(PAUSE, true, at(0));
+        assert!(health.has_room(0) && !health.has_room(1));
+        health.begun();
+        assert!(health.has_room(1) && !health.has_room(2));
+        for _ in 1..ANSWERS_PROVING {
+            assert!(health.is_on_probation());
+            health.begun();
+        }
+        assert!(health.has_room(1_000) && !health.is_on_probation());
+    }
+
+    #[test]
+    fn a_pause_that_was_asked_for_makes_no_later_one_longer() {
+        let health = Health::default();
+        health.eject(PAUSE, false, at(0));
+        assert!(health.is_ejected(at(4)) && !health.is_ejected(at(5)));
+        assert!(!health.is_on_probation() && !health.has_room(1));
+    }
+
+    #[test]
+    fn one_that_is_out_of_reach_rests_for_a_second() {
+        let health = Health::default();
+        health.rest(at(1));
+        assert!(health.is_resting(at(1)) && !health.is_resting(at(2)));
+        health.rest(at(3));
+        health.reached();
+        assert!(!health.is_resting(at(3)));
+    }
+}

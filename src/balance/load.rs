@@ -1,0 +1,206 @@
+//! What all shards know of one backend: one block of atomics on a cache line
+//! of its own.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use super::{estimate::Estimate, health::Health};
+use crate::base::Instant;
+
+/// Aligned to two lines, as the neighbour of a line is fetched along with it.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct Load {
+    /// Three counts in one word: see [`Counts`].
+    counts: AtomicU64,
+    /// Estimated tokens of the prompts that wait for their first byte.
+    backlog: AtomicU64,
+    /// When the last first token came, or the first began to be waited for.
+    progress_at: AtomicU64,
+    /// How many times as long as a usual backend of the fleet it takes to the
+    /// first token, whatever the prompt's size.
+    pub slowness: Estimate,
+    /// Seconds for each token of an answer.
+    pub pace: Estimate,
+    /// Seconds to the first byte, whatever was asked.
+    pub first_byte: Estimate,
+    /// Seconds that failures make it look slower.
+    pub penalty: Estimate,
+    pub health: Health,
+    picks: AtomicU64,
+    failures: AtomicU64,
+}
+
+/// Requests of one backend, 20 bits for each count: a change of several is
+/// one operation.
+///
+/// ```text
+/// waiting for the first byte | those of them that wait for a token | streams
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts(u64);
+
+impl Counts {
+    const BITS: u32 = 20;
+    const WAITING: u64 = 1;
+    const DUE: u64 = 1 << Self::BITS;
+    const STREAMS: u64 = 1 << (2 * Self::BITS);
+
+    fn count(self, unit: u64) -> u32 {
+        (self.0 / unit) as u32 & ((1 << Self::BITS) - 1)
+    }
+
+    /// Before their first byte.
+    pub fn waiting(self) -> u32 {
+        self.count(Self::WAITING)
+    }
+
+    /// Those of them whose first byte is the model's first token.
+    pub fn due(self) -> u32 {
+        self.count(Self::DUE)
+    }
+
+    /// Past their first byte.
+    pub fn streams(self) -> u32 {
+        self.count(Self::STREAMS)
+    }
+
+    pub fn in_flight(self) -> u32 {
+        self.waiting() + self.streams()
+    }
+
+    /// What one request that waits adds.
+    fn of_waiting(due: bool) -> u64 {
+        Self::WAITING + if due { Self::DUE } else { 0 }
+    }
+}
+
+/// One backend's figures, as they are shown.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Figures {
+    pub waiting: u32,
+    pub streams: u32,
+    pub ejected: bool,
+    /// Seconds to the first token of a prompt of 1,000 tokens, with nothing
+    /// ahead of it; `None` before any was seen.
+    pub first_token: Option<f32>,
+    /// Seconds for each token of an answer.
+    pub pace: Option<f32>,
+    pub picks: u64,
+    pub failures: u64,
+}
+
+impl Load {
+    pub fn counts(&self) -> Counts {
+        Counts(self.counts.load(Relaxed))
+    }
+
+    pub fn backlog(&self) -> u64 {
+        self.backlog.load(Relaxed)
+    }
+
+    pub fn picks(&self) -> u64 {
+        self.picks.load(Relaxed)
+    }
+
+    pub fn failures(&self) -> u64 {
+        self.failures.load(Relaxed)
+    }
+
+    /// A request is sent here. Returns the tokens that wait, its own included.
+    pub fn begin(&self, tokens: u64, due: bool, now: Instant) -> u64 {
+        self.picks.fetch_add(1, Relaxed);
+        let before = Counts(self.counts.fetch_add(Counts::of_waiting(due), Relaxed));
+        if due && before.due() == 0 {
+            self.progress_at.store(now.as_nanos(), Relaxed);
+        }
+        self.backlog.fetch_add(tokens, Relaxed) + tokens
+    }
+
+    /// Its first byte has come.
+    pub fn to_stream(&self, tokens: u64, due: bool, now: Instant) {
+        let change = Counts::STREAMS.wrapping_sub(Counts::of_waiting(due));
+        self.counts.fetch_add(change, Relaxed);
+        self.backlog.fetch_sub(tokens, Relaxed);
+        if due {
+            self.progress_at.store(now.as_nanos(), Relaxed);
+        }
+    }
+
+    /// It is over without a first byte.
+    pub fn end_waiting(&self, tokens: u64, due: bool) {
+        self.counts.fetch_sub(Counts::of_waiting(due), Relaxed);
+        self.backlog.fetch_sub(tokens, Relaxed);
+    }
+
+    pub fn end_stream(&self) {
+        self.counts.fetch_sub(Counts::STREAMS, Relaxed);
+    }
+
+    pub fn count_failure(&self) {
+        self.failures.fetch_add(1, Relaxed);
+    }
+
+    /// Seconds for which a first token is due and none has come.
+    pub fn silence(&self, counts: Counts, now: Instant) -> f32 {
+        if counts.due() == 0 {
+            return 0.0;
+        }
+        super::seconds(now.since(Instant::from_nanos(self.progress_at.load(Relaxed))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn at(seconds: u64) -> Instant {
+        Instant::default().after(Duration::from_secs(seconds))
+    }
+
+    #[track_caller]
+    fn check(load: &Load, waiting: u32, due: u32, streams: u32, backlog: u64) {
+        let counts = load.counts();
+        let found = (counts.waiting(), counts.due(), counts.streams(), load.backlog());
+        assert_eq!(found, (waiting, due, streams, backlog));
+    }
+
+    #[test]
+    fn every_count_is_given_back() {
+        let load = Load::default();
+        assert_eq!(load.begin(10, true, at(0)), 10);
+        assert_eq!(load.begin(20, false, at(0)), 30);
+        assert_eq!(load.begin(30, true, at(0)), 60);
+        check(&load, 3, 2, 0, 60);
+        load.to_stream(10, true, at(1));
+        load.to_stream(20, false, at(1));
+        check(&load, 1, 1, 2, 30);
+        load.end_waiting(30, true);
+        check(&load, 0, 0, 2, 0);
+        load.end_stream();
+        load.end_stream();
+        check(&load, 0, 0, 0, 0);
+        assert_eq!((load.picks(), load.counts()), (3, Counts::default()));
+    }
+
+    #[test]
+    fn a_backend_is_silent_while_a_token_is_due() {
+        let load = Load::default();
+        let silence = |seconds| load.silence(load.counts(), at(seconds));
+        load.begin(1, false, at(0));
+        assert_eq!(silence(5), 0.0);
+        load.begin(1, true, at(5));
+        load.begin(1, true, at(6));
+        assert_eq!(silence(7), 2.0);
+        load.to_stream(1, true, at(8));
+        assert_eq!(silence(9), 1.0);
+        load.end_waiting(1, true);
+        assert_eq!(silence(99), 0.0);
+    }
+
+    #[test]
+    fn a_backend_has_its_lines_to_itself() {
+        assert_eq!((size_of::<Load>(), align_of::<Load>()), (128, 128));
+    }
+}

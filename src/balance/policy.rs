@@ -1,0 +1,102 @@
+//! What the operator may say about the choice of a backend.
+
+use std::{
+    num::{NonZeroU8, NonZeroU32},
+    time::Duration,
+};
+
+/// How a backend is chosen among those that are well.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Policy {
+    /// The one that would answer soonest (`cost`), of a few drawn at random.
+    #[default]
+    LeastLatency,
+    /// Each in its turn.
+    RoundRobin,
+    /// The one with the fewest requests under way, of all.
+    LeastInFlight,
+    /// The smaller product of the time to first byte and the requests under
+    /// way, of two drawn at random.
+    PeakEwma,
+    /// Anyone.
+    Random,
+    /// The one with fewer requests under way, of two drawn at random.
+    PowerOfTwo,
+}
+
+impl Policy {
+    pub const ALL: [Self; 6] = [
+        Self::LeastLatency,
+        Self::RoundRobin,
+        Self::LeastInFlight,
+        Self::PeakEwma,
+        Self::Random,
+        Self::PowerOfTwo,
+    ];
+
+    /// As the operator writes it, and other routers do for theirs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::LeastLatency => "least_latency",
+            Self::RoundRobin => "round_robin",
+            Self::LeastInFlight => "least_in_flight",
+            Self::PeakEwma => "peak_ewma",
+            Self::Random => "random",
+            Self::PowerOfTwo => "power_of_two",
+        }
+    }
+}
+
+/// Everything the choice of a backend may ask about its operator's wishes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Balancing {
+    pub policy: Policy,
+    /// Answers that a backend works on at once before each of them slows; at
+    /// least one.
+    pub capacity: u32,
+    pub ejection: Ejection,
+}
+
+/// When a backend that fails is left alone, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ejection {
+    /// So many failures in a row; `None` is never.
+    pub after: Option<NonZeroU32>,
+    /// Fewer successes in a hundred, of the last answers; `None` is never.
+    pub below_percent: Option<NonZeroU8>,
+    /// The first pause. Each that follows a failed probation is twice as long.
+    pub pause: Duration,
+    /// No pause is longer, also where a backend asks for one.
+    pub pause_max: Duration,
+}
+
+impl Balancing {
+    pub const DEFAULT: Self = Self {
+        policy: Policy::LeastLatency,
+        // What vLLM runs at once by default (`--max-num-seqs`).
+        capacity: 256,
+        ejection: Ejection::DEFAULT,
+    };
+}
+
+impl Default for Balancing {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+impl Ejection {
+    pub const DEFAULT: Self = Self {
+        after: NonZeroU32::new(5),
+        below_percent: NonZeroU8::new(50),
+        pause: Duration::from_secs(5),
+        pause_max: Duration::from_secs(60),
+    };
+    /// Answers that are remembered of each backend.
+    pub const WINDOW: u32 = 32;
+    /// A share of fewer answers says nothing.
+    pub const WINDOW_MIN: u32 = 16;
+}
+
+const _: () = assert!(Ejection::WINDOW_MIN <= Ejection::WINDOW);

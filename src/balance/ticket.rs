@@ -1,0 +1,249 @@
+//! One request at one backend, from the choice to its end. It says exactly
+//! once how it went, and gives its counts back however it goes, in a panic
+//! too.
+
+use std::time::Duration;
+
+use super::{
+    BackendId, Fleet,
+    cost::{PACE_DECAY, PEAK_DECAY},
+    load::Load,
+    seconds,
+};
+use crate::base::Instant;
+
+/// What a failure counts for at least: who fails fast must not look fast.
+pub const FAILURE: Duration = Duration::from_secs(5);
+/// The share of a penalty that an answer leaves.
+const PENALTY_LEFT: f32 = 0.5;
+/// How many times as long as usual a whole answer may take without being
+/// suspicious.
+const WHOLE_SPREAD: f32 = 3.0;
+/// Fewer tokens say little of the pace.
+const PACE_TOKENS_MIN: u64 = 8;
+
+/// What a request asks of a backend.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// Bytes of the text that the model reads.
+    pub prompt_bytes: u32,
+    pub shape: Shape,
+}
+
+/// How the work shows from outside.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Shape {
+    /// Each token comes as it is written.
+    Streamed,
+    /// The answer comes when its last token is written.
+    Whole,
+    /// The prompt is read and nothing is written: embeddings, ranks.
+    Read,
+    /// No work of a model's, as far as we know: its times say nothing.
+    #[default]
+    Other,
+}
+
+/// What an answer that came whole came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outturn {
+    /// As the backend has counted them.
+    pub prompt_tokens: Option<u64>,
+    /// As counted, else as events.
+    pub completion_tokens: u64,
+    /// The client took what came as it came, so that the pace is the
+    /// backend's.
+    pub at_backends_pace: bool,
+}
+
+/// A request that has been sent to a backend, or is about to be.
+#[derive(Debug)]
+pub struct Ticket<'f> {
+    fleet: &'f Fleet,
+    backend: BackendId,
+    work: Work,
+    tokens: u64,
+    /// Tokens that waited when it was sent, its own included.
+    ahead: u64,
+    sent_at: Instant,
+    phase: Phase,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Waiting,
+    /// Since its first byte.
+    Begun(Instant),
+    /// Its counts have been given back.
+    Over,
+}
+
+impl Shape {
+    /// Whether the first byte comes when the prompt is read.
+    fn shows_first_token(self) -> bool {
+        matches!(self, Self::Streamed | Self::Read)
+    }
+}
+
+impl<'f> Ticket<'f> {
+    pub(super) fn begin(
+        fleet: &'f Fleet,
+        backend: BackendId,
+        work: Work,
+        tokens: u64,
+        now: Instant,
+    ) -> Self {
+        let due = work.shape.shows_first_token();
+        let ahead = fleet.load(backend).begin(tokens, due, now);
+        Self { fleet, backend, work, tokens, ahead, sent_at: now, phase: Phase::Waiting }
+    }
+
+    #[must_use]
+    pub fn backend(&self) -> BackendId {
+        self.backend
+    }
+
+    /// Its first byte has not come yet.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.phase == Phase::Waiting
+    }
+
+    /// A connection to the backend was made.
+    pub fn reached(&self) {
+        self.load().health.reached();
+    }
+
+    /// The first byte of an answer has come, and of a stream the first event.
+    pub fn first_byte(&mut self, now: Instant) {
+        if self.phase != Phase::Waiting {
+            return;
+        }
+        self.phase = Phase::Begun(now);
+        let load = self.load();
+        load.to_stream(self.tokens, self.is_due(), now);
+        load.health.begun();
+        let taken = seconds(now.since(self.sent_at));
+        load.first_byte.peak(taken, now, PEAK_DECAY);
+        if self.is_due() {
+            let ahead = self.ahead as f32;
+            self.fleet.prompts.set_scale(ahead, taken);
+            load.slowness.peak(taken / self.fleet.prompts.line().at(ahead), now, PEAK_DECAY);
+            // As a usual backend would have taken it: one slow backend must
+            // not make slowness the measure.
+            let usual = self.fleet.usual().slowness;
+            let own = load.slowness.last().unwrap_or(usual).max(f32::MIN_POSITIVE);
+            self.fleet.prompts.learn_line(ahead, taken * usual / own);
+        }
+    }
+
+    /// The answer has come whole.
+    pub fn done(mut self, outturn: Outturn, now: Instant) {
+        self.first_byte(now);
+        let load = self.load();
+        load.health.succeeded();
+        if let Some(penalty) = load.penalty.last()
+            && penalty > 0.0
+        {
+            let left = load.penalty.drifting(0.0, now, PEAK_DECAY) * PENALTY_LEFT;
+            load.penalty.set(left, now);
+        }
+        if let Some(tokens) = outturn.prompt_tokens {
+            self.fleet.prompts.learn_tokens(self.work.prompt_bytes, tokens);
+        }
+        if let Some(pace) = self.pace(outturn, now) {
+            load.pace.mean(pace, now, PACE_DECAY);
+        }
+        self.give_back();
+    }
+
+    /// The backend could not be connected to: it has seen nothing.
+    /// As [`Self::failed`] otherwise.
+    pub fn unreachable(self, now: Instant) -> Option<Duration> {
+        self.load().health.rest(now);
+        self.failed(None, now)
+    }
+
+    /// The backend has failed. `retry_after` is what it asks for. Returns for
+    /// how long it is left alone, if it is from now on.
+    pub fn failed(mut self, retry_after: Option<Duration>, now: Instant) -> Option<Duration> {
+        let load = self.load();
+        let retry_after = retry_after.map(|asked| self.fleet.bearable(asked));
+        let sample = seconds(retry_after.unwrap_or_default().max(FAILURE));
+        load.penalty.peak(sample, now, PEAK_DECAY);
+        load.first_byte.peak(sample, now, PEAK_DECAY);
+        let pause = self.fleet.judge(self.backend, retry_after, now);
+        self.give_back();
+        pause
+    }
+
+    /// The request ended for a reason that is not the backend's: its client
+    /// left, or its time was over. It took at least as long as that.
+    pub fn left(mut self, now: Instant) {
+        if self.phase == Phase::Waiting {
+            self.note_wait(seconds(now.since(self.sent_at)), now);
+        }
+        self.give_back();
+    }
+
+    /// It has waited so long for a first byte that did not come.
+    fn note_wait(&self, waited: f32, now: Instant) {
+        let usual = self.fleet.usual().first_byte;
+        if self.is_due() {
+            let expected = self.fleet.prompts.line().at(self.ahead as f32);
+            self.load().slowness.at_least(waited / expected, now, PEAK_DECAY);
+        } else if self.work.shape == Shape::Whole && usual > 0.0 {
+            // How long it would have written is not known, and usual answers
+            // differ by a few times.
+            let excess = (waited - WHOLE_SPREAD * usual).max(0.0);
+            self.load().penalty.at_least(excess, now, PEAK_DECAY);
+        }
+    }
+
+    fn load(&self) -> &'f Load {
+        self.fleet.load(self.backend)
+    }
+
+    fn is_due(&self) -> bool {
+        self.work.shape.shows_first_token()
+    }
+
+    /// Seconds for each token of the answer, if it tells.
+    fn pace(&self, outturn: Outturn, now: Instant) -> Option<f32> {
+        let Phase::Begun(begun_at) = self.phase else { return None };
+        if !outturn.at_backends_pace || outturn.completion_tokens < PACE_TOKENS_MIN {
+            return None;
+        }
+        let tokens = outturn.completion_tokens as f32;
+        match self.work.shape {
+            Shape::Streamed => Some(seconds(now.since(begun_at)) / (tokens - 1.0)),
+            Shape::Whole => {
+                let slowness = self.load().slowness.last().unwrap_or(self.fleet.usual().slowness);
+                let prefill = slowness * self.fleet.prompts.line().at(self.tokens as f32);
+                let taken = seconds(now.since(self.sent_at));
+                // The prefill is a guess: it may not be all.
+                Some((taken - prefill).max(taken / 2.0) / tokens)
+            }
+            Shape::Read | Shape::Other => None,
+        }
+    }
+
+    fn give_back(&mut self) {
+        match std::mem::replace(&mut self.phase, Phase::Over) {
+            Phase::Waiting => self.load().end_waiting(self.tokens, self.is_due()),
+            Phase::Begun(_) => self.load().end_stream(),
+            Phase::Over => {}
+        }
+    }
+}
+
+/// Who drops it has nothing to say of the backend.
+impl Drop for Ticket<'_> {
+    fn drop(&mut self) {
+        self.give_back();
+    }
+}
+
+#[cfg(test)]
+#[path = "ticket_tests.rs"]
+mod tests;

@@ -1,0 +1,48 @@
+//! Written -> Plan, as far as the choice of a backend goes.
+
+use super::check::check_time;
+use super::error::Fault;
+use super::faults::Faults;
+use super::{Balancing, Ejection, Policy};
+use crate::base::units::Time;
+
+pub(super) fn check_balancing(written: &Balancing, faults: &mut Faults) -> Balancing {
+    const CAPACITY: &str = "--backend-capacity";
+    if written.policy != Policy::LeastLatency && faults.is_typed(CAPACITY) {
+        // In a file it may stand for the day when the policy changes.
+        let only = Policy::LeastLatency.name();
+        faults.add(CAPACITY, written.capacity, Fault::PolicyWithoutCapacity(only));
+    }
+    faults.at_least(CAPACITY, written.capacity, 1);
+    Balancing { ejection: check_ejection(&written.ejection, faults), ..*written }
+}
+
+fn check_ejection(written: &Ejection, faults: &mut Faults) -> Ejection {
+    const AFTER: &str = "--eject-after";
+    const PAUSE: &str = "--eject-pause";
+    const PAUSE_MAX: &str = "--eject-pause-max";
+    if let Some(after) = written.after {
+        let reason = "no more answers are remembered of a backend";
+        faults.at_most(AFTER, after.get(), Ejection::WINDOW, reason);
+    }
+    if let Some(percent) = written.below_percent {
+        faults.at_most(
+            "--eject-below",
+            percent.get(),
+            99,
+            "a hundred would eject at every failure",
+        );
+    }
+    if written.after.is_none() && written.below_percent.is_none() && faults.is_given(PAUSE) {
+        faults.add(PAUSE, Time(written.pause), Fault::NeverEjected(AFTER));
+    }
+    check_time(PAUSE, written.pause, faults);
+    check_time(PAUSE_MAX, written.pause_max, faults);
+    let pause = (Time(written.pause), Time(Ejection::DEFAULT.pause));
+    let pause = faults.within(PAUSE, pause, PAUSE_MAX, Time(written.pause_max));
+    Ejection { pause: pause.0, ..*written }
+}
+
+#[cfg(test)]
+#[path = "check_balancing_tests.rs"]
+mod tests;

@@ -1,0 +1,99 @@
+//! Facts about what may be said of the choice of a backend.
+
+use std::num::{NonZeroU8, NonZeroU32};
+use std::time::Duration;
+
+use super::super::{Given, Machine, Plan, Written, check};
+use super::*;
+
+/// One backend; `given` are the flags that were typed.
+fn plan_of(
+    typed: &[&'static str],
+    change: impl FnOnce(&mut Balancing),
+) -> Result<Plan, Vec<String>> {
+    let mut given = Given::default();
+    typed.iter().for_each(|flag| given.by_flag(flag));
+    let mut written = Written { backends: vec!["http://a:1".into()], given, ..Written::default() };
+    change(&mut written.balancing);
+    let machine = Machine { allowed_cores: vec![0], open_files: None };
+    check(&written, &machine).map_err(|errors| errors.iter().map(ToString::to_string).collect())
+}
+
+#[track_caller]
+fn check_refused(given: &[&'static str], change: impl FnOnce(&mut Balancing), expected: &str) {
+    assert_eq!(plan_of(given, change).unwrap_err(), [expected]);
+}
+
+#[test]
+fn what_was_written_is_in_the_plan() {
+    assert_eq!(plan_of(&[], |_| {}).unwrap().balancing, Balancing::DEFAULT);
+    let written = Balancing {
+        policy: Policy::PeakEwma,
+        capacity: 1,
+        ejection: Ejection {
+            after: NonZeroU32::new(32),
+            below_percent: NonZeroU8::new(99),
+            pause: Duration::from_millis(10),
+            pause_max: Duration::from_millis(10),
+        },
+    };
+    assert_eq!(plan_of(&[], |balancing| *balancing = written).unwrap().balancing, written);
+}
+
+#[test]
+fn a_default_pause_gives_way_to_a_shorter_longest_one() {
+    let longest = Duration::from_secs(2);
+    let plan = plan_of(&[], |balancing| balancing.ejection.pause_max = longest).unwrap();
+    assert_eq!(plan.balancing.ejection.pause, longest);
+    check_refused(
+        &["--eject-pause"],
+        |balancing| balancing.ejection.pause_max = longest,
+        "--eject-pause 5s: this is more than --eject-pause-max allows (2s); \
+         lower it or raise --eject-pause-max",
+    );
+}
+
+#[test]
+fn what_has_no_effect_is_said() {
+    check_refused(
+        &["--backend-capacity"],
+        |balancing| balancing.policy = Policy::Random,
+        "--backend-capacity 256: only least_latency asks how much a backend bears, \
+         so this has no effect; leave it out",
+    );
+    check_refused(
+        &["--eject-pause"],
+        |balancing| {
+            balancing.ejection.after = None;
+            balancing.ejection.below_percent = None;
+        },
+        "--eject-pause 5s: no backend is ever ejected, so this has no effect; \
+         leave it out, or give --eject-after",
+    );
+}
+
+#[test]
+fn a_bound_that_cannot_be_met_is_refused() {
+    check_refused(
+        &[],
+        |balancing| balancing.capacity = 0,
+        "--backend-capacity 0: the value must be at least 1; raise it",
+    );
+    check_refused(
+        &[],
+        |balancing| balancing.ejection.after = NonZeroU32::new(33),
+        "--eject-after 33: the value must be at most 32, \
+         as no more answers are remembered of a backend; lower it",
+    );
+    check_refused(
+        &[],
+        |balancing| balancing.ejection.below_percent = NonZeroU8::new(100),
+        "--eject-below 100: the value must be at most 99, \
+         as a hundred would eject at every failure; lower it",
+    );
+    check_refused(
+        &[],
+        |balancing| balancing.ejection.pause = Duration::ZERO,
+        "--eject-pause 0s: the value must be at least 10ms; raise it",
+    );
+}

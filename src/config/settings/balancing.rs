@@ -1,0 +1,105 @@
+//! Which backend answers.
+
+use std::num::{NonZeroU8, NonZeroU32};
+
+use super::{Choice, Group, Number, Place, of_process};
+use crate::config::Policy;
+use crate::config::words::count;
+
+/// `-` stands for `_` as well: the names as they are shown, then the others.
+const POLICY_WORDS: [&str; 11] = [
+    Policy::LeastLatency.name(),
+    Policy::RoundRobin.name(),
+    Policy::LeastInFlight.name(),
+    Policy::PeakEwma.name(),
+    Policy::Random.name(),
+    Policy::PowerOfTwo.name(),
+    "least-latency",
+    "round-robin",
+    "least-in-flight",
+    "peak-ewma",
+    "power-of-two",
+];
+
+/// In the order of the words.
+const POLICIES: [Policy; POLICY_WORDS.len()] = [
+    Policy::LeastLatency,
+    Policy::RoundRobin,
+    Policy::LeastInFlight,
+    Policy::PeakEwma,
+    Policy::Random,
+    Policy::PowerOfTwo,
+    Policy::LeastLatency,
+    Policy::RoundRobin,
+    Policy::LeastInFlight,
+    Policy::PeakEwma,
+    Policy::PowerOfTwo,
+];
+
+pub(super) const BALANCING: Group = Group {
+    heading: "Which backend answers",
+    settings: &[
+        of_process(
+            "balancing.policy",
+            "--policy",
+            "round_robin",
+            "How a backend is chosen: by default the one that would answer soonest",
+            Place::Choice(Choice {
+                unit: "POLICY",
+                words: &POLICY_WORDS,
+                unset: "",
+                at: |w| POLICIES.iter().position(|policy| *policy == w.balancing.policy),
+                choose: |w, index| w.balancing.policy = POLICIES[index],
+            }),
+        ),
+        of_process(
+            "balancing.backend_capacity",
+            "--backend-capacity",
+            "128",
+            "Answers that a backend writes at once before each of them slows",
+            Place::Number(Number {
+                read: |w, word| count(word).map(|count| w.balancing.capacity = count),
+                show: |w| w.balancing.capacity.to_string(),
+            }),
+        ),
+        of_process(
+            "balancing.eject_after",
+            "--eject-after",
+            "3",
+            "Failures in a row for which a backend is left alone; 0 is never",
+            Place::Number(Number {
+                read: |w, word| {
+                    count(word).map(|count| w.balancing.ejection.after = NonZeroU32::new(count))
+                },
+                show: |w| w.balancing.ejection.after.map_or(0, NonZeroU32::get).to_string(),
+            }),
+        ),
+        of_process(
+            "balancing.eject_below",
+            "--eject-below",
+            "80",
+            "The same for fewer successes in a hundred, of its last answers; 0 is never",
+            Place::Number(Number {
+                read: |w, word| {
+                    let ejection = &mut w.balancing.ejection;
+                    count(word).map(|count| ejection.below_percent = NonZeroU8::new(count))
+                },
+                show: |w| w.balancing.ejection.below_percent.map_or(0, NonZeroU8::get).to_string(),
+            }),
+        ),
+        of_process(
+            "balancing.eject_pause",
+            "--eject-pause",
+            "2s",
+            "How long it is left alone at first; twice as long each time it fails again",
+            Place::Time(|w| &mut w.balancing.ejection.pause),
+        ),
+        of_process(
+            "balancing.eject_pause_max",
+            "--eject-pause-max",
+            "30s",
+            "The longest that it is left alone, also where it asks for more (retry-after)",
+            Place::Time(|w| &mut w.balancing.ejection.pause_max),
+        ),
+    ],
+};

@@ -1,0 +1,254 @@
+//! Which backend is asked, and which are left alone, end to end.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test drives the real clock, and its functions may fail like tests"
+)]
+
+mod support;
+
+use std::{
+    num::NonZeroU32,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use support::{
+    Client, End, Proxy,
+    backend::{Backend, nowhere},
+    chat, eventually, mock, mock_with, plan, streamed, url,
+};
+use tokenring::config::{Policy, Written};
+
+const CHAT: &str = "/v1/chat/completions";
+/// Longer than any test.
+const LONG: Duration = Duration::from_secs(600);
+
+/// Ejects after so many failures in a row, for so long, each in its turn.
+fn ejecting(after: u32, pause: Duration) -> impl Fn(&mut Written) {
+    move |written| {
+        written.balancing.policy = Policy::RoundRobin;
+        written.balancing.ejection.after = NonZeroU32::new(after);
+        written.balancing.ejection.pause = pause;
+        written.balancing.ejection.pause_max = LONG;
+    }
+}
+
+/// The statuses of so many requests.
+fn statuses(client: &mut Client, times: usize, body: &str) -> Vec<u16> {
+    (0..times).map(|_| client.post(CHAT, "", body).status).collect()
+}
+
+fn count(statuses: &[u16], status: u16) -> usize {
+    statuses.iter().filter(|&&found| found == status).count()
+}
+
+/// Answers 500 at once, until it is told to be well.
+fn black_hole() -> (Backend, Arc<AtomicBool>) {
+    let is_well = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&is_well);
+    let backend = Backend::start(move |conn| {
+        while conn.request().is_some() {
+            let status = if told.load(Ordering::SeqCst) { "200 OK" } else { "500 Oh" };
+            conn.say(format!("HTTP/1.1 {status}\r\ncontent-length: 2\r\n\r\n{{}}"));
+        }
+    });
+    (backend, is_well)
+}
+
+#[test]
+fn each_policy_serves_and_passes_over_who_is_out_of_reach() {
+    for policy in Policy::ALL {
+        let mocks = [mock(), mock()];
+        let [one, two] = [mocks[0].address(), mocks[1].address()];
+        let proxy = Proxy::with(&[one, nowhere(), two], |w| w.balancing.policy = policy);
+        let mut client = proxy.client();
+        for body in [chat(1), streamed(3)] {
+            assert_eq!(count(&statuses(&mut client, 30, &body), 200), 30, "{policy:?}");
+        }
+        let [one, two] = [mocks[0].stats().requests, mocks[1].stats().requests];
+        assert_eq!(one + two, 60, "{policy:?}");
+        match policy {
+            Policy::RoundRobin => assert!(one.abs_diff(two) <= 2, "{one} {two}"),
+            // The quicker one may get them all.
+            Policy::LeastLatency | Policy::PeakEwma => {}
+            _ => assert!(one > 0 && two > 0, "{policy:?}: {one} {two}"),
+        }
+    }
+}
+
+#[test]
+fn a_slow_backend_gets_few_requests() {
+    for (body, slow_gap) in [(streamed(2), Duration::ZERO), (chat(10), Duration::from_millis(40))] {
+        let quick = || {
+            mock_with(|script| {
+                script.first_token = Duration::from_millis(4);
+                script.token_gap = slow_gap / 10;
+            })
+        };
+        let slow = mock_with(|script| {
+            script.first_token = Duration::from_millis(400);
+            script.token_gap = slow_gap;
+        });
+        let quick = [quick(), quick()];
+        let backends = [quick[0].address(), slow.address(), quick[1].address()];
+        let proxy = Proxy::with(&backends, |_| ());
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                let mut client = proxy.client();
+                let body = &body;
+                scope.spawn(move || assert_eq!(count(&statuses(&mut client, 80, body), 200), 80));
+            }
+        });
+        let requests = slow.stats().requests;
+        assert!((1..=24).contains(&requests), "{requests} of 240 to the slow one");
+    }
+}
+
+#[test]
+fn a_black_hole_is_left_alone_by_all_shards() {
+    let ((hole, _), well) = (black_hole(), mock());
+    let proxy = Proxy::with(&[hole.address, well.address()], |written| {
+        ejecting(4, LONG)(written);
+        written.cores = "0-1".to_owned();
+    });
+    // A connection each, so that both shards have some.
+    let statuses: Vec<u16> =
+        (0..60).map(|_| proxy.client().post(CHAT, "", chat(1)).status).collect();
+    assert_eq!((count(&statuses, 500), count(&statuses, 200)), (4, 56), "{statuses:?}");
+    let figures = proxy.backends();
+    assert_eq!((figures[0].ejected, figures[0].failures, figures[0].picks), (true, 4, 4));
+    assert_eq!((figures[1].ejected, figures[1].failures, figures[1].picks), (false, 0, 56));
+}
+
+#[test]
+fn one_that_is_well_again_comes_back() {
+    let ((hole, is_well), well) = (black_hole(), mock());
+    let short = Duration::from_millis(10);
+    let proxy = Proxy::with(&[hole.address, well.address()], ejecting(2, short));
+    let mut client = proxy.client();
+    eventually("it is ejected", || {
+        client.post(CHAT, "", chat(1));
+        proxy.backends()[0].ejected
+    });
+    is_well.store(true, Ordering::SeqCst);
+    let name = hole.address.to_string();
+    let mut answers = 0;
+    eventually("it answers as often as one that is well", || {
+        let answer = client.post(CHAT, "", chat(1));
+        assert_eq!(answer.status, 200);
+        answers += usize::from(answer.field("x-tokenring-backend") == Some(&name));
+        answers > 20
+    });
+}
+
+#[test]
+fn the_last_half_is_never_left_alone() {
+    let holes = [black_hole().0, black_hole().0];
+    let addresses = [holes[0].address, holes[1].address];
+    let proxy = Proxy::with(&addresses, ejecting(1, LONG));
+    let mut client = proxy.client();
+    assert_eq!(count(&statuses(&mut client, 20, &chat(1)), 500), 20);
+    let ejected = proxy.backends().iter().filter(|figures| figures.ejected).count();
+    assert_eq!(ejected, 1);
+}
+
+#[test]
+fn a_backend_that_asks_for_a_pause_gets_it() {
+    let full = mock_with(|script| {
+        script.status = 429;
+        script.retry_after = Some(LONG);
+    });
+    let well = mock();
+    let proxy = Proxy::with(&[full.address(), well.address()], ejecting(9, LONG));
+    let statuses = statuses(&mut proxy.client(), 20, &chat(1));
+    assert_eq!((count(&statuses, 429), count(&statuses, 200)), (1, 19), "{statuses:?}");
+}
+
+#[test]
+fn a_backend_that_never_answers_is_left_alone() {
+    let stalled = Backend::start(|conn| {
+        conn.request();
+        conn.until_closed();
+    });
+    let well = mock();
+    let proxy = Proxy::with(&[stalled.address, well.address()], |written| {
+        ejecting(2, LONG)(written);
+        written.deadlines.first_byte = Duration::from_millis(300);
+    });
+    let statuses = statuses(&mut proxy.client(), 20, &chat(1));
+    assert_eq!((count(&statuses, 504), count(&statuses, 200)), (2, 18), "{statuses:?}");
+}
+
+#[test]
+fn a_stream_that_is_cut_is_its_backends_failure() {
+    let cutting = mock_with(|script| script.cut_at = Some(2));
+    let proxy = Proxy::with(&[cutting.address()], |_| ());
+    for failures in 1..=3 {
+        assert_eq!(proxy.client().post(CHAT, "", streamed(5)).end, End::Cut);
+        proxy.settles();
+        assert_eq!(proxy.backends()[0].failures, failures);
+    }
+}
+
+#[test]
+fn a_clients_fault_never_counts() {
+    let strict = mock_with(|script| script.models = vec!["other".to_owned()]);
+    let proxy = Proxy::with(&[strict.address(), nowhere()], ejecting(1, LONG));
+    assert_eq!(count(&statuses(&mut proxy.client(), 20, &chat(1)), 404), 20);
+    let figures = proxy.backends()[0];
+    assert_eq!((figures.failures, figures.ejected, figures.picks), (0, false, 20));
+}
+
+#[test]
+fn a_client_that_leaves_never_counts() {
+    let stalled = mock();
+    let proxy = Proxy::with(&[stalled.address(), nowhere()], ejecting(1, LONG));
+    let (before, within) = ("x-mock-stall-at: head\r\n", "x-mock-stall-at: 2\r\n");
+    for (headers, body, shown) in
+        [(before, chat(5), false), (before, streamed(5), false), (within, streamed(5), true)]
+    {
+        for _ in 0..3 {
+            let mut client = proxy.client();
+            client.send_post(CHAT, headers, &body);
+            eventually("its backend works for it", || {
+                let figures = proxy.backends()[0];
+                if shown { figures.streams == 1 } else { figures.waiting == 1 }
+            });
+            drop(client);
+            proxy.settles();
+        }
+    }
+    let figures = proxy.backends()[0];
+    assert_eq!((figures.failures, figures.ejected, figures.picks), (0, false, 9));
+}
+
+#[test]
+fn each_backend_has_its_figures_on_the_page() {
+    let mock = mock_with(|script| script.token_gap = Duration::from_millis(2));
+    let proxy = Proxy::of(plan(&[url(mock.address())], |written| {
+        written.admin = Some("127.0.0.1:0".to_owned());
+    }));
+    let page = || proxy.admin().get("/metrics").text();
+    let label = format!("{{backend=\"{}\"}}", mock.address());
+    assert!(!page().contains("tokenring_backend_ttft_seconds{"), "before any request");
+    assert_eq!(proxy.client().post(CHAT, "", streamed(20)).status, 200);
+    let page = page();
+    for (name, value) in [("picks_total", 1), ("failures_total", 0), ("waiting", 0), ("ejected", 0)]
+    {
+        let line = format!("\ntokenring_backend_{name}{label} {value}\n");
+        assert!(page.contains(&line), "{line} is not in\n{page}");
+    }
+    let figure = |name: &str| -> f64 {
+        let start = format!("tokenring_backend_{name}{label} ");
+        let line = page.lines().find_map(|line| line.strip_prefix(&start));
+        line.unwrap_or_else(|| panic!("{name} is not in\n{page}")).parse().unwrap()
+    };
+    let (first, pace) = (figure("ttft_seconds"), figure("tpot_seconds"));
+    assert!(first > 0.0, "{first}");
+    assert!((0.0015..0.1).contains(&pace), "{pace}");
+}
