@@ -58,7 +58,7 @@ impl End {
                 self.heard.extend_from_slice(self.torn.get(..opened.plain).unwrap_or_default());
                 self.torn.drain(..opened.used);
                 self.is_fragmented = opened.is_fragmented;
-                self.is_over = opened.closed;
+                self.is_over = opened.closed || opened.fault.is_some();
                 // What stands behind the end is for nobody.
                 let kept = if self.is_over { 0 } else { self.torn.len() };
                 assert!(kept <= TORN_MAX, "{kept} bytes are kept");
