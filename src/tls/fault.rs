@@ -1,7 +1,7 @@
-//! What can be wrong with certificates and keys, and why a handshake failed:
-//! one variant a fault, with its reason.
+//! What can be wrong with certificates and keys: one variant a fault, with its
+//! reason.
 
-use rustls::{CertificateError, Error, InvalidMessage, pki_types::pem};
+use rustls::{CertificateError, Error, pki_types::pem};
 
 use super::date::Date;
 
@@ -57,36 +57,6 @@ pub enum Fault {
     Setup(String),
 }
 
-/// Why a handshake failed, for the log; a client is told the kind only.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum HandshakeFault {
-    /// The peer showed a certificate that does not verify.
-    #[error("the certificate does not verify: {0}")]
-    Verification(String),
-    #[error("{0}")]
-    Other(String),
-}
-
-impl HandshakeFault {
-    #[must_use]
-    pub fn of(error: &Error) -> Self {
-        match error {
-            Error::InvalidCertificate(certificate) => {
-                Self::Verification(verification_reason(certificate))
-            }
-            Error::NoCertificatesPresented => Self::Verification("none was shown".to_owned()),
-            Error::AlertReceived(alert) => {
-                Self::Other(format!("the peer ended the connection with the alert {alert:?}"))
-            }
-            Error::InvalidMessage(InvalidMessage::InvalidContentType) => Self::Other(
-                "what it says is not TLS; a backend that speaks plain HTTP has a URL with http://"
-                    .to_owned(),
-            ),
-            other => Self::Other(other.to_string()),
-        }
-    }
-}
-
 /// What rustls finds wrong with a file, without the kinds that it writes around
 /// its words: nobody is a peer here.
 pub(super) fn file_reason(error: &Error) -> String {
@@ -110,37 +80,3 @@ pub(super) fn pem_reason(error: &pem::Error) -> String {
         other => other.to_string(),
     }
 }
-
-fn verification_reason(error: &CertificateError) -> String {
-    match error {
-        CertificateError::ExpiredContext { not_after, .. } => {
-            format!("it expired on {}", Date(*not_after))
-        }
-        CertificateError::NotValidYetContext { not_before, .. } => {
-            format!("it is not valid before {}", Date(*not_before))
-        }
-        CertificateError::UnknownIssuer => "no trusted authority has issued it".to_owned(),
-        CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
-            "it is an authority's own, not one that an authority has issued to a server".to_owned()
-        }
-        CertificateError::NotValidForNameContext { expected, presented } => {
-            let presented: Vec<_> = presented.iter().map(|name| bare(name)).collect();
-            let presented = match presented.as_slice() {
-                [] => "no name at all".to_owned(),
-                names => names.join(", "),
-            };
-            format!("it is not for {}, but for {presented}", expected.to_str())
-        }
-        other => other.to_string(),
-    }
-}
-
-/// A name without the kind that rustls writes around it.
-fn bare(name: &str) -> &str {
-    let inner = name.strip_prefix("DnsName(\"").and_then(|rest| rest.strip_suffix("\")"));
-    inner.unwrap_or(name)
-}
-
-#[cfg(test)]
-#[path = "fault_tests.rs"]
-mod tests;

@@ -26,7 +26,7 @@ pub use authorities::Authorities;
 pub use client_side::{BackendSide, Verification, client_config, for_one_backend};
 pub use current::{BackendTls, ServerTls};
 pub use date::Date;
-pub use fault::{Fault, HandshakeFault};
+pub use fault::Fault;
 pub use identity::{Chain, Identity, Key};
 pub use names::client_name;
 pub use server_side::{ClientAuth, MinVersion, ServerSide, new_tickets, server_config};

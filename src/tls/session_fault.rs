@@ -2,11 +2,12 @@
 
 use std::fmt;
 
-use rustls::InvalidMessage;
+use rustls::{CertificateError, Error, InvalidMessage};
 
-use super::HandshakeFault;
+use super::Date;
 
-/// Why a connection is over. The reason is rustls' own, for the log.
+/// Why a connection is over. The reason is for the log; a peer is told the kind
+/// at most.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionFault {
     pub kind: SessionFaultKind,
@@ -48,17 +49,62 @@ impl SessionFault {
     }
 }
 
-impl From<rustls::Error> for SessionFault {
-    fn from(error: rustls::Error) -> Self {
-        use rustls::Error;
-        let kind = match &error {
-            Error::InvalidCertificate(_)
-            | Error::NoCertificatesPresented
-            | Error::InvalidCertRevocationList(_) => SessionFaultKind::Verification,
-            Error::InvalidMessage(InvalidMessage::InvalidContentType) => SessionFaultKind::NotTls,
-            Error::AlertReceived(_) => SessionFaultKind::PeerAlert,
-            _ => SessionFaultKind::Protocol,
+impl From<Error> for SessionFault {
+    fn from(error: Error) -> Self {
+        use SessionFaultKind::{NotTls, PeerAlert, Protocol, Verification};
+        let (kind, reason) = match &error {
+            Error::InvalidCertificate(certificate) => {
+                let reason = verification_reason(certificate);
+                (Verification, format!("the certificate does not verify: {reason}"))
+            }
+            Error::NoCertificatesPresented => {
+                (Verification, "the certificate does not verify: none was shown".to_owned())
+            }
+            Error::AlertReceived(alert) => {
+                let reason = format!("the peer ended the connection with the alert {alert:?}");
+                (PeerAlert, reason)
+            }
+            Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
+                let reason = "what it says is not TLS; a backend that speaks plain HTTP has a URL \
+                              with http://";
+                (NotTls, reason.to_owned())
+            }
+            other => (Protocol, other.to_string()),
         };
-        Self { kind, reason: HandshakeFault::of(&error).to_string() }
+        Self { kind, reason }
     }
 }
+
+fn verification_reason(error: &CertificateError) -> String {
+    match error {
+        CertificateError::ExpiredContext { not_after, .. } => {
+            format!("it expired on {}", Date(*not_after))
+        }
+        CertificateError::NotValidYetContext { not_before, .. } => {
+            format!("it is not valid before {}", Date(*not_before))
+        }
+        CertificateError::UnknownIssuer => "no trusted authority has issued it".to_owned(),
+        CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
+            "it is an authority's own, not one that an authority has issued to a server".to_owned()
+        }
+        CertificateError::NotValidForNameContext { expected, presented } => {
+            let presented: Vec<_> = presented.iter().map(|name| bare(name)).collect();
+            let presented = match presented.as_slice() {
+                [] => "no name at all".to_owned(),
+                names => names.join(", "),
+            };
+            format!("it is not for {}, but for {presented}", expected.to_str())
+        }
+        other => other.to_string(),
+    }
+}
+
+/// A name without the kind that rustls writes around it.
+fn bare(name: &str) -> &str {
+    let inner = name.strip_prefix("DnsName(\"").and_then(|rest| rest.strip_suffix("\")"));
+    inner.unwrap_or(name)
+}
+
+#[cfg(test)]
+#[path = "session_fault_tests.rs"]
+mod tests;

@@ -15,7 +15,7 @@ use crate::tls::{
 fn check(
     names: &[&str],
     change: impl FnOnce(&mut BackendSide<'_>, &mut ServerSide<'_>),
-    expected: &HandshakeFault,
+    expected: &SessionFault,
 ) {
     let ca = Issuing::new("ca");
     let (authorities, identities) = (ca.authorities(), [ca.issue(names).identity()]);
@@ -23,11 +23,12 @@ fn check(
     change(&mut client, &mut server);
     let (client, server) = (client_config(client).unwrap(), server_config(server).unwrap());
     let error = shake_hands(&Arc::new(client), &server, "a.example").map(|_| ()).unwrap_err();
-    assert_eq!(HandshakeFault::of(&error), *expected);
+    assert_eq!(SessionFault::from(error), *expected);
 }
 
-fn unverified(reason: &str) -> HandshakeFault {
-    HandshakeFault::Verification(reason.to_owned())
+fn unverified(reason: &str) -> SessionFault {
+    let reason = format!("the certificate does not verify: {reason}");
+    SessionFault { kind: SessionFaultKind::Verification, reason }
 }
 
 fn days_from_now(days: i64) -> Arc<Still> {
@@ -81,13 +82,28 @@ fn a_client_without_a_certificate_is_told_by_the_server() {
 }
 
 #[test]
+fn an_authority_that_shows_its_own_certificate_is_told() {
+    let ca = Issuing::new("ca");
+    let shown = ca.issue_with(&["a.example"], |params| {
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    });
+    let (authorities, identities) = (ca.authorities(), [shown.identity()]);
+    let client = client_config(client_of(Some(&authorities))).unwrap();
+    let server = server_config(server_of(&identities)).unwrap();
+    let error = shake_hands(&Arc::new(client), &server, "a.example").map(|_| ()).unwrap_err();
+    let reason = "it is an authority's own, not one that an authority has issued to a server";
+    assert_eq!(SessionFault::from(error), unverified(reason));
+}
+
+#[test]
 fn what_is_no_verification_is_told_in_its_own_words() {
     let alert = Error::AlertReceived(rustls::AlertDescription::HandshakeFailure);
-    let said = "the peer ended the connection with the alert HandshakeFailure";
-    assert_eq!(HandshakeFault::of(&alert), HandshakeFault::Other(said.to_owned()));
-    let early = HandshakeFault::of(&Error::HandshakeNotComplete);
+    let reason = "the peer ended the connection with the alert HandshakeFailure".to_owned();
+    let kind = SessionFaultKind::PeerAlert;
+    assert_eq!(SessionFault::from(alert), SessionFault { kind, reason });
+    let early = SessionFault::from(Error::HandshakeNotComplete);
     assert_eq!(early.to_string(), Error::HandshakeNotComplete.to_string());
-    assert!(matches!(early, HandshakeFault::Other(_)));
+    assert_eq!(early.kind, SessionFaultKind::Protocol);
 }
 
 #[test]
@@ -100,5 +116,6 @@ fn a_version_that_one_end_does_not_speak_is_no_verification() {
     let old = builder.with_protocol_versions(&[&rustls::version::TLS12]).unwrap();
     let old = old.with_root_certificates(ca.authorities().store.clone()).with_no_client_auth();
     let error = shake_hands(&Arc::new(old), &server, "a.example").map(|_| ()).unwrap_err();
-    assert!(matches!(HandshakeFault::of(&error), HandshakeFault::Other(_)), "{error}");
+    let fault = SessionFault::from(error);
+    assert!(!matches!(fault.kind, SessionFaultKind::Verification), "{fault}");
 }
