@@ -24,14 +24,11 @@ mod prompts;
 mod scenario_tests;
 mod ticket;
 
+pub use crate::base::BackendId;
 pub use fleet::{Fleet, Turn};
 pub use load::Figures;
 pub use policy::{Balancing, Ejection, Policy};
 pub use ticket::{Outturn, Shape, Ticket, Work};
-
-/// A backend's place in the plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct BackendId(pub usize);
 
 /// Seconds of the figures here: they are estimates, and six digits are many.
 fn seconds(duration: std::time::Duration) -> f32 {

@@ -1,5 +1,6 @@
 //! Units, time, chance, buffers, looking for bytes, bounded collections. No I/O.
 
+mod backend;
 mod buffers;
 mod bytes;
 mod chance;
@@ -9,6 +10,7 @@ mod span;
 pub mod units;
 mod wheel;
 
+pub use backend::BackendId;
 pub use buffers::Buffers;
 pub use bytes::{ByteSet, TOPS, by_eight, eight, places_of};
 pub use chance::Chance;
