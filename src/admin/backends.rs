@@ -61,7 +61,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        balance::{Balancing, Shape, Turn, Work},
+        balance::{Ask, Balancing, Shape, Turn, Work},
         base::Chance,
         exchange::Common,
     };
@@ -73,7 +73,9 @@ mod tests {
         let now = Instant::from_nanos(1);
         let work = Work { prompt_bytes: 400, shape: Shape::Streamed };
         let mut pick = |tried: &[BackendId]| {
-            common.fleet.pick(&mut turn, work, tried, now, &mut chance).unwrap()
+            let fleet = &common.fleet;
+            let ask = Ask { among: fleet.everyone(), tried, policy: fleet.policy(), work };
+            fleet.pick(&mut turn, &ask, now, &mut chance).unwrap()
         };
         pick(&[BackendId(0)]).failed(None, now);
         let (_waits, mut streams) = (pick(&[BackendId(1)]), pick(&[BackendId(1)]));

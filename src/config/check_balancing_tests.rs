@@ -30,6 +30,7 @@ fn what_was_written_is_in_the_plan() {
     let written = Balancing {
         policy: Policy::PeakEwma,
         capacity: 1,
+        slow_start: Duration::from_millis(10),
         ejection: Ejection {
             after: NonZeroU32::new(32),
             below_percent: NonZeroU8::new(99),

@@ -17,7 +17,7 @@ use super::{
     settings::Settings,
 };
 use crate::{
-    balance::{BackendId, Balancing, Fleet, Ticket, Turn, Work},
+    balance::{Ask, BackendId, Balancing, Fleet, Ticket, Turn, Work},
     base::{Buffers, Chance, Instant, Seldom, Timer, Wheel},
     http,
     rt::{ConnectAddress, World},
@@ -208,7 +208,9 @@ impl<W: World> Stage<W> {
     /// Chooses a backend that is not in `tried`, and counts the request there.
     pub fn pick(&self, work: Work, tried: &[BackendId]) -> Option<Ticket<'_>> {
         let (mut turn, mut chance) = (self.turn.borrow_mut(), self.chance.borrow_mut());
-        self.common.fleet.pick(&mut turn, work, tried, self.now(), &mut chance)
+        let fleet = &self.common.fleet;
+        let ask = Ask { among: fleet.everyone(), tried, policy: fleet.policy(), work };
+        fleet.pick(&mut turn, &ask, self.now(), &mut chance).ok()
     }
 
     /// Whether a new request could be answered now.
