@@ -74,6 +74,16 @@ fn what_has_no_effect_is_said() {
 }
 
 #[test]
+fn a_share_may_be_had_at_once_but_not_after_years() {
+    assert!(plan_of(&[], |balancing| balancing.slow_start = Duration::ZERO).is_ok());
+    check_refused(
+        &[],
+        |balancing| balancing.slow_start = Duration::from_millis(1),
+        "--slow-start 1ms: the value must be at least 10ms; raise it",
+    );
+}
+
+#[test]
 fn a_bound_that_cannot_be_met_is_refused() {
     check_refused(
         &[],

@@ -35,9 +35,14 @@ pub struct Common {
 }
 
 impl Common {
+    /// For backends of which nothing is said but that they are there.
     #[must_use]
     pub fn new(backends: usize, balancing: Balancing) -> Self {
-        let fleet = Fleet::new(backends, balancing);
+        Self::of(Fleet::new(backends, balancing))
+    }
+
+    #[must_use]
+    pub fn of(fleet: Fleet) -> Self {
         Self { fleet, body_bytes: AtomicUsize::new(0), requests: AtomicUsize::new(0) }
     }
 }
