@@ -11,7 +11,7 @@ use crate::{
 
 /// Appends the figures of every backend.
 pub fn render(page: &mut String, facts: &Facts, now: Instant) {
-    let fleet = &facts.common.fleet;
+    let fleet = &facts.fleet;
     let figures = facts.backends.iter().enumerate();
     let figures: Vec<(String, Figures)> = figures
         .filter_map(|(place, name)| Some((escaped(name), fleet.figures(BackendId(place), now)?)))
@@ -61,26 +61,24 @@ mod tests {
 
     use super::*;
     use crate::{
-        balance::{Balancing, Shape, Turn, Work},
+        balance::{Balancing, Fleet, Shape, Turn, Work},
         base::Chance,
-        exchange::Common,
     };
 
     #[test]
     fn each_backend_has_its_figures() {
-        let common = Arc::new(Common::new(2, Balancing::DEFAULT));
-        let (mut turn, mut chance) = (Turn::new(&common.fleet, 0), Chance::seeded(1));
+        let fleet = Arc::new(Fleet::new(2, Balancing::DEFAULT));
+        let (mut turn, mut chance) = (Turn::new(&fleet, 0), Chance::seeded(1));
         let now = Instant::from_nanos(1);
         let work = Work { prompt_bytes: 400, shape: Shape::Streamed };
-        let mut pick = |tried: &[BackendId]| {
-            common.fleet.pick(&mut turn, work, tried, now, &mut chance).unwrap()
-        };
+        let mut pick =
+            |tried: &[BackendId]| fleet.pick(&mut turn, work, tried, now, &mut chance).unwrap();
         pick(&[BackendId(0)]).failed(None, now);
         let (_waits, mut streams) = (pick(&[BackendId(1)]), pick(&[BackendId(1)]));
         streams.first_byte(Instant::from_nanos(1_000_000_001));
         let mut page = String::new();
         let facts = Facts {
-            common: Arc::clone(&common),
+            fleet: Arc::clone(&fleet),
             backends: vec!["a:1".to_owned(), "unix:/x\"\\y".to_owned()],
             ..Facts::of_no_backend()
         };

@@ -5,6 +5,8 @@
 //! that are well, and those that are left alone. The last may be back, and an
 //! error is certain otherwise.
 
+use std::sync::Arc;
+
 use smallvec::SmallVec;
 
 use super::{
@@ -38,7 +40,7 @@ const GROUPS: [Group; 3] = [Group::WithRoom, Group::Well, Group::Anyone];
 
 /// One choice to be made.
 pub struct Choice<'f> {
-    pub loads: &'f [Load],
+    pub loads: &'f [Arc<Load>],
     pub policy: Policy,
     pub terms: Terms,
     /// Backends that this request has been sent to.

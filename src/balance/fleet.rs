@@ -2,7 +2,10 @@
 //! choose among them.
 
 use std::{
-    sync::atomic::{AtomicBool, AtomicU32, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
@@ -19,13 +22,15 @@ use crate::base::{Chance, Instant};
 /// from move in seconds.
 const USUAL_EVERY: Duration = Duration::from_millis(250);
 
-/// What is known of all backends. One for the process; it outlives changes of
-/// addresses.
+/// What is known of all backends of one plan. It outlives changes of addresses;
+/// what is known of a backend outlives plans that leave it as it is.
 #[derive(Debug)]
 pub struct Fleet {
-    loads: Box<[Load]>,
+    /// Each on cache lines of its own, and shared with the fleets of other
+    /// plans that have the same backend.
+    loads: Box<[Arc<Load>]>,
     balancing: Balancing,
-    pub(super) prompts: Prompts,
+    pub(super) prompts: Arc<Prompts>,
     /// The bits of the numbers of [`Usual`].
     usual: [AtomicU32; 3],
     /// A shard decides whether to eject: no other does at that moment, or
@@ -57,10 +62,28 @@ impl Fleet {
     #[must_use]
     pub fn new(backends: usize, balancing: Balancing) -> Self {
         Self {
-            loads: (0..backends).map(|_| Load::default()).collect(),
+            loads: (0..backends).map(|_| Arc::default()).collect(),
             balancing,
-            prompts: Prompts::default(),
-            usual: numbers(Usual::GUESS).map(|number| AtomicU32::new(number.to_bits())),
+            prompts: Arc::default(),
+            usual: bits(Usual::GUESS),
+            ejecting: AtomicBool::new(false),
+        }
+    }
+
+    /// The fleet of a plan that follows this one's. `known` says of each of its
+    /// backends which one it was here; what is known of it goes on, requests
+    /// under way included.
+    #[must_use]
+    pub fn followed_by(&self, known: &[Option<BackendId>], balancing: Balancing) -> Self {
+        let load = |known: &Option<BackendId>| {
+            let load = known.and_then(|known| self.loads.get(known.0));
+            load.map(Arc::clone).unwrap_or_default()
+        };
+        Self {
+            loads: known.iter().map(load).collect(),
+            balancing,
+            prompts: Arc::clone(&self.prompts),
+            usual: bits(self.usual()),
             ejecting: AtomicBool::new(false),
         }
     }
@@ -145,7 +168,7 @@ impl Fleet {
         if self.ejecting.swap(true, Ordering::Acquire) {
             return None; // Its next failure is soon enough.
         }
-        let is_out = |load: &&Load| load.health.is_ejected(now);
+        let is_out = |load: &&Arc<Load>| load.health.is_ejected(now);
         let out = self.loads.iter().filter(is_out).count();
         let is_more = usize::from(!load.health.is_ejected(now));
         // Never more than half: what is left could not bear it, and would
@@ -165,7 +188,7 @@ impl Fleet {
         turn.usual_at = Some(now);
         let mut median = |figure: fn(&Load) -> Option<f32>, guess| {
             turn.sorted.clear();
-            turn.sorted.extend(self.loads.iter().filter_map(figure));
+            turn.sorted.extend(self.loads.iter().filter_map(|load| figure(load)));
             turn.sorted.sort_unstable_by(f32::total_cmp);
             // Of two in the middle the lower: of two backends, the fast one.
             let middle = turn.sorted.len().saturating_sub(1) / 2;
@@ -182,6 +205,48 @@ impl Fleet {
     }
 }
 
+fn bits(usual: Usual) -> [AtomicU32; 3] {
+    numbers(usual).map(|number| AtomicU32::new(number.to_bits()))
+}
+
 fn numbers(usual: Usual) -> [f32; 3] {
     [usual.slowness, usual.pace, usual.first_byte]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pick(fleet: &Fleet, tried: &[BackendId]) -> BackendId {
+        let (mut turn, mut chance) = (Turn::new(fleet, 0), Chance::seeded(1));
+        let now = Instant::from_nanos(1);
+        let ticket = fleet.pick(&mut turn, Work::default(), tried, now, &mut chance).unwrap();
+        let backend = ticket.backend();
+        ticket.failed(None, now);
+        backend
+    }
+
+    #[test]
+    fn what_is_known_of_a_backend_goes_with_it_into_the_next_plan() {
+        let now = Instant::from_nanos(1);
+        let before = Fleet::new(2, Balancing::DEFAULT);
+        assert_eq!(pick(&before, &[BackendId(0)]), BackendId(1));
+        before.prompts.learn_line(1000.0, 0.001);
+        let after = before.followed_by(&[None, Some(BackendId(1)), None], Balancing::DEFAULT);
+        let failures =
+            |fleet: &Fleet, place| fleet.figures(BackendId(place), now).unwrap().failures;
+        assert_eq!([failures(&after, 0), failures(&after, 1), failures(&after, 2)], [0, 1, 0]);
+        assert_eq!(after.prompts.line(), before.prompts.line());
+        // A request that is still told by the plan before counts in both.
+        let _ = pick(&before, &[BackendId(0)]);
+        assert_eq!(failures(&after, 1), 2);
+    }
+
+    #[test]
+    fn a_backend_that_was_none_of_the_plan_before_begins_anew() {
+        let before = Fleet::new(1, Balancing::DEFAULT);
+        let _ = pick(&before, &[]);
+        let after = before.followed_by(&[Some(BackendId(7))], Balancing::DEFAULT);
+        assert_eq!(after.figures(BackendId(0), Instant::from_nanos(1)).unwrap().picks, 0);
+    }
 }
