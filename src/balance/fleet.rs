@@ -10,17 +10,22 @@ use std::{
 };
 
 use super::{
-    BackendId, Balancing, Figures, Ticket, Work,
+    BackendId, Balancing, EngineFigures, Figures, Policy, Probed, Ticket, Turn, Work,
     choice::Choice,
     cost::{Terms, Usual},
     load::Load,
     prompts::Prompts,
+    seat::Seat,
 };
 use crate::base::{Chance, Instant};
 
 /// How often a shard works out what is usual. The estimates it is worked out
 /// from move in seconds.
 const USUAL_EVERY: Duration = Duration::from_millis(250);
+
+/// Places that a choice may lose to other shards, one after the other, before
+/// the backends pass for full: each time somebody else was served.
+const RACES_MAX: usize = 16;
 
 /// What is known of all backends of one plan. It outlives changes of addresses;
 /// what is known of a backend outlives plans that leave it as it is.
@@ -29,88 +34,150 @@ pub struct Fleet {
     /// Each on cache lines of its own, and shared with the fleets of other
     /// plans that have the same backend.
     loads: Box<[Arc<Load>]>,
+    seats: Box<[Seat]>,
+    everyone: Box<[BackendId]>,
+    /// Whether all weigh the same, and something.
+    is_even: bool,
     balancing: Balancing,
     pub(super) prompts: Arc<Prompts>,
-    /// The bits of the numbers of [`Usual`].
+    /// The bits of the numbers of [`Usual`] that are medians.
     usual: [AtomicU32; 3],
     /// A shard decides whether to eject: no other does at that moment, or
     /// both might find that there is room for one more.
     ejecting: AtomicBool,
 }
 
-/// What one shard keeps to choose with.
-#[derive(Debug)]
-pub struct Turn {
-    /// Whose turn it is.
-    next: usize,
-    usual_at: Option<Instant>,
-    /// Room to sort estimates in.
-    sorted: Vec<f32>,
+/// One request that is to be sent somewhere.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// Backends that could answer it.
+    pub among: &'a [BackendId],
+    /// Those of them that it has been sent to.
+    pub tried: &'a [BackendId],
+    pub policy: Policy,
+    pub work: Work,
 }
 
-impl Turn {
-    /// `first` is where this shard begins, so that shards that start together
-    /// do not all begin with the same backend.
-    #[must_use]
-    pub fn new(fleet: &Fleet, first: usize) -> Self {
-        let backends = fleet.loads.len();
-        Self { next: first % backends.max(1), usual_at: None, sorted: Vec::with_capacity(backends) }
-    }
+/// Why no backend was chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoPick {
+    /// There is none that it has not been sent to.
+    Nobody,
+    /// Each of those bears no more requests now.
+    Full,
 }
 
 impl Fleet {
+    /// Backends of which nothing is said but that they are there.
     #[must_use]
     pub fn new(backends: usize, balancing: Balancing) -> Self {
-        Self {
-            loads: (0..backends).map(|_| Arc::default()).collect(),
-            balancing,
-            prompts: Arc::default(),
-            usual: bits(Usual::GUESS),
-            ejecting: AtomicBool::new(false),
-        }
+        let seats = (0..backends).map(|place| Seat::of(&place.to_string()));
+        Self::of(seats.collect(), balancing)
     }
 
-    /// The fleet of a plan that follows this one's. `known` says of each of its
-    /// backends which one it was here; what is known of it goes on, requests
-    /// under way included.
     #[must_use]
-    pub fn followed_by(&self, known: &[Option<BackendId>], balancing: Balancing) -> Self {
-        let load = |known: &Option<BackendId>| {
-            let load = known.and_then(|known| self.loads.get(known.0));
-            load.map(Arc::clone).unwrap_or_default()
+    pub fn of(seats: Vec<Seat>, balancing: Balancing) -> Self {
+        let loads = seats.iter().map(|_| Arc::default()).collect();
+        Self::with(loads, Arc::default(), Usual::GUESS, seats, balancing)
+    }
+
+    /// The fleet of a plan that follows this one's, of `seats`. `known` says of
+    /// each of them which backend it was here; what is known of it goes on,
+    /// requests under way included. The share of the others grows from `now`
+    /// on.
+    #[must_use]
+    pub fn followed_by(
+        &self,
+        known: &[Option<BackendId>],
+        seats: Vec<Seat>,
+        balancing: Balancing,
+        now: Instant,
+    ) -> Self {
+        let load = |place| {
+            let known = known.get(place).copied().flatten();
+            known.and_then(|known: BackendId| self.loads.get(known.0)).map(Arc::clone)
         };
+        let loads: Vec<_> = (0..seats.len()).map(load).collect();
+        let came: Vec<_> = (0..loads.len()).filter(|&place| loads[place].is_none()).collect();
+        let loads = loads.into_iter().map(Option::unwrap_or_default).collect();
+        let prompts = Arc::clone(&self.prompts);
+        let next = Self::with(loads, prompts, self.usual(), seats, balancing);
+        came.into_iter().for_each(|place| next.came(BackendId(place), now));
+        next
+    }
+
+    fn with(
+        loads: Box<[Arc<Load>]>,
+        prompts: Arc<Prompts>,
+        usual: Usual,
+        seats: Vec<Seat>,
+        balancing: Balancing,
+    ) -> Self {
+        let first_weight = seats.first().map_or(1, |seat| seat.weight);
         Self {
-            loads: known.iter().map(load).collect(),
+            loads,
+            everyone: (0..seats.len()).map(BackendId).collect(),
+            is_even: first_weight > 0 && seats.iter().all(|seat| seat.weight == first_weight),
+            seats: seats.into(),
             balancing,
-            prompts: Arc::clone(&self.prompts),
-            usual: bits(self.usual()),
+            prompts,
+            usual: numbers(usual).map(|number| AtomicU32::new(number.to_bits())),
             ejecting: AtomicBool::new(false),
         }
     }
 
-    /// Chooses a backend that is not in `tried`, and counts the request there.
+    /// Chooses a backend, and counts the request there.
+    ///
+    /// # Errors
+    /// When there is nobody to choose.
     pub fn pick(
         &self,
         turn: &mut Turn,
-        work: Work,
-        tried: &[BackendId],
+        ask: &Ask<'_>,
         now: Instant,
         chance: &mut Chance,
-    ) -> Option<Ticket<'_>> {
+    ) -> Result<Ticket<'_>, NoPick> {
         self.refresh_usual(turn, now);
-        let tokens = self.prompts.tokens(work.prompt_bytes);
+        let tokens = self.prompts.tokens(ask.work.prompt_bytes);
         let terms = Terms {
             line: self.prompts.line(),
             usual: self.usual(),
             capacity: self.balancing.capacity as f32,
             tokens,
-            shape: work.shape,
+            shape: ask.work.shape,
             now,
         };
-        let policy = self.balancing.policy;
-        let choice = Choice { loads: &self.loads, policy, terms, tried };
-        let chosen = choice.make(&mut turn.next, chance)?;
-        Some(Ticket::begin(self, chosen, work, tokens, now))
+        let choice = Choice {
+            loads: &self.loads,
+            seats: &self.seats,
+            is_even: self.is_even,
+            policy: ask.policy,
+            slow_start: self.balancing.slow_start,
+            gate: chance.fraction(),
+            terms,
+            among: ask.among,
+            tried: ask.tried,
+        };
+        for _ in 0..RACES_MAX {
+            let Some((chosen, room)) = choice.make(turn, chance) else { break };
+            // Another shard may have taken the place meanwhile.
+            if let Some(ticket) = Ticket::begin(self, chosen, (ask.work, tokens), room, now) {
+                return Ok(ticket);
+            }
+        }
+        Err(if choice.is_full() { NoPick::Full } else { NoPick::Nobody })
+    }
+
+    /// Every backend.
+    #[must_use]
+    pub fn everyone(&self) -> &[BackendId] {
+        &self.everyone
+    }
+
+    /// How a backend is chosen where nothing else is said.
+    #[must_use]
+    pub fn policy(&self) -> Policy {
+        self.balancing.policy
     }
 
     pub(super) fn load(&self, backend: BackendId) -> &Load {
@@ -121,7 +188,12 @@ impl Fleet {
         // Each number is an estimate of its own, so they need not be of one
         // moment.
         let number = |place: usize| f32::from_bits(self.usual[place].load(Ordering::Relaxed));
-        Usual { slowness: number(0), pace: number(1), first_byte: number(2) }
+        Usual {
+            slowness: number(0),
+            pace: number(1),
+            first_byte: number(2),
+            tokens: self.prompts.usual_tokens().unwrap_or(Usual::GUESS.tokens),
+        }
     }
 
     /// Whether any backend is not known to be out of reach.
@@ -136,10 +208,16 @@ impl Fleet {
         let load = self.loads.get(backend.0)?;
         let counts = load.counts();
         let slowness = load.slowness.last();
+        let others = load.engine.others(now);
         Some(Figures {
             waiting: counts.waiting(),
             streams: counts.streams(),
             ejected: load.health.is_ejected(now),
+            probed_unhealthy: load.health.is_probed_unhealthy(),
+            share: load.health.share(self.balancing.slow_start, now),
+            engine_waiting: others.waiting,
+            engine_running: others.running,
+            kv_usage: others.kv_usage,
             first_token: slowness.map(|slowness| slowness * self.prompts.line().at(1000.0)),
             pace: load.pace.last(),
             picks: load.picks(),
@@ -164,21 +242,58 @@ impl Fleet {
         let load = self.load(backend);
         load.count_failure();
         let pause = load.health.failed(ejection, now);
-        let longest = pause.max(asked)?;
+        let longest = pause.max(asked).filter(|pause| !pause.is_zero())?;
         if self.ejecting.swap(true, Ordering::Acquire) {
             return None; // Its next failure is soon enough.
         }
-        let is_out = |load: &&Arc<Load>| load.health.is_ejected(now);
-        let out = self.loads.iter().filter(is_out).count();
-        let is_more = usize::from(!load.health.is_ejected(now));
-        // Never more than half: what is left could not bear it, and would
-        // fail in its turn.
-        let is_borne = 2 * (out + is_more) <= self.loads.len();
+        let is_borne = self.bears_without(backend, now);
         if is_borne {
             load.health.eject(longest, pause.is_some(), now);
         }
         self.ejecting.store(false, Ordering::Release);
         is_borne.then_some(longest)
+    }
+
+    /// What active checks have found of a backend: to be told each time they
+    /// find it, as an unhealthy one is only left out while half of the others
+    /// are there. Says whether it is left out.
+    pub fn set_probed(&self, backend: BackendId, probed: Probed, now: Instant) -> bool {
+        let Some(load) = self.loads.get(backend.0) else { return false };
+        if probed == Probed::Healthy {
+            load.health.set_probed(probed, now);
+            return false;
+        }
+        if self.ejecting.swap(true, Ordering::Acquire) {
+            return load.health.is_probed_unhealthy(); // The next check is soon enough.
+        }
+        if self.bears_without(backend, now) {
+            load.health.set_probed(probed, now);
+        }
+        self.ejecting.store(false, Ordering::Release);
+        load.health.is_probed_unhealthy()
+    }
+
+    /// What a backend's engine has told of itself.
+    pub fn note_engine(&self, backend: BackendId, figures: EngineFigures, now: Instant) {
+        if let Some(load) = self.loads.get(backend.0) {
+            load.engine.note(figures, load.counts(), now);
+        }
+    }
+
+    /// A backend was not there before: its share grows from now on.
+    pub fn came(&self, backend: BackendId, now: Instant) {
+        if let Some(load) = self.loads.get(backend.0) {
+            load.health.came(now);
+        }
+    }
+
+    /// Never more than half are left out: the others could not bear it, and
+    /// would fail in their turn.
+    fn bears_without(&self, backend: BackendId, now: Instant) -> bool {
+        let is_out = |load: &&Arc<Load>| load.health.is_out(now);
+        let out = self.loads.iter().filter(is_out).count();
+        let is_more = usize::from(!self.load(backend).health.is_out(now));
+        2 * (out + is_more) <= self.loads.len()
     }
 
     fn refresh_usual(&self, turn: &mut Turn, now: Instant) {
@@ -198,15 +313,12 @@ impl Fleet {
             slowness: median(|load| load.slowness.last(), Usual::GUESS.slowness),
             pace: median(|load| load.pace.last(), Usual::GUESS.pace),
             first_byte: median(|load| load.first_byte.last(), Usual::GUESS.first_byte),
+            ..Usual::GUESS
         };
         for (shared, number) in self.usual.iter().zip(numbers(usual)) {
             shared.store(number.to_bits(), Ordering::Relaxed);
         }
     }
-}
-
-fn bits(usual: Usual) -> [AtomicU32; 3] {
-    numbers(usual).map(|number| AtomicU32::new(number.to_bits()))
 }
 
 fn numbers(usual: Usual) -> [f32; 3] {
@@ -217,36 +329,46 @@ fn numbers(usual: Usual) -> [f32; 3] {
 mod tests {
     use super::*;
 
-    fn pick(fleet: &Fleet, tried: &[BackendId]) -> BackendId {
+    const NOW: Instant = Instant::from_nanos(1);
+
+    /// A request that fails at a backend.
+    fn fails_at(fleet: &Fleet, place: usize) {
         let (mut turn, mut chance) = (Turn::new(fleet, 0), Chance::seeded(1));
-        let now = Instant::from_nanos(1);
-        let ticket = fleet.pick(&mut turn, Work::default(), tried, now, &mut chance).unwrap();
-        let backend = ticket.backend();
-        ticket.failed(None, now);
-        backend
+        let (among, work) = ([BackendId(place)], Work::default());
+        let ask = Ask { among: &among, tried: &[], policy: fleet.policy(), work };
+        fleet.pick(&mut turn, &ask, NOW, &mut chance).unwrap().failed(None, NOW);
+    }
+
+    fn failures(fleet: &Fleet) -> Vec<u64> {
+        let figures = (0..).map_while(|place| fleet.figures(BackendId(place), NOW));
+        figures.map(|figures| figures.failures).collect()
+    }
+
+    fn seats(count: usize) -> Vec<Seat> {
+        (0..count).map(|place| Seat::of(&place.to_string())).collect()
     }
 
     #[test]
     fn what_is_known_of_a_backend_goes_with_it_into_the_next_plan() {
-        let now = Instant::from_nanos(1);
         let before = Fleet::new(2, Balancing::DEFAULT);
-        assert_eq!(pick(&before, &[BackendId(0)]), BackendId(1));
+        fails_at(&before, 1);
         before.prompts.learn_line(1000.0, 0.001);
-        let after = before.followed_by(&[None, Some(BackendId(1)), None], Balancing::DEFAULT);
-        let failures =
-            |fleet: &Fleet, place| fleet.figures(BackendId(place), now).unwrap().failures;
-        assert_eq!([failures(&after, 0), failures(&after, 1), failures(&after, 2)], [0, 1, 0]);
+        let known = [None, Some(BackendId(1)), None];
+        let after = before.followed_by(&known, seats(3), Balancing::DEFAULT, NOW);
+        assert_eq!(failures(&after), [0, 1, 0]);
         assert_eq!(after.prompts.line(), before.prompts.line());
         // A request that is still told by the plan before counts in both.
-        let _ = pick(&before, &[BackendId(0)]);
-        assert_eq!(failures(&after, 1), 2);
+        fails_at(&before, 1);
+        assert_eq!((failures(&before), failures(&after)), (vec![0, 2], vec![0, 2, 0]));
     }
 
     #[test]
     fn a_backend_that_was_none_of_the_plan_before_begins_anew() {
         let before = Fleet::new(1, Balancing::DEFAULT);
-        let _ = pick(&before, &[]);
-        let after = before.followed_by(&[Some(BackendId(7))], Balancing::DEFAULT);
-        assert_eq!(after.figures(BackendId(0), Instant::from_nanos(1)).unwrap().picks, 0);
+        fails_at(&before, 0);
+        for known in [&[Some(BackendId(7))][..], &[None], &[]] {
+            let after = before.followed_by(known, seats(1), Balancing::DEFAULT, NOW);
+            assert_eq!(failures(&after), [0]);
+        }
     }
 }

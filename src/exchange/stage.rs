@@ -22,7 +22,7 @@ use super::{
     settings::Settings,
 };
 use crate::{
-    balance::{BackendId, Fleet, Ticket, Turn, Work},
+    balance::{Ask, BackendId, Fleet, Ticket, Turn, Work},
     base::Seldom,
     http,
     rt::{ConnectAddress, World},
@@ -166,7 +166,9 @@ impl<W: World> Stage<W> {
     /// Chooses a backend that is not in `tried`, and counts the request there.
     pub fn pick(&self, work: Work, tried: &[BackendId]) -> Option<Ticket<'_>> {
         let (mut turn, mut chance) = (self.turn.borrow_mut(), self.chance.borrow_mut());
-        self.fleet.pick(&mut turn, work, tried, self.now(), &mut chance)
+        let fleet = &self.fleet;
+        let ask = Ask { among: fleet.everyone(), tried, policy: fleet.policy(), work };
+        fleet.pick(&mut turn, &ask, self.now(), &mut chance).ok()
     }
 
     /// Whether a new request could be answered now.

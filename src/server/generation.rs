@@ -5,8 +5,8 @@ use std::sync::{Arc, OnceLock};
 
 use crate::{
     admin::{self, CertificateFigures, Facts},
-    balance::{BackendId, Fleet},
-    config::Plan,
+    balance::{BackendId, Fleet, Seat},
+    config::{BackendPlan, Plan},
     exchange::{BackendSettings, Counters, Deadlines, Generation, Settings},
     rt::{ConnectAddress, KernelWorld},
     tls::BackendTls,
@@ -71,4 +71,13 @@ fn settings(plan: &Plan) -> Settings {
             .collect(),
         panics_at: plan.panics_at.clone(),
     }
+}
+
+pub(super) fn seats(plan: &Plan) -> Vec<Seat> {
+    let seat = |backend: &BackendPlan| Seat {
+        weight: backend.weight,
+        capacity: backend.capacity,
+        ..Seat::of(&backend.name)
+    };
+    plan.backends.iter().map(seat).collect()
 }

@@ -12,7 +12,7 @@ use anyhow::{Context, anyhow, bail};
 use super::{
     certificates::{Certificates, Reloader},
     drain::Stopper,
-    generation::{Backends, Security, Shown, generation},
+    generation::{Backends, Security, Shown, generation, seats},
     listeners::{self, Bound, Purpose},
     names,
 };
@@ -95,7 +95,7 @@ pub fn start(plan: Plan, lookup: Lookup) -> anyhow::Result<Running> {
     let house = Arc::new(House::new(shards, per_address));
     let addresses = names::resolve_all(&plan.backends, &lookup);
     let (common, clock) = (Arc::new(Common::default()), Clock::start());
-    let fleet = Arc::new(Fleet::new(plan.backends.len(), plan.balancing));
+    let fleet = Arc::new(Fleet::of(seats(&plan), plan.balancing));
     let backends = Backends {
         fleet: Arc::clone(&fleet),
         security: certificates.backends.clone(),
