@@ -63,12 +63,13 @@ pub fn cost(load: &Load, terms: &Terms) -> f32 {
     let counts = load.counts();
     let backlog = load.backlog();
     let slowness = slowness(load, usual.slowness, now);
-    let prefill = slowness * line.at((backlog + terms.tokens) as f32);
+    let foreign = load.engine.foreign_tokens(now);
+    let prefill = slowness * line.at((backlog + terms.tokens) as f32 + foreign);
     let explained = slowness * line.at(backlog as f32);
     let stall = (load.silence(counts, now) - explained).max(0.0);
     let pace = load.pace.drifting(usual.pace, now, DRIFT);
     let in_flight = counts.in_flight() as f32;
-    let occupancy = (in_flight / terms.capacity).min(OCCUPANCY_MAX);
+    let occupancy = (in_flight / terms.capacity).max(load.engine.fullness(now)).min(OCCUPANCY_MAX);
     let mut decoding = pace * occupancy / (1.0 - occupancy);
     if terms.shape == Shape::Whole {
         // Its client waits for the last token: a backend that writes at half
@@ -91,6 +92,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::balance::EngineFigures;
 
     const TERMS: Terms = Terms {
         line: Line { floor: 0.05, per_token: 0.0001 },
@@ -169,6 +171,19 @@ mod tests {
         check(house(50), Shape::Streamed, 0.15 + 0.1);
         check(house(1000), Shape::Streamed, 0.15 + 1.9);
         check(house(50), Shape::Whole, 0.15 + 0.1 + 5.1);
+    }
+
+    #[test]
+    fn what_others_have_sent_counts_where_the_engine_tells() {
+        let told = |waiting, kv_usage| {
+            move |load: &Load| {
+                load.pace.set(0.1, TERMS.now);
+                let figures = EngineFigures { waiting, running: 0, kv_usage };
+                load.engine.note(figures, load.counts(), TERMS.capacity, TERMS.now);
+            }
+        };
+        check(told(30, 0.0), Shape::Streamed, 3.15);
+        check(told(0, 0.5), Shape::Streamed, 0.15 + 0.1);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    BackendId, Balancing, Figures, Ticket, Work,
+    BackendId, Balancing, EngineFigures, Figures, Probed, Ticket, Work,
     choice::Choice,
     cost::{Terms, Usual},
     load::Load,
@@ -158,6 +158,30 @@ impl Fleet {
         is_borne.then_some(longest)
     }
 
+    /// Probes have found a backend to be so. To be told again and again: an
+    /// unhealthy one is left alone as soon as the others bear it.
+    pub fn set_probed(&self, backend: BackendId, probed: Probed, now: Instant) {
+        let Some(load) = self.loads.get(backend.0) else { return };
+        if probed == Probed::Healthy || load.health.is_ejected(now) {
+            return load.health.set_probed(probed);
+        }
+        if self.ejecting.swap(true, Ordering::Acquire) {
+            return; // The next probe is soon enough.
+        }
+        let out = self.loads.iter().filter(|load| load.health.is_ejected(now)).count();
+        if 2 * (out + 1) <= self.loads.len() {
+            load.health.set_probed(probed);
+        }
+        self.ejecting.store(false, Ordering::Release);
+    }
+
+    /// What the engine of a backend has said of itself.
+    pub fn note_engine(&self, backend: BackendId, figures: EngineFigures, now: Instant) {
+        if let Some(load) = self.loads.get(backend.0) {
+            load.engine.note(figures, load.counts(), self.balancing.capacity as f32, now);
+        }
+    }
+
     fn refresh_usual(&self, turn: &mut Turn, now: Instant) {
         if turn.usual_at.is_some_and(|at| now.since(at) < USUAL_EVERY) {
             return;
@@ -184,4 +208,34 @@ impl Fleet {
 
 fn numbers(usual: Usual) -> [f32; 3] {
     [usual.slowness, usual.pace, usual.first_byte]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of so many backends these are found unhealthy in turn: those that are
+    /// left alone for it.
+    #[track_caller]
+    fn check(backends: usize, unhealthy: &[usize], expected: &[usize]) {
+        let fleet = Fleet::new(backends, Balancing::DEFAULT);
+        let now = Instant::default();
+        let tell = |place: usize, probed| fleet.set_probed(BackendId(place), probed, now);
+        unhealthy.iter().for_each(|&place| tell(place, Probed::Unhealthy));
+        let is_out = |place: &usize| fleet.loads[*place].health.is_ejected(now);
+        let out: Vec<usize> = (0..backends).filter(is_out).collect();
+        assert_eq!(out, expected, "{unhealthy:?} of {backends}");
+        (0..backends).for_each(|place| tell(place, Probed::Healthy));
+        assert!((0..backends).all(|place| !is_out(&place)), "all are well again");
+    }
+
+    #[test]
+    fn the_last_half_is_never_left_alone_for_its_probes() {
+        check(1, &[0], &[]);
+        check(2, &[0, 1], &[0]);
+        check(3, &[1, 2, 0], &[1]);
+        check(4, &[3, 2, 1, 0], &[2, 3]);
+        check(4, &[3, 3, 3, 1], &[1, 3]);
+        check(2, &[7], &[]);
+    }
 }

@@ -11,7 +11,7 @@
 //! ```
 
 use std::{
-    sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
+    sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
     time::Duration,
 };
 
@@ -41,6 +41,15 @@ pub struct Health {
     pauses: AtomicU32,
     /// Answers since it came, or came back.
     proven: AtomicU32,
+    /// Probes have found it so, and the others bear that it is left alone.
+    unhealthy: AtomicBool,
+}
+
+/// What probes have found a backend to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probed {
+    Healthy,
+    Unhealthy,
 }
 
 /// The last answers of a backend.
@@ -79,7 +88,16 @@ impl Health {
     }
 
     pub fn is_ejected(&self, now: Instant) -> bool {
-        self.ejected_until.load(Relaxed) > now.as_nanos()
+        self.ejected_until.load(Relaxed) > now.as_nanos() || self.unhealthy.load(Relaxed)
+    }
+
+    /// Left alone from now on, or no more. One that comes back is trusted step
+    /// by step.
+    pub fn set_probed(&self, probed: Probed) {
+        let is_unhealthy = probed == Probed::Unhealthy;
+        if self.unhealthy.swap(is_unhealthy, Relaxed) && !is_unhealthy {
+            self.proven.store(0, Relaxed);
+        }
     }
 
     pub fn rest(&self, now: Instant) {
@@ -250,6 +268,21 @@ mod tests {
             health.begun();
         }
         assert!(health.has_room(1_000) && !health.is_on_probation());
+    }
+
+    #[test]
+    fn one_that_is_found_unhealthy_is_left_alone_until_it_is_healthy() {
+        let health = Health::default();
+        health.set_probed(Probed::Healthy);
+        assert!(!health.is_ejected(at(0)));
+        (0..ANSWERS_PROVING).for_each(|_| health.begun());
+        health.set_probed(Probed::Unhealthy);
+        assert!(health.is_ejected(at(0)) && health.is_ejected(at(1_000_000)));
+        health.set_probed(Probed::Healthy);
+        assert!(!health.is_ejected(at(0)) && !health.is_proven());
+        health.begun();
+        health.set_probed(Probed::Healthy);
+        assert!(health.has_room(1), "what it has proven since counts");
     }
 
     #[test]

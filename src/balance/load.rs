@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use super::{estimate::Estimate, health::Health};
+use super::{engine::Engine, estimate::Estimate, health::Health};
 use crate::base::Instant;
 
 /// Aligned to two lines, as the neighbour of a line is fetched along with it.
@@ -25,6 +25,7 @@ pub struct Load {
     pub first_byte: Estimate,
     /// Seconds that failures make it look slower.
     pub penalty: Estimate,
+    pub engine: Engine,
     pub health: Health,
     picks: AtomicU64,
     failures: AtomicU64,

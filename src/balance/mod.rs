@@ -14,6 +14,7 @@
 
 mod choice;
 mod cost;
+mod engine;
 mod estimate;
 mod fleet;
 mod health;
@@ -25,7 +26,9 @@ mod scenario_tests;
 mod ticket;
 
 pub use crate::base::BackendId;
+pub use engine::EngineFigures;
 pub use fleet::{Fleet, Turn};
+pub use health::Probed;
 pub use load::Figures;
 pub use policy::{Balancing, Ejection, Policy};
 pub use ticket::{Outturn, Shape, Ticket, Work};
