@@ -3,14 +3,18 @@
 mod backends;
 mod certificates;
 mod metrics;
+mod probes;
 
 use std::sync::Arc;
 
 pub use certificates::CertificateFigures;
 
-use crate::exchange::{
-    Common, Counters,
-    pages::{Page, PageRequest, Pages},
+use crate::{
+    exchange::{
+        Common, Counters,
+        pages::{Page, PageRequest, Pages},
+    },
+    probe::ProbeFigures,
 };
 
 /// What the pages show besides the counters.
@@ -25,6 +29,8 @@ pub struct Facts {
     /// What is known of the backends, and their names in the same order.
     pub common: Arc<Common>,
     pub backends: Vec<String>,
+    /// What probes have found out, in the same order.
+    pub probes: Arc<[Arc<ProbeFigures>]>,
 }
 
 /// The pages of one shard. `shards` are the counters of all of them.
@@ -71,6 +77,7 @@ mod tests {
                 certificates: None,
                 common: Arc::new(Common::new(0, Balancing::DEFAULT)),
                 backends: Vec::new(),
+                probes: [].into(),
             }
         }
     }

@@ -105,6 +105,10 @@ pub enum Fault {
     #[error("no backend is ever ejected, so this has no effect; leave it out, or give {0}")]
     NeverEjected(&'static str),
 
+    // Probes.
+    #[error("no backend is ever asked, so this has no effect; leave it out, or add {0} TIME")]
+    NeverAsked(&'static str),
+
     // TLS.
     #[error("a TLS listener needs a certificate; add --tls-cert FILE and --tls-key FILE")]
     TlsNoPair,

@@ -12,6 +12,7 @@ use super::given::Given;
 use super::tls_plan::TlsPlan;
 use crate::balance::Balancing;
 use crate::exchange::{Credentials, Deadlines, HeaderPlan, Limits, PoolPlan};
+use crate::probe::ProbePlan;
 use crate::rt::DriverChoice;
 use crate::tls::ServerName;
 
@@ -42,6 +43,8 @@ pub struct Plan {
     pub pool: PoolPlan,
     /// How a backend is chosen.
     pub balancing: Balancing,
+    /// How backends are asked how they are.
+    pub probes: ProbePlan,
     /// How often the names of backends are resolved again.
     pub resolve_every: Duration,
     /// How long requests under way may go on after SIGTERM.

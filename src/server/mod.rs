@@ -5,6 +5,7 @@ mod drain;
 mod hangup;
 mod listeners;
 mod names;
+mod probes;
 mod shards;
 
 use std::{net::SocketAddr, sync::Arc};

@@ -14,12 +14,14 @@ use super::{
     drain::Stopper,
     listeners::{self, Bound, Purpose},
     names,
+    probes::{self, Probes},
 };
 use crate::{
     admin::{self, CertificateFigures, Facts},
     balance::{BackendId, Figures},
     config::Plan,
     exchange::{BackendSettings, Common, Counters, Deadlines, Settings, Stage},
+    probe::{self, ProbeFigures},
     rt::{
         self, Clock, ConnectAddress, DriverInForce, KernelWorld, Letterbox, Listener, Lookup,
         Mailbox, Resolver, Unsent, build, mailbox, pin_to, seed, spawn_thread,
@@ -46,6 +48,7 @@ pub struct Running {
     common: Arc<Common>,
     clock: Clock,
     _resolver: Option<Resolver>,
+    _probes: Option<Probes>,
     reloader: Option<Reloader>,
 }
 
@@ -69,6 +72,7 @@ struct Job {
     counters: Arc<[Arc<Counters>]>,
     common: Arc<Common>,
     certificates: Option<Arc<CertificateFigures>>,
+    probes: Arc<[Arc<ProbeFigures>]>,
     house: Arc<House>,
     clock: Clock,
 }
@@ -89,11 +93,11 @@ pub fn start(plan: Plan, lookup: Lookup) -> anyhow::Result<Running> {
     let stopper = Stopper { mailboxes: mailboxes.clone() };
     let counters: Arc<[Arc<Counters>]> =
         (0..shards).map(|_| Arc::new(Counters::default())).collect();
-    let per_address = plan.limits.connections_per_address.map(std::num::NonZero::get);
-    let house = Arc::new(House::new(shards, per_address));
+    let house = house_of(&plan);
     let addresses = names::resolve_all(&plan.backends, &lookup);
     let (common, clock) =
         (Arc::new(Common::new(plan.backends.len(), plan.balancing)), Clock::start());
+    let figures: Arc<[Arc<ProbeFigures>]> = plan.backends.iter().map(|_| Arc::default()).collect();
     let (ready, readiness) = mpsc::channel();
     let (end, ends) = mpsc::channel();
     let mut threads = Vec::new();
@@ -111,6 +115,7 @@ pub fn start(plan: Plan, lookup: Lookup) -> anyhow::Result<Running> {
             counters: Arc::clone(&counters),
             common: Arc::clone(&common),
             certificates: certificates.figures(),
+            probes: Arc::clone(&figures),
             house: Arc::clone(&house),
             clock,
         };
@@ -120,12 +125,13 @@ pub fn start(plan: Plan, lookup: Lookup) -> anyhow::Result<Running> {
         })?);
     }
     drop((ready, end));
-    let drivers: Vec<DriverInForce> = (0..shards)
-        .map(|_| readiness.recv().unwrap_or_else(|_| Err(anyhow!("a shard died at its start"))))
-        .collect::<anyhow::Result<_>>()?;
-    let news = stopper.clone();
-    let news = move |backend, to: &[_]| tell_addresses(&news, backend, to);
-    let resolver = names::watch(&plan.backends, &addresses, plan.resolve_every, lookup, news)?;
+    let drivers = all_ready(&readiness, shards)?;
+    let security = &certificates.backends;
+    let probes = probes::start(&plan, &addresses, security, &figures, Arc::clone(&common), clock)
+        .context("there is no thread to look after backends")?;
+    let hear = Hearers { shards: stopper.clone(), probes: probes.as_ref().map(Probes::mailbox) };
+    let hear = move |backend, to: &[_]| hear.addresses(backend, to);
+    let resolver = names::watch(&plan.backends, &addresses, plan.resolve_every, lookup, hear)?;
     Ok(Running {
         threads,
         ends,
@@ -139,17 +145,43 @@ pub fn start(plan: Plan, lookup: Lookup) -> anyhow::Result<Running> {
         common,
         clock,
         _resolver: resolver,
+        _probes: probes,
         reloader: certificates.watch().context("certificate files cannot be watched")?,
     })
 }
 
-/// False if a mailbox was full: that shard has to be told another time.
-fn tell_addresses(to: &Stopper, backend: BackendId, addresses: &[ConnectAddress]) -> bool {
-    let letter = || Letter::Addresses(backend, addresses.to_vec());
-    // Every shard is told, also behind one that does not hear.
-    let is_full = |mailbox: &&Mailbox<_>| matches!(mailbox.send(letter()), Err(Unsent::Full(_)));
-    let deaf = to.mailboxes.iter().filter(is_full);
-    deaf.count() == 0
+/// Who has to know where backends are reached.
+struct Hearers {
+    shards: Stopper,
+    probes: Option<Mailbox<probe::Letter<probes::Security>>>,
+}
+
+impl Hearers {
+    /// False if a mailbox was full: it has to be told another time.
+    fn addresses(&self, backend: BackendId, addresses: &[ConnectAddress]) -> bool {
+        let letter = || Letter::Addresses(backend, addresses.to_vec());
+        // Everybody is told, also behind one that does not hear.
+        let is_full =
+            |mailbox: &&Mailbox<_>| matches!(mailbox.send(letter()), Err(Unsent::Full(_)));
+        let deaf = self.shards.mailboxes.iter().filter(is_full).count();
+        let letter = probe::Letter::Addresses(backend, addresses.to_vec());
+        let probes = self.probes.as_ref().map(|probes| probes.send(letter));
+        deaf == 0 && !matches!(probes, Some(Err(Unsent::Full(_))))
+    }
+}
+
+fn house_of(plan: &Plan) -> Arc<House> {
+    let per_address = plan.limits.connections_per_address.map(std::num::NonZero::get);
+    Arc::new(House::new(plan.cores.len(), per_address))
+}
+
+/// Waits until every shard runs.
+fn all_ready(
+    readiness: &mpsc::Receiver<anyhow::Result<DriverInForce>>,
+    shards: usize,
+) -> anyhow::Result<Vec<DriverInForce>> {
+    let ready = |_| readiness.recv().unwrap_or_else(|_| Err(anyhow!("a shard died at its start")));
+    (0..shards).map(ready).collect()
 }
 
 fn driver_line(drivers: &[DriverInForce]) -> String {
@@ -203,6 +235,7 @@ fn run(job: Job, ready: &mpsc::Sender<anyhow::Result<DriverInForce>>) -> anyhow:
             panics: KernelWorld::panics,
             certificates: job.certificates,
             common: Arc::clone(&job.common),
+            probes: job.probes,
             backends: plan.backends.iter().map(|backend| backend.name.clone()).collect(),
         };
         let mut stage = Stage::new(

@@ -13,6 +13,7 @@
 mod balancing;
 mod limits;
 mod place;
+mod probes;
 mod process;
 mod tls;
 
@@ -53,9 +54,10 @@ enum Home {
 }
 
 /// In the order of the help.
-pub static GROUPS: [Group; 9] = [
+pub static GROUPS: [Group; 10] = [
     process::PLACES,
     balancing::BALANCING,
+    probes::PROBES,
     tls::TO_CLIENTS,
     tls::TO_BACKENDS,
     process::MACHINE,
