@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::base::units::{Size, Time};
 use crate::probe::UNDER_WAY_MAX;
+use crate::route::RoutePlan;
 
 use super::address::{is_path, is_same_place, read_backend, read_listen};
 use super::check_balancing::check_balancing;
@@ -73,6 +74,8 @@ pub fn check(written: &Written, machine: &Machine) -> Result<Plan, Vec<PlanError
             pool,
             balancing,
             probes: written.probes.clone(),
+            routes: RoutePlan::default(),
+            models: Vec::new(),
             resolve_every: written.resolve_every,
             drain: written.drain,
             proxy_path: written.proxy_path.clone(),
