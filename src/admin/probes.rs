@@ -42,10 +42,6 @@ pub fn render(page: &mut String, facts: &Facts) {
     family("tokenring_backend_engine_waiting", "gauge", help, &|f| engine(f, &|e| text(e.waiting)));
     let help = "Requests that its engine works on, whoever sent them.";
     family("tokenring_backend_engine_running", "gauge", help, &|f| engine(f, &|e| text(e.running)));
-    let help = "How much of its engine's cache is taken, from 0 to 1.";
-    family("tokenring_backend_engine_kv_usage", "gauge", help, &|f| {
-        engine(f, &|e| text(e.kv_usage))
-    });
 }
 
 /// A value as it is written, if there is one.
@@ -91,7 +87,6 @@ mod tests {
             "tokenring_probe_failures_total{backend=\"b\\\"\"} 1\n",
             "tokenring_backend_engine_waiting{backend=\"a:1\"} 3\n",
             "tokenring_backend_engine_running{backend=\"a:1\"} 12\n",
-            "tokenring_backend_engine_kv_usage{backend=\"a:1\"} 0.5\n",
         ] {
             assert!(page.contains(expected), "{expected} is not in\n{page}");
         }

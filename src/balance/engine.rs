@@ -1,53 +1,65 @@
-//! What an engine says of itself. It knows also of the requests that others
-//! have sent it.
+//! What an engine says of itself, as far as it says more than we know: work
+//! that others have sent it, and how full its cache is. What it has said fades,
+//! as it is only true for a moment.
 
 use super::{estimate::Estimate, load::Counts};
 use crate::base::Instant;
 
-/// Seconds in which what an engine has said is forgotten.
-const ENGINE_DECAY: f32 = 10.0;
-/// What another's prompt is taken for, as nobody tells its size.
-const USUAL_PROMPT_TOKENS: f32 = 1000.0;
+/// Seconds in which figures lose two thirds of their weight.
+const FADE: f32 = 3.0;
 
-/// One look at an engine.
+/// What an engine tells.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct EngineFigures {
-    /// Requests in its queue.
+    /// Requests that wait in its queue.
     pub waiting: u32,
     /// Requests that it works on.
     pub running: u32,
-    /// How much of its cache of keys and values is taken, from 0 to 1; 0 where
-    /// it does not tell.
+    /// The part of its cache of keys and values that is in use, from 0 to 1.
     pub kv_usage: f32,
 }
 
-/// What it has said last, as far as it is not known anyway.
+/// One engine's figures, less what we have sent it ourselves.
 #[derive(Debug, Default)]
 pub struct Engine {
-    /// Requests in its queue that are not ours.
-    foreign: Estimate,
-    /// How full it is, from 0 to 1.
-    fullness: Estimate,
+    waiting: Estimate,
+    running: Estimate,
+    kv_usage: Estimate,
+}
+
+/// What they come to at a moment.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Others {
+    pub waiting: f32,
+    pub running: f32,
+    pub kv_usage: f32,
 }
 
 impl Engine {
-    /// `ours` are our own requests at the same moment, of so many that the
-    /// backend works on at once.
-    pub fn note(&self, figures: EngineFigures, ours: Counts, capacity: f32, now: Instant) {
-        let foreign = figures.waiting.saturating_sub(ours.waiting());
-        self.foreign.set(foreign as f32, now);
-        let occupancy = figures.running as f32 / capacity;
-        self.fullness.set(occupancy.max(figures.kv_usage).clamp(0.0, 1.0), now);
+    /// `ours` are the requests that it has of us.
+    pub fn note(&self, figures: EngineFigures, ours: Counts, now: Instant) {
+        // Ours are among those it counts, and which of the two they are is not
+        // known: those that others have running are the least that there can be.
+        let all = figures.waiting.saturating_add(figures.running);
+        let others = all.saturating_sub(ours.in_flight());
+        let waiting = figures.waiting.min(others);
+        self.waiting.set(waiting as f32, now);
+        self.running.set((others - waiting) as f32, now);
+        // What is no number is no figure.
+        let kv_usage = if figures.kv_usage.is_nan() { 0.0 } else { figures.kv_usage };
+        self.kv_usage.set(kv_usage.clamp(0.0, 1.0), now);
     }
 
-    /// Tokens of prompts of others that wait there.
-    pub fn foreign_tokens(&self, now: Instant) -> f32 {
-        self.foreign.drifting(0.0, now, ENGINE_DECAY) * USUAL_PROMPT_TOKENS
-    }
-
-    /// From 0 to 1; 0 when nothing is known.
-    pub fn fullness(&self, now: Instant) -> f32 {
-        self.fullness.drifting(0.0, now, ENGINE_DECAY)
+    pub fn others(&self, now: Instant) -> Others {
+        let fading = |estimate: &Estimate| match estimate.last() {
+            None | Some(0.0) => 0.0,
+            Some(_) => estimate.drifting(0.0, now, FADE),
+        };
+        Others {
+            waiting: fading(&self.waiting),
+            running: fading(&self.running),
+            kv_usage: fading(&self.kv_usage),
+        }
     }
 }
 
@@ -56,41 +68,47 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::balance::load::Load;
+    use crate::balance::load::{Load, Room};
 
-    /// What is known so long after an engine has said this, with one request
-    /// of ours waiting there, and room for a hundred.
+    fn at(seconds: u64) -> Instant {
+        Instant::default().after(Duration::from_secs(seconds))
+    }
+
+    /// What is told with so many requests of ours under way.
     #[track_caller]
-    fn check(figures: EngineFigures, age: Duration, tokens: f32, fullness: f32) {
+    fn check(waiting: u32, running: u32, kv_usage: f32, ours: u32, expected: [f32; 3]) {
         let load = Load::default();
-        let now = Instant::from_nanos(1_000_000_000);
-        load.begin(10, true, now);
-        load.engine.note(figures, load.counts(), 100.0, now);
-        let later = now.after(age);
-        let found = (load.engine.foreign_tokens(later), load.engine.fullness(later));
-        let is_near = |a: f32, b: f32| (a - b).abs() <= 0.01 * b;
-        assert!(is_near(found.0, tokens) && is_near(found.1, fullness), "{found:?}");
+        for _ in 0..ours {
+            load.begin(1, false, Room::WIDE, at(1)).unwrap();
+        }
+        let figures = EngineFigures { waiting, running, kv_usage };
+        load.engine.note(figures, load.counts(), at(1));
+        let others = load.engine.others(at(1));
+        assert_eq!([others.waiting, others.running, others.kv_usage], expected);
     }
 
     #[test]
-    fn what_is_ours_is_not_counted_twice() {
-        let figures = EngineFigures { waiting: 1, running: 50, kv_usage: 0.0 };
-        check(figures, Duration::ZERO, 0.0, 0.5);
-        check(EngineFigures { waiting: 4, ..figures }, Duration::ZERO, 3000.0, 0.5);
-        check(EngineFigures { waiting: 0, ..figures }, Duration::ZERO, 0.0, 0.5);
+    fn what_we_have_sent_ourselves_does_not_count_twice() {
+        check(4, 10, 0.5, 0, [4.0, 10.0, 0.5]);
+        check(4, 10, 0.5, 8, [4.0, 2.0, 0.5]);
+        check(4, 10, 0.5, 12, [2.0, 0.0, 0.5]);
+        check(4, 10, 0.5, 99, [0.0, 0.0, 0.5]);
     }
 
     #[test]
-    fn the_fuller_of_house_and_cache_counts() {
-        let figures = EngineFigures { waiting: 0, running: 50, kv_usage: 0.75 };
-        check(figures, Duration::ZERO, 0.0, 0.75);
-        check(EngineFigures { running: 1000, ..figures }, Duration::ZERO, 0.0, 1.0);
+    fn figures_that_cannot_be_are_held_to_what_can() {
+        check(u32::MAX, u32::MAX, 7.0, 0, [u32::MAX as f32, 0.0, 1.0]);
+        check(0, 0, f32::NAN, 0, [0.0, 0.0, 0.0]);
+        check(0, 0, -1.0, 0, [0.0, 0.0, 0.0]);
     }
 
     #[test]
-    fn what_was_said_long_ago_is_forgotten() {
-        let figures = EngineFigures { waiting: 11, running: 0, kv_usage: 0.8 };
-        let e = std::f32::consts::E;
-        check(figures, Duration::from_secs(10), 10_000.0 / e, 0.8 / e);
+    fn old_figures_fade() {
+        let engine = Engine::default();
+        assert_eq!(engine.others(at(0)).waiting, 0.0);
+        let figures = EngineFigures { waiting: 100, running: 100, kv_usage: 1.0 };
+        engine.note(figures, Counts::default(), at(1));
+        let others = engine.others(at(13));
+        assert!(others.waiting < 2.0 && others.running < 2.0 && others.kv_usage < 0.02);
     }
 }

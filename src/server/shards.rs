@@ -18,8 +18,8 @@ use super::{
 };
 use crate::{
     admin::{self, CertificateFigures, Facts},
-    balance::{BackendId, Figures},
-    config::Plan,
+    balance::{BackendId, Figures, Fleet, Seat},
+    config::{BackendPlan, Plan},
     exchange::{BackendSettings, Common, Counters, Deadlines, Settings, Stage},
     probe::{self, ProbeFigures},
     rt::{
@@ -91,12 +91,10 @@ pub fn start(plan: Plan, lookup: Lookup) -> anyhow::Result<Running> {
     let (mailboxes, letterboxes): (Vec<_>, Vec<_>) =
         (0..shards).map(|_| mailbox(MAILBOX_LETTERS)).unzip();
     let stopper = Stopper { mailboxes: mailboxes.clone() };
-    let counters: Arc<[Arc<Counters>]> =
-        (0..shards).map(|_| Arc::new(Counters::default())).collect();
+    let counters: Arc<[Arc<Counters>]> = (0..shards).map(|_| Arc::default()).collect();
     let house = house_of(&plan);
     let addresses = names::resolve_all(&plan.backends, &lookup);
-    let (common, clock) =
-        (Arc::new(Common::new(plan.backends.len(), plan.balancing)), Clock::start());
+    let (common, clock) = (common_of(&plan), Clock::start());
     let figures: Arc<[Arc<ProbeFigures>]> = plan.backends.iter().map(|_| Arc::default()).collect();
     let (ready, readiness) = mpsc::channel();
     let (end, ends) = mpsc::channel();
@@ -168,6 +166,11 @@ impl Hearers {
         let probes = self.probes.as_ref().map(|probes| probes.send(letter));
         deaf == 0 && !matches!(probes, Some(Err(Unsent::Full(_))))
     }
+}
+
+fn common_of(plan: &Plan) -> Arc<Common> {
+    let seats = plan.backends.iter().map(seat).collect();
+    Arc::new(Common::of(Fleet::of(seats, plan.balancing)))
 }
 
 fn house_of(plan: &Plan) -> Arc<House> {
@@ -265,6 +268,10 @@ fn run(job: Job, ready: &mpsc::Sender<anyhow::Result<DriverInForce>>) -> anyhow:
         Rc::new(shard).run(listeners, job.letterbox).await;
         Ok(())
     })
+}
+
+fn seat(backend: &BackendPlan) -> Seat {
+    Seat { weight: backend.weight, capacity: backend.capacity, ..Seat::of(&backend.name) }
 }
 
 fn settings(plan: &Plan) -> Settings {
