@@ -10,11 +10,13 @@
 mod support;
 
 use std::{
+    cell::RefCell,
     io::{Read, Write},
     net::{SocketAddr, TcpListener},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
+        mpsc::{Sender, channel},
     },
     time::Duration,
 };
@@ -22,12 +24,16 @@ use std::{
 use support::{
     Client, PATIENCE, Proxy,
     backend::{Backend, Conn, deaf, nowhere},
-    chat, eventually, mock, mock_with, plan, streamed,
+    chat, driver, eventually, mock, mock_with, plan, streamed,
     tls::{VERSIONS, accept, authority::Authority, server_config},
 };
 use tokenring::{
-    config::{Policy, Written},
+    balance::{BackendId, EngineFigures, Probed},
+    base::Instant,
+    config::{HealthPlan, Policy, ProbePlan, Written},
     mock::MockHandle,
+    probe::{Audience, Letter, Round, Target, keep},
+    rt::{self, Clock, ConnectAddress, KernelWorld},
 };
 
 const CHAT: &str = "/v1/chat/completions";
@@ -311,7 +317,7 @@ fn who_offers_no_metrics_is_soon_asked_rarely() {
 
 #[test]
 fn probes_go_below_the_path_of_the_url() {
-    let (tell, told) = std::sync::mpsc::channel();
+    let (tell, told) = channel();
     let tell = std::sync::Mutex::new(tell);
     let backend = Backend::start(move |conn| {
         while let Some(request) = conn.request() {
@@ -358,4 +364,74 @@ fn a_name_that_stands_for_another_address_is_probed_there() {
     eventually("it is healthy", || healthy().as_deref() == Some("1"));
     moved.store(1, SeqCst);
     eventually("it is not", || healthy().as_deref() == Some("0"));
+}
+
+/// Tells what it hears, with the number of its round.
+struct Told(u32, Sender<(u32, usize, Probed)>);
+
+impl Audience for Told {
+    fn hears_of_health(&self, backend: BackendId, probed: Probed, _: Instant) {
+        // The test may have heard enough.
+        let _ = self.1.send((self.0, backend.0, probed));
+    }
+
+    fn hears_of_engine(&self, _: BackendId, _: EngineFigures, _: Instant) {}
+}
+
+#[test]
+fn another_round_goes_on_from_what_was_found_out() {
+    let (sick, well) = (Backend::saying("HTTP/1.1 500 Oh\r\n\r\n"), mock());
+    let (tell, told) = channel();
+    let round = |number, backends: &[SocketAddr], health| Round {
+        plan: ProbePlan { health, ..ProbePlan::default() },
+        targets: (0..).zip(backends).map(|(place, address)| target(place, *address)).collect(),
+        audience: Box::new(Told(number, tell.clone())),
+    };
+    let asking = |unhealthy_after| HealthPlan {
+        interval: Some(OFTEN),
+        timeout: PATIENCE,
+        unhealthy_after,
+        ..HealthPlan::default()
+    };
+    let (letters, letterbox) = rt::mailbox(8);
+    let first = round(1, &[sick.address], asking(2));
+    let keeper = std::thread::spawn(move || {
+        let (mut runtime, _) = rt::build(driver(), 64).unwrap();
+        runtime.block_on(keep(KernelWorld::new(Clock::start()), first, 1, letterbox));
+    });
+    let next = || told.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(next(), (1, 0, Probed::Unhealthy));
+    // It has another place, and would not be found so again.
+    let backends = [well.address(), sick.address];
+    let second = Letter::Round(round(2, &backends, asking(1_000_000)));
+    assert!(letters.send(second).is_ok());
+    let mut heard = [None, None];
+    while heard.contains(&None) {
+        let (round, place, probed) = next();
+        assert!(round == 2 || heard == [None, None], "the first round is over");
+        if round == 2 {
+            heard[place] = Some(probed);
+        }
+    }
+    assert_eq!(heard, [Some(Probed::Healthy), Some(Probed::Unhealthy)]);
+    // Nobody is asked any more, and nobody left alone for what was said before.
+    assert!(letters.send(Letter::Round(round(3, &backends, HealthPlan::default()))).is_ok());
+    let of_third: Vec<_> =
+        std::iter::repeat_with(next).skip_while(|told| told.0 == 2).take(2).collect();
+    assert_eq!(of_third, [(3, 0, Probed::Healthy), (3, 1, Probed::Healthy)]);
+    assert!(letters.send(Letter::End).is_ok());
+    keeper.join().unwrap();
+    assert_eq!(told.try_iter().next(), None, "nobody is told any more");
+}
+
+fn target(place: usize, address: SocketAddr) -> Target<()> {
+    Target {
+        backend: BackendId(place),
+        name: address.to_string(),
+        host_header: address.to_string(),
+        base_path: String::new(),
+        security: (),
+        addresses: RefCell::new(vec![ConnectAddress::Tcp(address)]),
+        figures: Arc::default(),
+    }
 }

@@ -16,3 +16,45 @@ pub fn fuzz_prometheus(data: &[u8]) {
         assert!((0.0..=1.0).contains(&figures.kv_usage), "{figures:?}");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Chance;
+
+    /// What pages are made of.
+    const PARTS: [&[u8]; 16] = [
+        b"tgi_queue_size",
+        b"vllm:kv_cache_usage_perc",
+        b"sglang_num_running_reqs",
+        b"{a=\"b\"}",
+        b"{",
+        b"}",
+        b"\"",
+        b"\\",
+        b" ",
+        b"\n",
+        b"# HELP ",
+        b"1",
+        b"0.5e-3",
+        b"NaN",
+        b"\xff\x00",
+        b"99999999999999999999999999",
+    ];
+
+    #[test]
+    fn any_page_is_read_alike_in_any_pieces() {
+        let mut chance = Chance::seeded(4);
+        let mut with_figures = 0;
+        for _ in 0..20_000 {
+            let parts = chance.below(40);
+            let mut page = vec![chance.below(256) as u8];
+            (0..parts).for_each(|_| page.extend_from_slice(PARTS[chance.below(PARTS.len())]));
+            fuzz_prometheus(&page);
+            let mut exposition = Exposition::default();
+            exposition.push(&page[1..]);
+            with_figures += usize::from(exposition.figures().is_some());
+        }
+        assert!(with_figures > 100, "the pages are not all without meaning: {with_figures}");
+    }
+}
