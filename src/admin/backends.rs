@@ -48,6 +48,12 @@ pub fn render(page: &mut String, facts: &Facts, now: Instant) {
     family("tokenring_backend_ttft_seconds", gauge, help, &|f| f.first_token.and_then(shown));
     let help = "Estimated time for each token of an answer.";
     family("tokenring_backend_tpot_seconds", gauge, help, &|f| f.pace.and_then(shown));
+    let help = "Tokens of prompts that were sent to it by what they begin with, estimated.";
+    let prompt_tokens = |f: &Figures| shown(f.prompt_tokens);
+    family("tokenring_backend_prefix_tokens_total", "counter", help, &prompt_tokens);
+    let help = "Those of them that it is thought to have read before.";
+    let read = |f: &Figures| shown(f.prompt_tokens_read);
+    family("tokenring_backend_prefix_tokens_read_total", "counter", help, &read);
     let help = "Requests sent to it, attempts included.";
     family("tokenring_backend_picks_total", "counter", help, &|f| shown(f.picks));
     let help = "Requests at which it failed.";
@@ -83,7 +89,7 @@ mod tests {
         let now = Instant::from_nanos(1);
         let work = Work { prompt_bytes: 400, shape: Shape::Streamed };
         let mut pick = |tried: &[BackendId]| {
-            let ask = Ask { among: fleet.everyone(), tried, policy: fleet.policy(), work };
+            let ask = Ask { tried, ..Ask::new(fleet.everyone(), fleet.policy(), work) };
             fleet.pick(&mut turn, &ask, now, &mut chance).unwrap()
         };
         pick(&[BackendId(0)]).failed(None, now);

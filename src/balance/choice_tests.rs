@@ -55,10 +55,14 @@ impl Bench {
             slow_start: Duration::from_secs(10),
             gate: self.chance.fraction(),
             terms,
+            conversation: None,
+            held: &Held::new(),
+            tokens_per_block: 64.0,
+            patience: 2.0,
             among: &ids(among),
             tried: &ids(tried),
         };
-        choice.make(&mut self.turn, &mut self.chance).map(|(id, _)| id.0)
+        choice.make(&mut self.turn, &mut self.chance).map(|chosen| chosen.backend.0)
     }
 
     fn weighing(mut self, weights: &[u32]) -> Self {
@@ -99,7 +103,7 @@ impl Bench {
     }
 }
 
-const ALL: [Policy; 6] = Policy::ALL;
+const ALL: [Policy; 8] = Policy::ALL;
 
 #[test]
 fn in_turn_every_backend_has_its_turn() {
@@ -328,7 +332,8 @@ fn joined(policy: Policy, seconds: u64) -> Bench {
 #[test]
 fn one_that_has_just_come_has_a_tenth_of_its_share_and_then_more() {
     for policy in ALL {
-        let counts = !matches!(policy, Policy::RoundRobin | Policy::Random | Policy::LeastLatency);
+        let counts =
+            matches!(policy, Policy::LeastInFlight | Policy::PowerOfTwo | Policy::PeakEwma);
         for (seconds, expected) in [(0, 0.1), (5, 0.5), (10, 1.0)] {
             let mut bench = joined(policy, seconds);
             let mut shares = [0.0; 4];

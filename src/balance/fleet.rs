@@ -11,11 +11,13 @@ use std::{
 
 use super::{
     BackendId, Balancing, EngineFigures, Figures, Policy, Probed, Ticket, Turn, Work,
+    blocks::BLOCK_BYTES,
     choice::Choice,
     cost::{Terms, Usual},
     load::Load,
+    prefixes::Prefixes,
     prompts::Prompts,
-    seat::Seat,
+    seat::{Seat, mix},
 };
 use crate::base::{Chance, Instant};
 
@@ -36,6 +38,8 @@ pub struct Fleet {
     loads: Box<[Arc<Load>]>,
     seats: Box<[Seat]>,
     everyone: Box<[BackendId]>,
+    /// Who has read which conversations, where anybody asks.
+    prefixes: Option<Prefixes>,
     /// Whether all weigh the same, and something.
     is_even: bool,
     balancing: Balancing,
@@ -56,6 +60,18 @@ pub struct Ask<'a> {
     pub tried: &'a [BackendId],
     pub policy: Policy,
     pub work: Work,
+    /// What stands for its conversation, where that is known (`session_hash`).
+    pub conversation: Option<u64>,
+    /// What its conversation begins with (`prefix`; see [`hashes`](super::hashes)).
+    pub hashes: &'a [u64],
+}
+
+impl<'a> Ask<'a> {
+    /// One that was sent nowhere yet and belongs to no conversation.
+    #[must_use]
+    pub fn new(among: &'a [BackendId], policy: Policy, work: Work) -> Self {
+        Self { among, tried: &[], policy, work, conversation: None, hashes: &[] }
+    }
 }
 
 /// Why no backend was chosen.
@@ -118,12 +134,22 @@ impl Fleet {
             loads,
             everyone: (0..seats.len()).map(BackendId).collect(),
             is_even: first_weight > 0 && seats.iter().all(|seat| seat.weight == first_weight),
+            prefixes: (balancing.policy == Policy::Prefix)
+                .then(|| Prefixes::new(seats.len(), balancing.prefix_bytes)),
             seats: seats.into(),
             balancing,
             prompts,
             usual: numbers(usual).map(|number| AtomicU32::new(number.to_bits())),
             ejecting: AtomicBool::new(false),
         }
+    }
+
+    /// The same for a fleet of which some models ask who has read what.
+    #[must_use]
+    pub fn remembering_prefixes(mut self) -> Self {
+        let bytes = self.balancing.prefix_bytes;
+        self.prefixes.get_or_insert_with(|| Prefixes::new(self.seats.len(), bytes));
+        self
     }
 
     /// Chooses a backend, and counts the request there.
@@ -147,23 +173,38 @@ impl Fleet {
             shape: ask.work.shape,
             now,
         };
+        let prefixes = self.prefixes.as_ref().filter(|_| ask.policy == Policy::Prefix);
+        let held = prefixes.map(|prefixes| prefixes.held(ask.hashes)).unwrap_or_default();
         let choice = Choice {
             loads: &self.loads,
             seats: &self.seats,
             is_even: self.is_even,
             policy: ask.policy,
             slow_start: self.balancing.slow_start,
-            gate: chance.fraction(),
+            gate: ask.conversation.map_or_else(|| chance.fraction(), gate_of),
+            conversation: ask.conversation,
+            held: &held,
+            tokens_per_block: self.prompts.tokens(BLOCK_BYTES as u32) as f32,
+            patience: self.balancing.affinity_percent as f32 / 100.0,
             terms,
             among: ask.among,
             tried: ask.tried,
         };
         for _ in 0..RACES_MAX {
-            let Some((chosen, room)) = choice.make(turn, chance) else { break };
+            let Some(chosen) = choice.make(turn, chance) else { break };
+            let work = (ask.work, chosen.tokens);
             // Another shard may have taken the place meanwhile.
-            if let Some(ticket) = Ticket::begin(self, chosen, (ask.work, tokens), room, now) {
-                return Ok(ticket);
+            let Some(ticket) = Ticket::begin(self, chosen.backend, work, chosen.room, now) else {
+                continue;
+            };
+            if ask.policy.is_affine() {
+                turn.give(chosen.backend);
             }
+            if let Some(prefixes) = prefixes {
+                prefixes.note(ask.hashes, chosen.backend);
+                self.load(chosen.backend).count_read(tokens, tokens - chosen.tokens.min(tokens));
+            }
+            return Ok(ticket);
         }
         Err(if choice.is_full() { NoPick::Full } else { NoPick::Nobody })
     }
@@ -220,6 +261,8 @@ impl Fleet {
             kv_usage: others.kv_usage,
             first_token: slowness.map(|slowness| slowness * self.prompts.line().at(1000.0)),
             pace: load.pace.last(),
+            prompt_tokens: load.prompt_tokens(),
+            prompt_tokens_read: load.prompt_tokens_read(),
             picks: load.picks(),
             failures: load.failures(),
         })
@@ -280,10 +323,14 @@ impl Fleet {
         }
     }
 
-    /// A backend was not there before: its share grows from now on.
+    /// A backend was not there before: its share grows from now on, and its
+    /// cache is empty.
     pub fn came(&self, backend: BackendId, now: Instant) {
         if let Some(load) = self.loads.get(backend.0) {
             load.health.came(now);
+        }
+        if let Some(prefixes) = &self.prefixes {
+            prefixes.forget(backend);
         }
     }
 
@@ -321,6 +368,11 @@ impl Fleet {
     }
 }
 
+/// A conversation passes the same gates each time.
+fn gate_of(conversation: u64) -> f32 {
+    (mix(conversation) >> 40) as f32 / (1_u32 << 24) as f32
+}
+
 fn numbers(usual: Usual) -> [f32; 3] {
     [usual.slowness, usual.pace, usual.first_byte]
 }
@@ -335,7 +387,7 @@ mod tests {
     fn fails_at(fleet: &Fleet, place: usize) {
         let (mut turn, mut chance) = (Turn::new(fleet, 0), Chance::seeded(1));
         let (among, work) = ([BackendId(place)], Work::default());
-        let ask = Ask { among: &among, tried: &[], policy: fleet.policy(), work };
+        let ask = Ask::new(&among, fleet.policy(), work);
         fleet.pick(&mut turn, &ask, NOW, &mut chance).unwrap().failed(None, NOW);
     }
 

@@ -167,7 +167,7 @@ impl<W: World> Stage<W> {
     pub fn pick(&self, work: Work, tried: &[BackendId]) -> Option<Ticket<'_>> {
         let (mut turn, mut chance) = (self.turn.borrow_mut(), self.chance.borrow_mut());
         let fleet = &self.fleet;
-        let ask = Ask { among: fleet.everyone(), tried, policy: fleet.policy(), work };
+        let ask = Ask { tried, ..Ask::new(fleet.everyone(), fleet.policy(), work) };
         fleet.pick(&mut turn, &ask, self.now(), &mut chance).ok()
     }
 
