@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use crate::base::units::{Size, Time};
+use crate::route::RoutePlan;
 
 use super::address::{is_path, is_same_place, read_backend, read_listen};
 use super::check_balancing::check_balancing;
@@ -67,6 +68,8 @@ pub fn check(written: &Written, machine: &Machine) -> Result<Plan, Vec<PlanError
             deadlines,
             pool,
             balancing,
+            routes: RoutePlan::default(),
+            models: Vec::new(),
             resolve_every: written.resolve_every,
             drain: written.drain,
             proxy_path: written.proxy_path.clone(),

@@ -52,7 +52,7 @@ pub use load::{
 };
 pub use material::{BackendMaterial, SystemAuthorities, TlsFiles, TlsMaterial};
 pub use mock_plan::{MockPlan, MockScript};
-pub use plan::{Address, BackendAddress, BackendPlan, Host, Plan, RingPlan};
+pub use plan::{Address, BackendAddress, BackendPlan, Host, ModelSettings, Plan, RingPlan};
 pub use reference::reference;
 pub use settings::{Form, GROUPS, Group, Misread, Setting, by_flag, settings};
 pub use startup::{danger_lines, startup_line};
