@@ -2,6 +2,7 @@
 
 use super::provider::{Fit, Provider};
 use super::section::{Entry, Findings};
+use crate::config::address::read_backend;
 use crate::llm::Dialect;
 
 /// Longer than any address that a person writes.
@@ -93,6 +94,10 @@ pub(super) fn url(
         return None;
     };
     let (base, has_version) = base(plain, provider.dialect);
+    if let Err(fault) = read_backend(&base) {
+        findings.manual(entry, format!("left out with its deployment: {fault}"), "");
+        return None;
+    }
     if provider.fit == Fit::Azure {
         findings.exact(entry, "is the backend's address");
         return Some(if has_version { base } else { format!("{base}/openai") });

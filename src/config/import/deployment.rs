@@ -5,10 +5,7 @@ use super::finding::{Finding, Kind, shown};
 use super::known::{self, IN_DEPLOYMENT, IN_MODEL_INFO, IN_PARAMS};
 use super::provider::{self, Fit, Provider};
 use super::section::{Entry, Findings, Section};
-use crate::llm::Dialect;
-
-/// Names of models are short, and ours are kept for each request's route.
-const NAME_BYTES_MAX: usize = 256;
+use crate::llm::{Dialect, MODEL_BYTES_MAX};
 
 /// What a backend is told apart by.
 #[derive(Clone, Debug, PartialEq)]
@@ -178,12 +175,13 @@ fn provider_of<'a>(
 fn readable<'a>(entry: &Entry<'a>, findings: &mut Findings) -> Option<&'a str> {
     let is_name = |name: &&str| {
         !name.is_empty()
-            && name.len() <= NAME_BYTES_MAX
+            && name.len() <= MODEL_BYTES_MAX
             && !name.chars().any(|c| c.is_control() || c.is_whitespace())
+            && name.matches('*').count() <= 1
     };
     let name = entry.text().filter(is_name);
     if name.is_none() {
-        findings.misread(entry, "a model's name without blanks");
+        findings.misread(entry, "a model's name without blanks and with one * at most");
     }
     name
 }
@@ -245,7 +243,9 @@ fn sent<'a>(
         );
         return None;
     }
-    (stripped != public).then_some(stripped)
+    // Without a star it is always written: a client may have written another
+    // of the model's names.
+    (!stripped.contains('*')).then_some(stripped)
 }
 
 fn capacity(params: &mut Section<'_>, findings: &mut Findings) -> Option<u32> {

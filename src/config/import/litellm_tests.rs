@@ -124,16 +124,22 @@ fn deployments_of_one_name_are_candidates_of_one_model() {
         )
     };
     let yaml = format!("model_list:\n{}{}", entry("a", "m", ""), entry("b", "m", ""));
-    check_file(&yaml, &["{ backends = [\"a\", \"b\"], weight = 2 },"]);
+    check_file(&yaml, &["{ model = \"m\", backends = [\"a\", \"b\"], weight = 2 },"]);
     let weights = [entry("a", "m", ", weight: 9"), entry("b", "n", ", weight: 3")].concat();
     check_file(
         &format!("model_list:\n{weights}"),
-        &["{ backends = [\"a\"], weight = 3 },", "{ model = \"n\", backends = [\"b\"] },"],
+        &[
+            "{ model = \"m\", backends = [\"a\"], weight = 3 },",
+            "{ model = \"n\", backends = [\"b\"] },",
+        ],
     );
     let orders = [entry("a", "m", ", order: 1"), entry("b", "m", ", order: 2")].concat();
     check_file(
         &format!("model_list:\n{orders}"),
-        &["{ backends = [\"a\"], order = 1 },", "{ backends = [\"b\"], order = 2 },"],
+        &[
+            "{ model = \"m\", backends = [\"a\"], order = 1 },",
+            "{ model = \"m\", backends = [\"b\"], order = 2 },",
+        ],
     );
     let capacities = entry("a", "m", ", max_parallel_requests: 4").repeat(2);
     check_file(
@@ -153,6 +159,7 @@ fn a_wildcard_is_carried_where_the_name_stays_as_it_is() {
     check_kinds(&wild("gpt-*", "openai/gpt-*"), &model, &[Kind::Exact]);
     check_kinds(&wild("openai/*", "openai/*"), &model, &[Kind::Manual]);
     check_kinds(&wild("a-*", "openai/b"), &model, &[Kind::Exact]);
+    check_kinds(&wild("a*b*", "openai/b"), "model_list[0].model_name", &[Kind::Manual; 2]);
 }
 
 #[test]
@@ -221,7 +228,8 @@ fn of_models(names: &[&str], router: &str) -> String {
     let entry =
         |name: &&str| format!("- {{model_name: {name}, litellm_params: {{model: gpt-4}}}}\n");
     let list: String = names.iter().map(entry).collect();
-    format!("model_list:\n{list}router_settings:\n  {router}\n")
+    let router = if router.starts_with('{') { router.to_owned() } else { format!("{{{router}}}") };
+    format!("model_list:\n{list}router_settings: {router}\n")
 }
 
 #[test]
@@ -252,6 +260,23 @@ fn a_chain_does_not_lead_back() {
     assert_eq!(imported(&yaml).file.matches("fallbacks = ").count(), 2);
     check_kinds(&yaml, "router_settings.fallbacks[2].c[0]", &[Kind::Approximate]);
     check_kinds(&yaml, "router_settings.fallbacks[3].a[0]", &[Kind::Approximate]);
+}
+
+#[test]
+fn a_chain_does_not_lead_back_by_another_reason() {
+    let yaml =
+        of_models(&["a", "b"], "{fallbacks: [{a: [b]}], context_window_fallbacks: [{b: [a]}]}");
+    check_kinds(&yaml, "router_settings.context_window_fallbacks[0].b[0]", &[Kind::Approximate]);
+}
+
+#[test]
+fn a_fallback_answers_in_the_api_that_was_asked() {
+    let yaml = "model_list:\n- {model_name: a, litellm_params: {model: gpt-4}}\n\
+                - {model_name: b, litellm_params: {model: claude-3}}\n\
+                router_settings: {fallbacks: [{a: [b]}], default_fallbacks: [a]}\n";
+    check_kinds(yaml, "router_settings.fallbacks[0].a[0]", &[Kind::Unsupported]);
+    check_kinds(yaml, "router_settings.default_fallbacks[0]", &[Kind::Approximate]);
+    assert!(!imported(yaml).file.contains("fallbacks = "));
 }
 
 #[track_caller]

@@ -5,8 +5,9 @@ use super::address::host;
 use super::deployment::{Deployment, Place};
 use super::finding::shown;
 use super::section::{Entry, Findings};
-use super::settings::{Settings, nowhere};
+use super::settings::{Chain, Settings, nowhere};
 use super::weights::weights;
+use crate::llm::Dialect;
 
 pub(super) struct Backend {
     pub name: String,
@@ -29,6 +30,21 @@ pub(super) struct Model {
     pub candidates: Vec<Candidate>,
     /// By reason, as indices of models.
     pub fallbacks: [Vec<usize>; 3],
+}
+
+const NO_DIALECT: &str = "left out: it answers in another API than the model before it";
+
+/// The APIs that a model is answered in.
+#[derive(Clone, Copy)]
+struct Speaks {
+    openai: bool,
+    anthropic: bool,
+}
+
+impl Speaks {
+    fn meets(self, other: Self) -> bool {
+        self.openai && other.openai || self.anthropic && other.anthropic
+    }
 }
 
 /// Everything that is written down.
@@ -68,6 +84,10 @@ impl Fleet {
         fleet.alias(settings, findings);
         for (reason, chains) in settings.chains.iter().enumerate() {
             fleet.fall_back(reason, chains, findings);
+        }
+        // What is said of a model itself has the first right to a way.
+        for (reason, chains) in settings.chains.iter().enumerate() {
+            fleet.fall_back_by_default(reason, chains, findings);
         }
         fleet
     }
@@ -148,12 +168,7 @@ impl Fleet {
         }
     }
 
-    fn fall_back(
-        &mut self,
-        reason: usize,
-        chains: &[super::settings::Chain<'_>],
-        findings: &mut Findings,
-    ) {
+    fn fall_back(&mut self, reason: usize, chains: &[Chain<'_>], findings: &mut Findings) {
         for chain in chains.iter().filter(|chain| chain.model != "*") {
             let Some(from) = self.model(chain.model) else {
                 let became = nowhere(chain.model);
@@ -164,9 +179,24 @@ impl Fleet {
                 self.link(reason, from, name, entry, findings);
             }
         }
+    }
+
+    fn fall_back_by_default(
+        &mut self,
+        reason: usize,
+        chains: &[Chain<'_>],
+        findings: &mut Findings,
+    ) {
+        // One that was left out as it leads back is one of its own all the same.
+        let is_own = |model: &Model| {
+            chains.iter().any(|chain| {
+                chain.model == model.name || model.aliases.iter().any(|a| a == chain.model)
+            })
+        };
+        let models = self.models.iter().enumerate();
+        let without: Vec<usize> =
+            models.filter(|(_, model)| !is_own(model)).map(|(index, _)| index).collect();
         for chain in chains.iter().filter(|chain| chain.model == "*") {
-            let without = |index: &usize| self.models[*index].fallbacks[reason].is_empty();
-            let without: Vec<usize> = (0..self.models.len()).filter(without).collect();
             for (name, entry) in &chain.to {
                 self.link_all(reason, &without, name, entry, findings);
             }
@@ -184,7 +214,10 @@ impl Fleet {
         let Some(to) = self.model(name) else {
             return findings.unsupported(entry, nowhere(name), "see what is said of model_list");
         };
-        if self.leads(reason, to, from) {
+        if !self.speaks(from).meets(self.speaks(to)) {
+            return findings.unsupported(entry, NO_DIALECT, "nothing is translated");
+        }
+        if self.leads(to, from) {
             return findings.approximate(
                 entry,
                 "left out, as it leads back to the model that falls back on it",
@@ -212,7 +245,7 @@ impl Fleet {
         };
         let mut is_exact = true;
         for from in without.iter().copied().filter(|from| *from != to) {
-            if self.leads(reason, to, from) {
+            if self.leads(to, from) || !self.speaks(from).meets(self.speaks(to)) {
                 is_exact = false;
             } else if !self.models[from].fallbacks[reason].contains(&to) {
                 self.models[from].fallbacks[reason].push(to);
@@ -222,13 +255,29 @@ impl Fleet {
             findings.exact(entry, "is the fallback of models without one of their own");
         } else {
             let became = "is the fallback of models without one of their own, but for those that \
-                          it falls back on itself";
+                          it falls back on itself, and of another API";
             findings.approximate(entry, became, "");
         }
     }
 
+    /// The APIs that a model is answered in.
+    fn speaks(&self, model: usize) -> Speaks {
+        let names = self.models[model].candidates.iter().flat_map(|one| &one.backends);
+        let mut speaks = Speaks { openai: false, anthropic: false };
+        for name in names {
+            let backend = self.backends.iter().find(|backend| backend.name == *name);
+            match backend.map(|backend| backend.place.dialect) {
+                Some(Dialect::OpenAi) => speaks.openai = true,
+                Some(Dialect::Anthropic) => speaks.anthropic = true,
+                None => {}
+            }
+        }
+        speaks
+    }
+
     /// Whether fallbacks lead from one model to the other, or they are one.
-    fn leads(&self, reason: usize, from: usize, to: usize) -> bool {
+    /// A request may take a fallback of each reason, one after the other.
+    fn leads(&self, from: usize, to: usize) -> bool {
         let mut seen = vec![false; self.models.len()];
         let mut next = vec![from];
         while let Some(model) = next.pop() {
@@ -236,7 +285,7 @@ impl Fleet {
                 return true;
             }
             if !std::mem::replace(&mut seen[model], true) {
-                next.extend(&self.models[model].fallbacks[reason]);
+                next.extend(self.models[model].fallbacks.iter().flatten());
             }
         }
         false
