@@ -51,7 +51,8 @@ async def ask(address, identity, streamed, tokens, prompt_bytes=200):
     except TimeoutError:
         return Outcome(STALLED, story.started, story.first, story.status, f"{SECONDS_MAX} s passed")
     except (OSError, EOFError, ValueError, asyncio.LimitOverrunError) as error:
-        story.why = story.why or type(error).__name__
+        told = "an error event" if story.has_error else type(error).__name__
+        story.why = story.why or told
     return Outcome(story.kind(), story.started, story.first, story.status, story.why)
 
 

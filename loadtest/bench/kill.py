@@ -71,7 +71,7 @@ class _Run:
     def _start_proxy(self):
         address = free_address()
         backends = " ".join(f"--backend http://{mock}" for mock in self._mocks)
-        command = (f"{self._tokenring} serve --listen {address} --admin none "
+        command = (f"{self._tokenring} serve --listen {address} --admin {free_address()} "
                    f"--cores {proxies.PROXY_CORE} {backends} {self._options.serve_flags}")
         log = self._place.fresh("ours") / "output.log"
         return Process("ours", command, proxies.PROXY_CORE, address, log)
@@ -84,12 +84,12 @@ class _Run:
                 return
             except TimeoutError:
                 pass
-            address = self._chance.choice(list(self._mocks))
-            dead = sum(1 for mock in self._mocks.values() if mock is None)
-            if self._mocks[address] is None:
+            dead = [address for address, mock in self._mocks.items() if mock is None]
+            address = self._chance.choice(dead if len(dead) == DEAD_MAX else list(self._mocks))
+            if address in dead:
                 self._mocks[address] = await asyncio.to_thread(self._start, address)
                 self._starts += 1
-            elif dead < DEAD_MAX:
+            else:
                 mock, self._mocks[address] = self._mocks[address], None
                 await asyncio.to_thread(mock.kill)
                 self._kills += 1
