@@ -48,7 +48,7 @@ pub fn check(written: &Written, machine: &Machine) -> Result<Plan, Vec<PlanError
     faults.at_most("--drain", Time(written.drain), Time(Deadlines::LONGEST), LONGER_IS_NO_END);
     let limits = check_limits(&written.limits, &written.pool, &mut faults);
     let pool = check_pool(&written.pool, deadlines.keep_alive, &mut faults);
-    let balancing = check_balancing(&written.balancing, &mut faults);
+    let balancing = check_balancing(&written.balancing, &written.models, &mut faults);
     if !written.proxy_path.starts_with('/') || !is_path(&written.proxy_path) {
         faults.add("--proxy-path", &written.proxy_path, Fault::ProxyPath(Plan::PROXY_PATH));
     }

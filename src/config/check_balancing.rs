@@ -3,12 +3,19 @@
 use super::check::check_time;
 use super::error::Fault;
 use super::faults::Faults;
+use super::written::ModelWritten;
 use super::{Balancing, Ejection, Policy};
 use crate::base::units::Time;
 
-pub(super) fn check_balancing(written: &Balancing, faults: &mut Faults) -> Balancing {
+pub(super) fn check_balancing(
+    written: &Balancing,
+    models: &[ModelWritten],
+    faults: &mut Faults,
+) -> Balancing {
     const CAPACITY: &str = "--backend-capacity";
-    if written.policy != Policy::LeastLatency && faults.is_typed(CAPACITY) {
+    let policies = models.iter().filter_map(|model| model.policy).chain([written.policy]);
+    let is_asked = policies.into_iter().any(|policy| policy == Policy::LeastLatency);
+    if !is_asked && faults.is_typed(CAPACITY) {
         // In a file it may stand for the day when the policy changes.
         let only = Policy::LeastLatency.name();
         faults.add(CAPACITY, written.capacity, Fault::PolicyWithoutCapacity(only));

@@ -2,6 +2,7 @@
 
 pub mod certificates;
 mod drain;
+mod generation;
 mod hangup;
 mod listeners;
 mod names;
