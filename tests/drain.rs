@@ -118,6 +118,7 @@ fn shard_beside_one_that_has_ended(
         certificates: None,
         fleet: Arc::clone(&fleet),
         backends: vec![String::new()],
+        probes: [].into(),
     };
     let (counters, house) = (Arc::new(Counters::default()), Arc::new(House::new(2, None)));
     // The other one has fewer, and so is the better place.

@@ -3,7 +3,7 @@
 
 use std::{fmt::Write, sync::Arc};
 
-use super::{Facts, backends};
+use super::{Facts, backends, probes};
 use crate::{
     base::Instant,
     exchange::{Counters, Kind},
@@ -38,6 +38,7 @@ pub fn render(shards: &[Arc<Counters>], facts: &Facts, now: Instant) -> Vec<u8> 
         line(&mut page, &format!("tokenring_{name}{suffix}"), word, help, "", value);
     }
     backends::render(&mut page, facts, now);
+    probes::render(&mut page, facts);
     let panics = (facts.panics)();
     line(&mut page, "tokenring_panics_total", "counter", "Tasks that panicked.", "", panics);
     let driver = facts.driver.get().map_or("", String::as_str);

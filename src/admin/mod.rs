@@ -3,6 +3,7 @@
 mod backends;
 mod certificates;
 mod metrics;
+mod probes;
 
 use std::sync::{Arc, OnceLock};
 
@@ -14,6 +15,7 @@ use crate::{
         Counters,
         pages::{Page, PageRequest, Pages},
     },
+    probe::ProbeFigures,
 };
 
 /// What the pages show besides the counters.
@@ -29,6 +31,8 @@ pub struct Facts {
     /// What is known of the backends, and their names in the same order.
     pub fleet: Arc<Fleet>,
     pub backends: Vec<String>,
+    /// What probes have found out, in the same order.
+    pub probes: Arc<[Arc<ProbeFigures>]>,
 }
 
 /// The pages of one shard. `shards` are the counters of all of them.
@@ -75,6 +79,7 @@ mod tests {
                 certificates: None,
                 fleet: Arc::new(Fleet::new(0, Balancing::DEFAULT)),
                 backends: Vec::new(),
+                probes: [].into(),
             }
         }
     }

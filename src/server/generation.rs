@@ -8,6 +8,7 @@ use crate::{
     balance::{BackendId, Fleet, Seat},
     config::{BackendPlan, Plan},
     exchange::{BackendSettings, Counters, Deadlines, Generation, Settings},
+    probe::ProbeFigures,
     rt::{ConnectAddress, KernelWorld},
     tls::BackendTls,
 };
@@ -31,6 +32,8 @@ pub(super) struct Backends {
     pub addresses: Vec<Vec<ConnectAddress>>,
     /// Which one each was before, where connections to it may go on.
     pub kept: Vec<Option<BackendId>>,
+    /// What probes have found out.
+    pub probes: Arc<[Arc<ProbeFigures>]>,
 }
 
 pub(super) fn generation(
@@ -39,7 +42,7 @@ pub(super) fn generation(
     backends: Backends,
     shown: &Shown,
 ) -> Generation<Security> {
-    let Backends { fleet, security, addresses, kept } = backends;
+    let Backends { fleet, security, addresses, kept, probes } = backends;
     let facts = Facts {
         version: env!("CARGO_PKG_VERSION"),
         driver: Arc::clone(&shown.driver),
@@ -47,6 +50,7 @@ pub(super) fn generation(
         certificates: shown.certificates.clone(),
         fleet: Arc::clone(&fleet),
         backends: plan.backends.iter().map(|backend| backend.name.clone()).collect(),
+        probes,
     };
     let pages = admin::pages(Arc::clone(&shown.counters), facts);
     Generation { number, settings: settings(plan), pages, fleet, security, addresses, kept }

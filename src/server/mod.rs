@@ -6,6 +6,7 @@ mod generation;
 mod hangup;
 mod listeners;
 mod names;
+mod probes;
 mod shards;
 
 use std::{net::SocketAddr, sync::Arc};

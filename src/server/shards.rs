@@ -15,11 +15,13 @@ use super::{
     generation::{Backends, Security, Shown, generation, seats},
     listeners::{self, Bound, Purpose},
     names,
+    probes::{self, Probes},
 };
 use crate::{
     balance::{BackendId, Figures, Fleet},
     config::Plan,
     exchange::{Common, Counters, Generation, Ground, Stage},
+    probe,
     rt::{
         self, Clock, ConnectAddress, DriverInForce, KernelWorld, Letterbox, Listener, Lookup,
         Mailbox, Resolver, Unsent, build, mailbox, pin_to, seed, spawn_thread,
@@ -49,6 +51,7 @@ pub struct Running {
     fleet: Arc<Fleet>,
     clock: Clock,
     _resolver: Option<Resolver>,
+    _probes: Probes,
     reloader: Option<Reloader>,
 }
 
@@ -89,10 +92,8 @@ pub fn start(plan: Plan, lookup: Lookup) -> anyhow::Result<Running> {
     let (mailboxes, letterboxes): (Vec<_>, Vec<_>) =
         (0..shards).map(|_| mailbox(MAILBOX_LETTERS)).unzip();
     let stopper = Stopper { mailboxes: mailboxes.clone() };
-    let counters: Arc<[Arc<Counters>]> =
-        (0..shards).map(|_| Arc::new(Counters::default())).collect();
-    let per_address = plan.limits.connections_per_address.map(std::num::NonZero::get);
-    let house = Arc::new(House::new(shards, per_address));
+    let counters: Arc<[Arc<Counters>]> = (0..shards).map(|_| Arc::default()).collect();
+    let house = house_of(&plan);
     let addresses = names::resolve_all(&plan.backends, &lookup);
     let (common, clock) = (Arc::new(Common::default()), Clock::start());
     let fleet = Arc::new(Fleet::of(seats(&plan), plan.balancing));
@@ -101,7 +102,9 @@ pub fn start(plan: Plan, lookup: Lookup) -> anyhow::Result<Running> {
         security: certificates.backends.clone(),
         addresses: addresses.clone(),
         kept: vec![None; plan.backends.len()],
+        probes: plan.backends.iter().map(|_| Arc::default()).collect(),
     };
+    let round = probes::round(&plan, &backends);
     let shown = Shown {
         counters: Arc::clone(&counters),
         driver: Arc::default(),
@@ -133,12 +136,11 @@ pub fn start(plan: Plan, lookup: Lookup) -> anyhow::Result<Running> {
         })?);
     }
     drop((ready, end));
-    let drivers: Vec<DriverInForce> = (0..shards)
-        .map(|_| readiness.recv().unwrap_or_else(|_| Err(anyhow!("a shard died at its start"))))
-        .collect::<anyhow::Result<_>>()?;
-    let news = stopper.clone();
-    let news = move |backend, to: &[_]| tell_addresses(&news, FIRST, backend, to);
-    let resolver = names::watch(&plan.backends, &addresses, plan.resolve_every, lookup, news)?;
+    let drivers = all_ready(&readiness, shards)?;
+    let probes = Probes::start(plan.driver, clock, round)?;
+    let hear = Hearers { shards: stopper.clone(), probes: probes.mailbox() };
+    let hear = move |backend, to: &[_]| hear.addresses(FIRST, backend, to);
+    let resolver = names::watch(&plan.backends, &addresses, plan.resolve_every, lookup, hear)?;
     Ok(Running {
         threads,
         ends,
@@ -152,22 +154,43 @@ pub fn start(plan: Plan, lookup: Lookup) -> anyhow::Result<Running> {
         fleet,
         clock,
         _resolver: resolver,
+        _probes: probes,
         reloader: certificates.watch().context("certificate files cannot be watched")?,
     })
 }
 
-/// False if a mailbox was full: that shard has to be told another time.
-fn tell_addresses(
-    to: &Stopper,
-    generation: u64,
-    backend: BackendId,
-    addresses: &[ConnectAddress],
-) -> bool {
-    let letter = || Letter::Addresses { generation, backend, addresses: addresses.to_vec() };
-    // Every shard is told, also behind one that does not hear.
-    let is_full = |mailbox: &&Mailbox<_>| matches!(mailbox.send(letter()), Err(Unsent::Full(_)));
-    let deaf = to.mailboxes.iter().filter(is_full);
-    deaf.count() == 0
+/// Who has to know where backends are reached.
+struct Hearers {
+    shards: Stopper,
+    probes: Option<Mailbox<probe::Letter<Security>>>,
+}
+
+impl Hearers {
+    /// False if a mailbox was full: it has to be told another time.
+    fn addresses(&self, generation: u64, backend: BackendId, to: &[ConnectAddress]) -> bool {
+        let letter = || Letter::Addresses { generation, backend, addresses: to.to_vec() };
+        // Everybody is told, also behind one that does not hear.
+        let is_full =
+            |mailbox: &&Mailbox<_>| matches!(mailbox.send(letter()), Err(Unsent::Full(_)));
+        let deaf = self.shards.mailboxes.iter().filter(is_full).count();
+        let letter = probe::Letter::Addresses(backend, to.to_vec());
+        let probes = self.probes.as_ref().map(|probes| probes.send(letter));
+        deaf == 0 && !matches!(probes, Some(Err(Unsent::Full(_))))
+    }
+}
+
+fn house_of(plan: &Plan) -> Arc<House> {
+    let per_address = plan.limits.connections_per_address.map(std::num::NonZero::get);
+    Arc::new(House::new(plan.cores.len(), per_address))
+}
+
+/// Waits until every shard runs.
+fn all_ready(
+    readiness: &mpsc::Receiver<anyhow::Result<DriverInForce>>,
+    shards: usize,
+) -> anyhow::Result<Vec<DriverInForce>> {
+    let ready = |_| readiness.recv().unwrap_or_else(|_| Err(anyhow!("a shard died at its start")));
+    (0..shards).map(ready).collect()
 }
 
 fn driver_line(drivers: &[DriverInForce]) -> String {
