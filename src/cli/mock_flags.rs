@@ -6,6 +6,8 @@
     reason = "these comments are the help, where brackets are brackets"
 )]
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use crate::base::units::{Size, Time};
@@ -74,6 +76,9 @@ struct AnswerFlags {
     /// Pad an unstreamed answer's body to this size [default: as it comes]
     #[arg(long, value_name = "SIZE")]
     body_bytes: Option<Size>,
+    /// Add the x-request-id of each answer that went out whole to this file [default: none]
+    #[arg(long, value_name = "FILE")]
+    answered: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -140,6 +145,7 @@ impl MockFlags {
                 omit_done: faults.omit_done,
                 fault_every: faults.fault_every,
                 close_after: faults.close_after,
+                answered: answers.answered,
             },
         }
     }

@@ -1,5 +1,6 @@
 //! What the built-in mock listens on and how it answers and fails.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{Address, DriverChoice};
@@ -55,6 +56,9 @@ pub struct MockScript {
     pub fault_every: u32,
     /// Closes each connection after this many answers; `None` is never.
     pub close_after: Option<u32>,
+    /// Gets a line with the `x-request-id` of each answer that went out whole;
+    /// it outlives a mock that is killed.
+    pub answered: Option<PathBuf>,
 }
 
 impl MockScript {
@@ -77,6 +81,7 @@ impl MockScript {
             omit_done: false,
             fault_every: Self::FAULT_EVERY,
             close_after: None,
+            answered: None,
         }
     }
 

@@ -30,6 +30,7 @@ mod faults;
 mod file;
 mod file_fault;
 mod given;
+pub mod import;
 mod in_force;
 mod keys;
 mod load;
@@ -57,7 +58,8 @@ pub use given::{Given, Told};
 pub use in_force::{Changes, FileInForce};
 pub use keys::KeySource;
 pub use load::{
-    check_file_and_flags, check_with_files, read_config, read_files, system_authorities,
+    check_file_and_flags, check_with_files, read_config, read_files, read_foreign,
+    system_authorities,
 };
 pub use material::{BackendMaterial, SystemAuthorities, TlsFiles, TlsMaterial};
 pub use mock_plan::{MockPlan, MockScript};

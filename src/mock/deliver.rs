@@ -270,6 +270,9 @@ impl<W: World> Performance<'_, '_, W> {
         self.outbox.end_of_body();
         self.outbox.flush().await?;
         self.desk.counters().count(|c| &c.answers, 1);
+        if let Some(id) = &self.order.id {
+            self.desk.stats.answered(id);
+        }
         Ok(if close { Done::Close } else { Done::KeepAlive })
     }
 }

@@ -2,6 +2,7 @@
 //! listening socket.
 
 use std::{
+    fs::File,
     future::{Future, poll_fn},
     io,
     net::{Ipv4Addr, SocketAddr},
@@ -74,7 +75,12 @@ pub fn start(plan: MockPlan) -> anyhow::Result<MockHandle> {
     }
     let (listeners, bound) = listen(&plan.listen, plan.cores.len())
         .with_context(|| format!("cannot listen on {}", plan.listen))?;
-    let stats = Arc::new(Stats::new(listeners.len(), plan.script.health_status));
+    let answered = plan.script.answered.as_ref().map(|path| {
+        let file = File::options().append(true).create(true).open(path);
+        file.with_context(|| format!("cannot write to {}", path.display()))
+    });
+    let health = plan.script.health_status;
+    let stats = Arc::new(Stats::new(listeners.len(), health, answered.transpose()?));
     let mut handle = MockHandle { bound, drivers: Vec::new(), stats, threads: Vec::new() };
     let (ready, reports) = mpsc::channel();
     let clock = Clock::start();
