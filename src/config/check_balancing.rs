@@ -3,7 +3,7 @@
 use super::check::check_time;
 use super::error::Fault;
 use super::faults::Faults;
-use super::{Balancing, Ejection};
+use super::{Balancing, Ejection, QueuePlan};
 use crate::balance::BLOCK_BYTES;
 use crate::base::units::{Size, Time};
 
@@ -21,6 +21,18 @@ pub(super) fn check_balancing(written: &Balancing, faults: &mut Faults) -> Balan
         check_time("--slow-start", written.slow_start, faults);
     }
     Balancing { ejection: check_ejection(&written.ejection, faults), ..*written }
+}
+
+pub(super) fn check_queue(written: &QueuePlan, faults: &mut Faults) -> QueuePlan {
+    const LENGTH: &str = "--queue-length";
+    const TIMEOUT: &str = "--queue-timeout";
+    let reason = "each that waits is gone past when another comes";
+    faults.at_most(LENGTH, written.length, QueuePlan::LENGTH_MAX, reason);
+    check_time(TIMEOUT, written.timeout, faults);
+    if written.length == 0 && faults.is_given(TIMEOUT) {
+        faults.add(TIMEOUT, Time(written.timeout), Fault::NobodyWaits(LENGTH));
+    }
+    *written
 }
 
 fn check_ejection(written: &Ejection, faults: &mut Faults) -> Ejection {

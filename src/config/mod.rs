@@ -59,6 +59,6 @@ pub use words::{NotCount, count};
 pub use written::{BackendTlsWritten, BackendWritten, Machine, MockWritten, TlsWritten, Written};
 
 pub use crate::balance::{Balancing, Ejection, Policy};
-pub use crate::exchange::{Credentials, Deadlines, HeaderPlan, Limits, PoolPlan};
+pub use crate::exchange::{Credentials, Deadlines, HeaderPlan, Limits, PoolPlan, QueuePlan};
 pub use crate::rt::DriverChoice;
 pub use crate::tls::{ClientAuth, MinVersion, Verification};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::MockScript;
 use super::given::Given;
 use super::{
-    Credentials, Deadlines, DriverChoice, HeaderPlan, Limits, PoolPlan,
+    Credentials, Deadlines, DriverChoice, HeaderPlan, Limits, PoolPlan, QueuePlan,
     plan::{Plan, RingPlan},
     tls_plan::{ServerTlsPlan, TlsPlan},
 };
@@ -33,6 +33,7 @@ pub struct Written {
     /// `None` is what the open-file limit bears.
     pub connections: Option<usize>,
     pub pool: PoolPlan,
+    pub queue: QueuePlan,
     pub balancing: Balancing,
     pub resolve_every: Duration,
     pub drain: Duration,
@@ -66,6 +67,7 @@ impl Default for Written {
             limits: Limits::DEFAULT,
             connections: None,
             pool: PoolPlan::DEFAULT,
+            queue: QueuePlan::DEFAULT,
             balancing: Balancing::DEFAULT,
             resolve_every: Plan::RESOLVE_EVERY,
             drain: Plan::DRAIN,

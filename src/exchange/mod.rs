@@ -30,6 +30,7 @@ pub mod pages;
 mod pass;
 mod permit;
 mod pool;
+mod queue;
 mod refuse;
 mod relay;
 mod request_id;
@@ -46,7 +47,7 @@ pub use body::{consume, receive};
 pub use client::{Client, Interrupt, Wait};
 pub use counters::{Counter, Counters, Kind};
 pub use settings::{
-    BackendSettings, Credentials, Deadlines, HeaderPlan, Limits, PoolPlan, Settings,
+    BackendSettings, Credentials, Deadlines, HeaderPlan, Limits, PoolPlan, QueuePlan, Settings,
 };
 pub use stage::{Common, Stage};
 pub use story::{After, refuse_head, tell};

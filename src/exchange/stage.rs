@@ -14,10 +14,11 @@ use super::{
     own_fields::OwnFields,
     pages::Pages,
     pool::{Farewell, Pools},
+    queue::Waiting,
     settings::Settings,
 };
 use crate::{
-    balance::{Ask, BackendId, Balancing, Fleet, Ticket, Turn, Work},
+    balance::{Ask, Balancing, Fleet, NoPick, Ticket, Turn},
     base::{Buffers, Chance, Instant, Seldom, Timer, Wheel},
     http,
     rt::{ConnectAddress, World},
@@ -32,6 +33,8 @@ pub struct Common {
     pub body_bytes: AtomicUsize,
     /// Requests under way.
     pub requests: AtomicUsize,
+    /// Requests that wait for a place at a backend.
+    pub queued: AtomicUsize,
 }
 
 impl Common {
@@ -43,7 +46,12 @@ impl Common {
 
     #[must_use]
     pub fn of(fleet: Fleet) -> Self {
-        Self { fleet, body_bytes: AtomicUsize::new(0), requests: AtomicUsize::new(0) }
+        Self {
+            fleet,
+            body_bytes: AtomicUsize::new(0),
+            requests: AtomicUsize::new(0),
+            queued: AtomicUsize::new(0),
+        }
     }
 }
 
@@ -57,6 +65,8 @@ pub struct Stage<W: World> {
     pub buffers: RefCell<Buffers>,
     pub pools: RefCell<Pools<W::Stream>>,
     turn: RefCell<Turn>,
+    /// Requests that wait for a place at a backend.
+    pub waiting: Waiting,
     /// What connections to each backend are secured with.
     pub security: Vec<W::Security>,
     /// When it was last said what is wrong with TLS, to each backend and …
@@ -104,6 +114,7 @@ impl<W: World> Stage<W> {
             },
             counters,
             turn: RefCell::new(Turn::new(&common.fleet, first_backend)),
+            waiting: Waiting::default(),
             common,
             buffers: RefCell::new(Buffers::new(pool.buffer_bytes, pool.buffers)),
             pools: RefCell::new(Pools::new(backends, pool.idle_per_backend, pool.idle_timeout)),
@@ -210,12 +221,10 @@ impl<W: World> Stage<W> {
         }
     }
 
-    /// Chooses a backend that is not in `tried`, and counts the request there.
-    pub fn pick(&self, work: Work, tried: &[BackendId]) -> Option<Ticket<'_>> {
+    /// Chooses a backend, and counts the request there.
+    pub fn pick_by(&self, ask: &Ask<'_>) -> Result<Ticket<'_>, NoPick> {
         let (mut turn, mut chance) = (self.turn.borrow_mut(), self.chance.borrow_mut());
-        let fleet = &self.common.fleet;
-        let ask = Ask { tried, ..Ask::new(fleet.everyone(), fleet.policy(), work) };
-        fleet.pick(&mut turn, &ask, self.now(), &mut chance).ok()
+        self.common.fleet.pick(&mut turn, ask, self.now(), &mut chance)
     }
 
     /// Whether a new request could be answered now.

@@ -12,6 +12,7 @@ use super::{
     client::Interrupt,
     inbound::Inbound,
     permit::Permit,
+    queue,
     refuse::{Addressee, count_answer, refuse, show},
     relay::{Outcome, relay},
     settle::settle,
@@ -90,6 +91,7 @@ pub async fn tell<W: World>(
         }
     };
     client.end_request();
+    queue::wake(stage);
     stage.return_buffer(asked.outgoing.into_buffer());
     after
 }

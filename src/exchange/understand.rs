@@ -16,7 +16,7 @@ use super::{
     settings::{Credentials, Settings},
 };
 use crate::{
-    balance::{Shape, Work},
+    balance::{Priority, Shape, Work},
     base::Instant,
     http::{
         BodyFraming, HeadFault, HeaderTable, Name, Request, RequestFault, Version,
@@ -28,6 +28,7 @@ use crate::{
 
 /// The path of the small proxy that most people write first.
 const PROXY: &[u8] = b"/proxy";
+const PRIORITY: &[u8] = b"x-tokenring-priority";
 const ANTHROPIC_VERSION: &[u8] = b"anthropic-version";
 /// Below this path there are no pages of our own.
 const API: &[u8] = b"/v1/";
@@ -54,6 +55,8 @@ pub struct Asked<'s> {
     /// How long it has been in our hands, waiting for nobody.
     pub ours: Duration,
     pub outgoing: Outgoing,
+    /// How urgent it is, where the client may say so.
+    pub priority: Priority,
     /// What it asks of a backend, once its body has been read.
     pub work: Work,
     /// Held as long as the body is.
@@ -160,6 +163,7 @@ pub fn head<'s, W: World>(
         arrived: stage.now(),
         ours: Duration::ZERO,
         outgoing,
+        priority: priority(stage, &request),
         work: Work::default(),
         body_permit: None,
     }))
@@ -186,6 +190,12 @@ impl Asked<'_> {
         }
         Ok(())
     }
+}
+
+/// What a client says of itself is only heard where the operator trusts it.
+fn priority<W: World>(stage: &Stage<W>, request: &Request<'_, '_>) -> Priority {
+    let given = || request.fields.get(PRIORITY).and_then(Priority::of);
+    stage.settings.queue.priorities.then(given).flatten().unwrap_or_default()
 }
 
 /// How the work of this endpoint shows from outside.

@@ -53,9 +53,10 @@ enum Home {
 }
 
 /// In the order of the help.
-pub static GROUPS: [Group; 9] = [
+pub static GROUPS: [Group; 10] = [
     process::PLACES,
     balancing::BALANCING,
+    balancing::QUEUE,
     tls::TO_CLIENTS,
     tls::TO_BACKENDS,
     process::MACHINE,

@@ -26,6 +26,8 @@ fn all() -> Vec<Trouble> {
         Trouble::TooManyConnections,
         Trouble::Overloaded,
         Trouble::Draining,
+        Trouble::QueueFull,
+        Trouble::QueueTimeout,
         Trouble::Internal,
         Trouble::NoBackend,
         Trouble::BackendUnreachable,
