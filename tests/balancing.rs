@@ -252,3 +252,61 @@ fn each_backend_has_its_figures_on_the_page() {
     assert!(first > 0.0, "{first}");
     assert!((0.0015..0.1).contains(&pace), "{pace}");
 }
+
+/// Which of these mocks has answered since the last look.
+fn answered(mocks: &[tokenring::mock::MockHandle], before: &mut Vec<u64>) -> Vec<usize> {
+    let now: Vec<u64> = mocks.iter().map(|mock| mock.stats().requests).collect();
+    let more = (0..now.len()).filter(|&place| now[place] > before.get(place).copied().unwrap_or(0));
+    let more = more.collect();
+    *before = now;
+    more
+}
+
+#[test]
+fn a_session_stays_at_its_backend_and_others_have_theirs() {
+    let mocks = [mock(), mock(), mock()];
+    let backends = [0, 1, 2].map(|place: usize| mocks[place].address());
+    let proxy = Proxy::with(&backends, |w| {
+        w.balancing.policy = Policy::SessionHash;
+        w.balancing.affinity_percent = 1_000_000;
+        w.cores = "0-1".to_owned();
+    });
+    let (mut before, mut seen) = (vec![], std::collections::HashSet::new());
+    for session in 0..12 {
+        let header = format!("x-session-id: session-{session}\r\n");
+        for _ in 0..4 {
+            assert_eq!(proxy.client().post(CHAT, &header, chat(1)).status, 200);
+        }
+        let answered = answered(&mocks, &mut before);
+        assert_eq!(answered.len(), 1, "{session}: {answered:?}");
+        seen.extend(answered);
+    }
+    assert_eq!(seen.len(), 3, "sessions are shared");
+}
+
+#[test]
+fn a_conversation_goes_on_where_it_was_read() {
+    let mocks = [mock(), mock(), mock()];
+    let backends = [0, 1, 2].map(|place: usize| mocks[place].address());
+    let proxy = Proxy::with(&backends, |w| {
+        w.balancing.policy = Policy::Prefix;
+        w.balancing.affinity_percent = 1_000_000;
+        w.cores = "0-1".to_owned();
+    });
+    let mut before = vec![];
+    for talk in 0..8 {
+        let mut words = format!("{talk}{}", "x".repeat(2000));
+        for _ in 0..4 {
+            let body = format!(
+                r#"{{"model":"m","messages":[{{"role":"user","content":"{words}"}}],"max_tokens":1}}"#
+            );
+            assert_eq!(proxy.client().post(CHAT, "", body).status, 200);
+            words.push_str(&"y".repeat(500));
+        }
+        let answered = answered(&mocks, &mut before);
+        assert_eq!(answered.len(), 1, "{talk}: {answered:?}");
+    }
+    let read: u64 = proxy.backends().iter().map(|figures| figures.prompt_tokens_read).sum();
+    let all: u64 = proxy.backends().iter().map(|figures| figures.prompt_tokens).sum();
+    assert!(read > all / 2, "{read} of {all}");
+}

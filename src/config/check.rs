@@ -5,16 +5,19 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use crate::base::units::{Size, Time};
-use crate::route::RoutePlan;
+use crate::probe::UNDER_WAY_MAX;
 
-use super::address::{is_path, is_same_place, read_backend, read_listen};
+use super::address::{is_path, read_listen};
+use super::check_backends::{check_backends, names};
 use super::check_balancing::{check_balancing, check_queue};
+use super::check_probes::check_probes;
+use super::check_routes::check_routes;
 use super::check_tls;
 use super::cores;
 use super::error::{Fault, PlanError};
 use super::faults::Faults;
-use super::plan::{Address, BackendPlan, Plan, RingPlan};
-use super::written::{BackendWritten, Machine, Written};
+use super::plan::{Address, Plan, RingPlan};
+use super::written::{Machine, Written};
 use super::{Deadlines, Limits, MockPlan, MockScript, PoolPlan};
 
 /// Descriptors of the process itself: standard streams, signals, the log, the
@@ -23,6 +26,8 @@ const OPEN_FILES_OF_PROCESS: usize = 64;
 /// Descriptors of a shard: ring or epoll, wake-up, listeners, the reserve that
 /// lets it refuse a client when descriptors run out.
 const OPEN_FILES_OF_SHARD: usize = 16;
+/// A thread of its own, and the connections of probes under way.
+const OPEN_FILES_OF_PROBES: usize = OPEN_FILES_OF_SHARD + UNDER_WAY_MAX;
 /// Less would refuse ordinary requests of the official SDKs.
 const HEAD_BYTES_MIN: usize = 1024;
 const SSE_EVENT_BYTES_MIN: usize = 1024;
@@ -35,6 +40,8 @@ pub fn check(written: &Written, machine: &Machine) -> Result<Plan, Vec<PlanError
     let admin = check_admin(written.admin.as_deref(), [&listeners, &tls_listeners], &mut faults);
     let all_listeners = [listeners.as_slice(), &tls_listeners].concat();
     let backends = check_backends(written, &all_listeners, &mut faults);
+    let (routes, models) = check_routes(written, &names(&backends), &mut faults);
+    let backends: Vec<_> = backends.into_iter().flatten().collect();
     let tls = check_tls::check(written, &mut faults);
     let cores = cores::resolve(&written.cores, &machine.allowed_cores);
     let cores = faults.take("--cores", &written.cores, cores);
@@ -45,8 +52,9 @@ pub fn check(written: &Written, machine: &Machine) -> Result<Plan, Vec<PlanError
     faults.at_most("--drain", Time(written.drain), Time(Deadlines::LONGEST), LONGER_IS_NO_END);
     let limits = check_limits(&written.limits, &written.pool, &mut faults);
     let pool = check_pool(&written.pool, deadlines.keep_alive, &mut faults);
-    let balancing = check_balancing(&written.balancing, &mut faults);
+    let balancing = check_balancing(&written.balancing, &written.models, &mut faults);
     let queue = check_queue(&written.queue, &mut faults);
+    check_probes(&written.probes, &mut faults);
     if !written.proxy_path.starts_with('/') || !is_path(&written.proxy_path) {
         faults.add("--proxy-path", &written.proxy_path, Fault::ProxyPath(Plan::PROXY_PATH));
     }
@@ -70,8 +78,9 @@ pub fn check(written: &Written, machine: &Machine) -> Result<Plan, Vec<PlanError
             pool,
             balancing,
             queue,
-            routes: RoutePlan::default(),
-            models: Vec::new(),
+            routes,
+            models,
+            probes: written.probes.clone(),
             resolve_every: written.resolve_every,
             drain: written.drain,
             proxy_path: written.proxy_path.clone(),
@@ -118,32 +127,6 @@ fn check_admin(
         }
     }
     Some(address)
-}
-
-fn check_backends(
-    written: &Written,
-    listeners: &[Address],
-    faults: &mut Faults,
-) -> Vec<BackendPlan> {
-    const FLAG: &str = "--backend";
-    let mut backends: Vec<BackendPlan> = Vec::new();
-    for (place, BackendWritten { url, tls: own }) in written.backends.iter().enumerate() {
-        let spot = (FLAG, place);
-        let Some(mut backend) = faults.take(spot, url, read_backend(url)) else { continue };
-        if let Some(known) = backends.iter().find(|known| known.name == backend.name) {
-            let same = known.address == backend.address;
-            faults.add(spot, url, if same { Fault::BackendTwice } else { Fault::BackendSchemes });
-        }
-        if listeners.iter().any(|listener| is_same_place(&backend.address, listener)) {
-            faults.add(spot, url, Fault::BackendIsListener);
-        }
-        check_tls::name_backend(&written.tls.backend.or(own), &mut backend);
-        backends.push(backend);
-    }
-    if written.backends.is_empty() && !written.demo {
-        faults.add(FLAG, "", Fault::NoBackend);
-    }
-    backends
 }
 
 fn check_rings(rings: RingPlan, faults: &mut Faults) {
@@ -268,7 +251,8 @@ impl OpenFiles {
         let idle =
             shards.saturating_mul(backends + demo).saturating_mul(written.pool.idle_per_backend);
         let admin = if written.admin.is_some() { Limits::ADMIN_CONNECTIONS } else { 0 };
-        let own = OPEN_FILES_OF_PROCESS + OPEN_FILES_OF_SHARD * (shards + demo) + admin;
+        let probes = if written.probes.asks() { OPEN_FILES_OF_PROBES } else { 0 };
+        let own = OPEN_FILES_OF_PROCESS + OPEN_FILES_OF_SHARD * (shards + demo) + admin + probes;
         Self { own, held: own.saturating_add(idle), each_connection: 2 + demo }
     }
 }

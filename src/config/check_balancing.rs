@@ -3,13 +3,20 @@
 use super::check::check_time;
 use super::error::Fault;
 use super::faults::Faults;
+use super::written::ModelWritten;
 use super::{Balancing, Ejection, QueuePlan};
 use crate::balance::BLOCK_BYTES;
 use crate::base::units::{Size, Time};
 
-pub(super) fn check_balancing(written: &Balancing, faults: &mut Faults) -> Balancing {
+pub(super) fn check_balancing(
+    written: &Balancing,
+    models: &[ModelWritten],
+    faults: &mut Faults,
+) -> Balancing {
     const CAPACITY: &str = "--backend-capacity";
-    if !written.policy.asks_cost() && faults.is_typed(CAPACITY) {
+    let policies = models.iter().filter_map(|model| model.policy).chain([written.policy]);
+    let is_asked = policies.into_iter().any(|policy| policy.asks_cost());
+    if !is_asked && faults.is_typed(CAPACITY) {
         // In a file it may stand for the day when the policy changes.
         let policy = written.policy.name();
         faults.add(CAPACITY, written.capacity, Fault::PolicyWithoutCapacity(policy));

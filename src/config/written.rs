@@ -6,12 +6,19 @@ use std::time::Duration;
 
 use super::MockScript;
 use super::given::Given;
+use super::keys::KeySource;
+pub use super::route_written::{
+    ArmWritten, CandidateWritten, MirrorWritten, ModelWritten, NamedWritten, RouteWritten,
+    WhenWritten,
+};
 use super::{
     Credentials, Deadlines, DriverChoice, HeaderPlan, Limits, PoolPlan, QueuePlan,
-    plan::{Plan, RingPlan},
+    plan::{BackendPlan, Plan, RingPlan},
     tls_plan::{ServerTlsPlan, TlsPlan},
 };
 use crate::balance::Balancing;
+use crate::llm::Dialect;
+use crate::probe::ProbePlan;
 use crate::tls::{ClientAuth, MinVersion, Verification};
 
 /// Settings of `serve` as the operator gave them.
@@ -20,6 +27,8 @@ pub struct Written {
     pub listen: Vec<String>,
     pub admin: Option<String>,
     pub backends: Vec<BackendWritten>,
+    pub models: Vec<ModelWritten>,
+    pub routes: Vec<RouteWritten>,
     pub tls: TlsWritten,
     /// Start the built-in mock and use it as a backend.
     pub demo: bool,
@@ -35,6 +44,7 @@ pub struct Written {
     pub pool: PoolPlan,
     pub queue: QueuePlan,
     pub balancing: Balancing,
+    pub probes: ProbePlan,
     pub resolve_every: Duration,
     pub drain: Duration,
     pub proxy_path: String,
@@ -57,6 +67,8 @@ impl Default for Written {
             listen: vec![Self::LISTEN.to_owned()],
             admin: None,
             backends: Vec::new(),
+            models: Vec::new(),
+            routes: Vec::new(),
             tls: TlsWritten::default(),
             demo: false,
             cores: Self::CORES.to_owned(),
@@ -69,6 +81,7 @@ impl Default for Written {
             pool: PoolPlan::DEFAULT,
             queue: QueuePlan::DEFAULT,
             balancing: Balancing::DEFAULT,
+            probes: ProbePlan::default(),
             resolve_every: Plan::RESOLVE_EVERY,
             drain: Plan::DRAIN,
             proxy_path: Plan::PROXY_PATH.to_owned(),
@@ -98,15 +111,38 @@ pub struct TlsWritten {
 }
 
 /// A backend as the operator gave it.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct BackendWritten {
     pub url: String,
+    /// `None` is made of the URL.
+    pub name: Option<String>,
+    /// None is every name.
+    pub models: Vec<String>,
+    pub weight: u32,
+    pub capacity: Option<u32>,
+    pub dialect: Option<Dialect>,
+    pub key: Option<KeySource>,
     pub tls: BackendTlsWritten,
+}
+
+impl Default for BackendWritten {
+    fn default() -> Self {
+        Self {
+            url: String::new(),
+            name: None,
+            models: Vec::new(),
+            weight: BackendPlan::WEIGHT,
+            capacity: None,
+            dialect: None,
+            key: None,
+            tls: BackendTlsWritten::default(),
+        }
+    }
 }
 
 impl<U: Into<String>> From<U> for BackendWritten {
     fn from(url: U) -> Self {
-        Self { url: url.into(), tls: BackendTlsWritten::default() }
+        Self { url: url.into(), ..Self::default() }
     }
 }
 

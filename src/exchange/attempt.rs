@@ -79,9 +79,10 @@ pub async fn attempt<'s, W: World>(
     let mut trouble = Trouble::NoBackend;
     let mut attempts = 0;
     while tried.len() < ATTEMPTS_MAX {
-        let fleet = &stage.common.fleet;
+        let fleet = &stage.fleet;
         let ask = Ask::new(fleet.everyone(), fleet.policy(), asked.work);
-        let ask = Ask { tried: &tried, ..ask };
+        let (conversation, hashes) = (asked.conversation.key, &asked.conversation.hashes[..]);
+        let ask = Ask { tried: &tried, conversation, hashes, ..ask };
         let Some(ticket) = queue::place(stage, client, &ask, asked.priority).await? else { break };
         tried.push(ticket.backend());
         match ask_backend(stage, client, asked, &ticket, &mut attempts).await {

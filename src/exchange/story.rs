@@ -103,7 +103,7 @@ async fn answer<W: World>(
     asked: &mut Asked<'_>,
     permit: &mut Option<Permit<'_>>,
 ) -> After {
-    if let Err(trouble) = asked.check_body() {
+    if let Err(trouble) = asked.check_body(stage) {
         return refuse_asked(stage, client, asked, &trouble).await;
     }
     let (answer, ticket) = match attempt(stage, client, asked).await {

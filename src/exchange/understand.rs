@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 
 use super::{
     Stage,
+    conversation::Conversation,
     outgoing::Outgoing,
     pages::{Page, PageRequest},
     permit::Permit,
@@ -57,6 +58,7 @@ pub struct Asked<'s> {
     pub outgoing: Outgoing,
     /// How urgent it is, where the client may say so.
     pub priority: Priority,
+    pub conversation: Conversation,
     /// What it asks of a backend, once its body has been read.
     pub work: Work,
     /// Held as long as the body is.
@@ -164,6 +166,7 @@ pub fn head<'s, W: World>(
         ours: Duration::ZERO,
         outgoing,
         priority: priority(stage, &request),
+        conversation: Conversation::of_head(stage, &request),
         work: Work::default(),
         body_permit: None,
     }))
@@ -172,7 +175,7 @@ pub fn head<'s, W: World>(
 impl Asked<'_> {
     /// Holds the body to what its API promises, once it stands in the outgoing
     /// request.
-    pub fn check_body(&mut self) -> Result<(), Trouble> {
+    pub fn check_body<W: World>(&mut self, stage: &Stage<W>) -> Result<(), Trouble> {
         let is_read = self.is_proxy || (self.is_post && self.endpoint.needs_model());
         if is_read && self.in_other_charset {
             // The backend could find other members in it than we do.
@@ -185,6 +188,7 @@ impl Asked<'_> {
             self.work = Work { prompt_bytes, shape: shape_of(self.endpoint, false) };
         } else if self.is_post && self.endpoint.needs_model() {
             let peek = peek(body, self.endpoint)?;
+            self.conversation.read(stage, body, &peek);
             let shape = shape_of(self.endpoint, peek.stream);
             self.work = Work { prompt_bytes: peek.prompt_bytes, shape };
         }

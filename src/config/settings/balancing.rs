@@ -7,7 +7,7 @@ use crate::config::Policy;
 use crate::config::words::count;
 
 /// `-` stands for `_` as well: the names as they are shown, then the others.
-const POLICY_WORDS: [&str; 14] = [
+pub(super) const POLICY_WORDS: [&str; 14] = [
     Policy::LeastLatency.name(),
     Policy::RoundRobin.name(),
     Policy::LeastInFlight.name(),
@@ -25,7 +25,7 @@ const POLICY_WORDS: [&str; 14] = [
 ];
 
 /// In the order of the words.
-const POLICIES: [Policy; POLICY_WORDS.len()] = [
+pub(super) const POLICIES: [Policy; POLICY_WORDS.len()] = [
     Policy::LeastLatency,
     Policy::RoundRobin,
     Policy::LeastInFlight,
