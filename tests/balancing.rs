@@ -253,6 +253,21 @@ fn each_backend_has_its_figures_on_the_page() {
     assert!((0.0015..0.1).contains(&pace), "{pace}");
 }
 
+/// A proxy of two shards that lets no conversation go for its cost. The backends
+/// have names that do not depend on their ports, as those decide.
+fn patient(mocks: &[tokenring::mock::MockHandle], policy: Policy) -> Proxy {
+    let urls: Vec<_> = mocks.iter().map(|mock| url(mock.address())).collect();
+    let mut plan = plan(&urls, |written| {
+        written.balancing.policy = policy;
+        written.balancing.affinity_percent = 1_000_000;
+        written.cores = "0-1".to_owned();
+    });
+    for (place, backend) in plan.backends.iter_mut().enumerate() {
+        backend.name = format!("gpu-{place}");
+    }
+    Proxy::of(plan)
+}
+
 /// Which of these mocks has answered since the last look.
 fn answered(mocks: &[tokenring::mock::MockHandle], before: &mut Vec<u64>) -> Vec<usize> {
     let now: Vec<u64> = mocks.iter().map(|mock| mock.stats().requests).collect();
@@ -265,17 +280,13 @@ fn answered(mocks: &[tokenring::mock::MockHandle], before: &mut Vec<u64>) -> Vec
 #[test]
 fn a_session_stays_at_its_backend_and_others_have_theirs() {
     let mocks = [mock(), mock(), mock()];
-    let backends = [0, 1, 2].map(|place: usize| mocks[place].address());
-    let proxy = Proxy::with(&backends, |w| {
-        w.balancing.policy = Policy::SessionHash;
-        w.balancing.affinity_percent = 1_000_000;
-        w.cores = "0-1".to_owned();
-    });
+    let proxy = patient(&mocks, Policy::SessionHash);
     let (mut before, mut seen) = (vec![], std::collections::HashSet::new());
     for session in 0..12 {
         let header = format!("x-session-id: session-{session}\r\n");
         for _ in 0..4 {
             assert_eq!(proxy.client().post(CHAT, &header, chat(1)).status, 200);
+            proxy.settles();
         }
         let answered = answered(&mocks, &mut before);
         assert_eq!(answered.len(), 1, "{session}: {answered:?}");
@@ -287,12 +298,7 @@ fn a_session_stays_at_its_backend_and_others_have_theirs() {
 #[test]
 fn a_conversation_goes_on_where_it_was_read() {
     let mocks = [mock(), mock(), mock()];
-    let backends = [0, 1, 2].map(|place: usize| mocks[place].address());
-    let proxy = Proxy::with(&backends, |w| {
-        w.balancing.policy = Policy::Prefix;
-        w.balancing.affinity_percent = 1_000_000;
-        w.cores = "0-1".to_owned();
-    });
+    let proxy = patient(&mocks, Policy::Prefix);
     let mut before = vec![];
     for talk in 0..8 {
         let mut words = format!("{talk}{}", "x".repeat(2000));
@@ -301,6 +307,7 @@ fn a_conversation_goes_on_where_it_was_read() {
                 r#"{{"model":"m","messages":[{{"role":"user","content":"{words}"}}],"max_tokens":1}}"#
             );
             assert_eq!(proxy.client().post(CHAT, "", body).status, 200);
+            proxy.settles();
             words.push_str(&"y".repeat(500));
         }
         let answered = answered(&mocks, &mut before);

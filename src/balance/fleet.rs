@@ -391,7 +391,7 @@ mod tests {
     fn fails_at(fleet: &Fleet, place: usize) {
         let (mut turn, mut chance) = (Turn::new(fleet, 0), Chance::seeded(1));
         let (among, work) = ([BackendId(place)], Work::default());
-        let ask = Ask { among: &among, tried: &[], policy: fleet.policy(), work };
+        let ask = Ask::new(&among, fleet.policy(), work);
         fleet.pick(&mut turn, &ask, NOW, &mut chance).unwrap().failed(None, NOW);
     }
 
