@@ -139,12 +139,7 @@ pub fn head<'s, W: World>(
         // An SDK that tries a WebSocket falls back to events at a 426.
         return Err(refused(Trouble::UpgradeRequired, endpoint.dialect()));
     }
-    if stage.settings.panics_at.as_ref().is_some_and(|path| path.as_bytes() == request.path) {
-        #[allow(clippy::panic, reason = "a test asked for it")]
-        {
-            panic!("a request made this task panic, as a test told it to");
-        }
-    }
+    panic_as_told(stage, request.path);
     let mut outgoing = Outgoing::begin(stage.lend_buffer(), method, target, stage.prefix_room);
     // What `/proxy` answers must be told from an error that is no JSON.
     let reads_answer = is_proxy || is_read_by_us(endpoint);
@@ -193,6 +188,15 @@ impl Asked<'_> {
             self.work = Work { prompt_bytes: peek.prompt_bytes, shape };
         }
         Ok(())
+    }
+}
+
+fn panic_as_told<W: World>(stage: &Stage<W>, path: &[u8]) {
+    if stage.settings.panics_at.as_ref().is_some_and(|told| told.as_bytes() == path) {
+        #[allow(clippy::panic, reason = "a test asked for it")]
+        {
+            panic!("a request made this task panic, as a test told it to");
+        }
     }
 }
 
