@@ -110,6 +110,14 @@ fn each_setting_of_balancing_has_its_flag() {
 }
 
 #[test]
+fn each_setting_of_the_queue_has_its_flag() {
+    let time = Duration::from_millis(123);
+    check(&["--queue-length", "7"], |w| w.queue.length = 7);
+    check(&["--queue-timeout", "123ms"], |w| w.queue.timeout = time);
+    check(&["--queue-priorities"], |w| w.queue.priorities = true);
+}
+
+#[test]
 fn each_deadline_has_its_flag() {
     let time = Duration::from_millis(123);
     check(&["--connect-timeout", "123ms"], |w| w.deadlines.connect = time);

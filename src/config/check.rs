@@ -9,7 +9,7 @@ use crate::probe::UNDER_WAY_MAX;
 
 use super::address::{is_path, read_listen};
 use super::check_backends::{check_backends, names};
-use super::check_balancing::check_balancing;
+use super::check_balancing::{check_balancing, check_queue};
 use super::check_probes::check_probes;
 use super::check_routes::check_routes;
 use super::check_tls;
@@ -53,6 +53,7 @@ pub fn check(written: &Written, machine: &Machine) -> Result<Plan, Vec<PlanError
     let limits = check_limits(&written.limits, &written.pool, &mut faults);
     let pool = check_pool(&written.pool, deadlines.keep_alive, &mut faults);
     let balancing = check_balancing(&written.balancing, &written.models, &mut faults);
+    let queue = check_queue(&written.queue, &mut faults);
     check_probes(&written.probes, &mut faults);
     if !written.proxy_path.starts_with('/') || !is_path(&written.proxy_path) {
         faults.add("--proxy-path", &written.proxy_path, Fault::ProxyPath(Plan::PROXY_PATH));
@@ -76,6 +77,7 @@ pub fn check(written: &Written, machine: &Machine) -> Result<Plan, Vec<PlanError
             deadlines,
             pool,
             balancing,
+            queue,
             routes,
             models,
             probes: written.probes.clone(),

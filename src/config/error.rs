@@ -104,6 +104,8 @@ pub enum Fault {
     // Balancing.
     #[error("{0} does not ask how much a backend bears, so this has no effect; leave it out")]
     PolicyWithoutCapacity(&'static str),
+    #[error("with {0} 0 no request waits, so this has no effect; leave it out")]
+    NobodyWaits(&'static str),
     #[error("no backend is ever ejected, so this has no effect; leave it out, or give {0}")]
     NeverEjected(&'static str),
 

@@ -76,7 +76,7 @@ pub use written::{
 };
 
 pub use crate::balance::{Balancing, Ejection, Policy};
-pub use crate::exchange::{Credentials, Deadlines, HeaderPlan, Limits, PoolPlan};
+pub use crate::exchange::{Credentials, Deadlines, HeaderPlan, Limits, PoolPlan, QueuePlan};
 pub use crate::probe::{EnginePlan, HealthPlan, ProbePlan};
 pub use crate::rt::DriverChoice;
 pub use crate::tls::{ClientAuth, MinVersion, Verification};

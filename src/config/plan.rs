@@ -13,7 +13,7 @@ use super::given::Given;
 use super::tls_plan::TlsPlan;
 use crate::balance::{Balancing, Policy};
 use crate::base::Secret;
-use crate::exchange::{Credentials, Deadlines, HeaderPlan, Limits, PoolPlan};
+use crate::exchange::{Credentials, Deadlines, HeaderPlan, Limits, PoolPlan, QueuePlan};
 use crate::llm::Dialect;
 use crate::probe::ProbePlan;
 use crate::route::RoutePlan;
@@ -45,6 +45,7 @@ pub struct Plan {
     pub deadlines: Deadlines,
     pub limits: Limits,
     pub pool: PoolPlan,
+    pub queue: QueuePlan,
     /// How a backend is chosen.
     pub balancing: Balancing,
     /// How backends are asked how they are.

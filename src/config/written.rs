@@ -12,7 +12,7 @@ pub use super::route_written::{
     WhenWritten,
 };
 use super::{
-    Credentials, Deadlines, DriverChoice, HeaderPlan, Limits, PoolPlan,
+    Credentials, Deadlines, DriverChoice, HeaderPlan, Limits, PoolPlan, QueuePlan,
     plan::{BackendPlan, Plan, RingPlan},
     tls_plan::{ServerTlsPlan, TlsPlan},
 };
@@ -42,6 +42,7 @@ pub struct Written {
     /// `None` is what the open-file limit bears.
     pub connections: Option<usize>,
     pub pool: PoolPlan,
+    pub queue: QueuePlan,
     pub balancing: Balancing,
     pub probes: ProbePlan,
     pub resolve_every: Duration,
@@ -78,6 +79,7 @@ impl Default for Written {
             limits: Limits::DEFAULT,
             connections: None,
             pool: PoolPlan::DEFAULT,
+            queue: QueuePlan::DEFAULT,
             balancing: Balancing::DEFAULT,
             probes: ProbePlan::default(),
             resolve_every: Plan::RESOLVE_EVERY,

@@ -61,6 +61,7 @@ fn settings(plan: &Plan) -> Settings {
         deadlines: Deadlines { handshake: plan.tls.handshake_timeout(), ..plan.deadlines },
         limits: plan.limits,
         pool: plan.pool,
+        queue: plan.queue,
         headers: plan.headers,
         credentials: plan.credentials,
         proxy_path: plan.proxy_path.clone(),

@@ -95,7 +95,8 @@ pub fn start(plan: Plan, lookup: Lookup) -> anyhow::Result<Running> {
     let counters: Arc<[Arc<Counters>]> = (0..shards).map(|_| Arc::default()).collect();
     let house = house_of(&plan);
     let addresses = names::resolve_all(&plan.backends, &lookup);
-    let (common, clock) = (Arc::new(Common::default()), Clock::start());
+    let (common, clock) =
+        (Arc::new(Common { hash_seed: seed(), ..Common::default() }), Clock::start());
     let fleet = Arc::new(Fleet::of(seats(&plan), plan.balancing));
     let backends = Backends {
         fleet: Arc::clone(&fleet),

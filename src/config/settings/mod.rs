@@ -65,12 +65,13 @@ enum Home {
 }
 
 /// In the order of the help.
-pub static GROUPS: [Group; 13] = [
+pub static GROUPS: [Group; 14] = [
     process::PLACES,
     backends::BACKENDS,
     models::MODELS,
     routes::ROUTES,
     balancing::BALANCING,
+    balancing::QUEUE,
     probes::PROBES,
     tls::TO_CLIENTS,
     tls::TO_BACKENDS,
