@@ -11,7 +11,7 @@ use crate::{
 
 /// Appends the figures of every backend.
 pub fn render(page: &mut String, facts: &Facts, now: Instant) {
-    let fleet = &facts.common.fleet;
+    let fleet = &facts.fleet;
     let figures = facts.backends.iter().enumerate();
     let figures: Vec<(String, Figures)> = figures
         .filter_map(|(place, name)| Some((escaped(name), fleet.figures(BackendId(place), now)?)))
@@ -62,7 +62,7 @@ fn shown(value: impl Display) -> Shown {
 }
 
 /// A label's value in the text format: three bytes are written otherwise.
-fn escaped(name: &str) -> String {
+pub(super) fn escaped(name: &str) -> String {
     name.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
@@ -72,31 +72,29 @@ mod tests {
 
     use super::*;
     use crate::{
-        balance::{Ask, Balancing, EngineFigures, Probed, Shape, Turn, Work},
+        balance::{Ask, Balancing, EngineFigures, Fleet, Probed, Shape, Turn, Work},
         base::Chance,
-        exchange::Common,
     };
 
     #[test]
     fn each_backend_has_its_figures() {
-        let common = Arc::new(Common::new(2, Balancing::DEFAULT));
-        let (mut turn, mut chance) = (Turn::new(&common.fleet, 0), Chance::seeded(1));
+        let fleet = Arc::new(Fleet::new(2, Balancing::DEFAULT));
+        let (mut turn, mut chance) = (Turn::new(&fleet, 0), Chance::seeded(1));
         let now = Instant::from_nanos(1);
         let work = Work { prompt_bytes: 400, shape: Shape::Streamed };
         let mut pick = |tried: &[BackendId]| {
-            let fleet = &common.fleet;
             let ask = Ask { among: fleet.everyone(), tried, policy: fleet.policy(), work };
             fleet.pick(&mut turn, &ask, now, &mut chance).unwrap()
         };
         pick(&[BackendId(0)]).failed(None, now);
-        common.fleet.set_probed(BackendId(1), Probed::Unhealthy, now);
+        fleet.set_probed(BackendId(1), Probed::Unhealthy, now);
         let told = EngineFigures { waiting: 5, running: 2, kv_usage: 0.5 };
-        common.fleet.note_engine(BackendId(0), told, now);
+        fleet.note_engine(BackendId(0), told, now);
         let (_waits, mut streams) = (pick(&[BackendId(1)]), pick(&[BackendId(1)]));
         streams.first_byte(Instant::from_nanos(1_000_000_001));
         let mut page = String::new();
         let facts = Facts {
-            common: Arc::clone(&common),
+            fleet: Arc::clone(&fleet),
             backends: vec!["a:1".to_owned(), "unix:/x\"\\y".to_owned()],
             ..Facts::of_no_backend()
         };

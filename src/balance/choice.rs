@@ -6,7 +6,7 @@
 //! last may be back, and an error is certain otherwise. Who bears no more
 //! requests is in none of them.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use smallvec::SmallVec;
 
@@ -46,7 +46,7 @@ const GROUPS: [Group; 4] = [Group::WithRoom, Group::Well, Group::Reserve, Group:
 
 /// One choice to be made.
 pub struct Choice<'f> {
-    pub loads: &'f [Load],
+    pub loads: &'f [Arc<Load>],
     pub seats: &'f [Seat],
     /// Whether all seats have the same weight, and that is not zero.
     pub is_even: bool,

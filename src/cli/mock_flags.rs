@@ -84,6 +84,12 @@ struct FaultFlags {
         default_value_t = MockScript::STATUS
     )]
     status: u16,
+    /// Answer /health with this status; --fault-every does not concern it
+    #[arg(
+        long, value_name = "CODE", value_parser = count::<u16>,
+        default_value_t = MockScript::STATUS
+    )]
+    health_status: u16,
     /// Send retry-after with the --status, which is other than 200 [default: none]
     #[arg(long, value_name = "TIME")]
     retry_after: Option<Time>,
@@ -126,6 +132,7 @@ impl MockFlags {
                 token_bytes: answers.token_bytes.0,
                 body_bytes: answers.body_bytes.map(|size| size.0),
                 status: faults.status,
+                health_status: faults.health_status,
                 retry_after: faults.retry_after.map(|time| time.0),
                 stall_at: faults.stall_at,
                 cut_at: faults.cut_at,

@@ -133,6 +133,9 @@ pub enum Fault {
     // Models and routes.
     #[error(transparent)]
     Route(#[from] RouteFault),
+    // Probes.
+    #[error("no backend is ever asked, so this has no effect; leave it out, or add {0} TIME")]
+    NeverAsked(&'static str),
 
     // TLS.
     #[error("a TLS listener needs a certificate; add --tls-cert FILE and --tls-key FILE")]

@@ -36,6 +36,8 @@ pub struct MockScript {
     pub body_bytes: Option<usize>,
     /// The status; other than 200 comes with an error body and no tokens.
     pub status: u16,
+    /// The status of `/health`.
+    pub health_status: u16,
     /// Sent as `retry-after` with a status other than 200.
     pub retry_after: Option<Duration>,
     /// Falls silent for ever before this token (the first is 0).
@@ -67,6 +69,7 @@ impl MockScript {
             token_bytes: Self::TOKEN_BYTES,
             body_bytes: None,
             status: Self::STATUS,
+            health_status: Self::STATUS,
             retry_after: None,
             stall_at: None,
             cut_at: None,

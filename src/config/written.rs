@@ -19,6 +19,7 @@ use super::{
 };
 use crate::balance::Balancing;
 use crate::llm::Dialect;
+use crate::probe::ProbePlan;
 use crate::tls::{ClientAuth, MinVersion, Verification};
 
 /// Settings of `serve` as the operator gave them.
@@ -43,6 +44,7 @@ pub struct Written {
     pub connections: Option<usize>,
     pub pool: PoolPlan,
     pub balancing: Balancing,
+    pub probes: ProbePlan,
     pub resolve_every: Duration,
     pub drain: Duration,
     pub proxy_path: String,
@@ -80,6 +82,7 @@ impl Default for Written {
             connections: None,
             pool: PoolPlan::DEFAULT,
             balancing: Balancing::DEFAULT,
+            probes: ProbePlan::default(),
             resolve_every: Plan::RESOLVE_EVERY,
             drain: Plan::DRAIN,
             proxy_path: Plan::PROXY_PATH.to_owned(),

@@ -64,8 +64,8 @@ async fn work<W: World>(desk: &Desk<W>, stream: &W::Stream, inbox: &Inbox) -> En
             refuse(desk, stream, inbox, &mut outbox, Some(&order), &refusal).await;
             return Ending::Close;
         }
-        let mut performance = Performance::new(desk, inbox, &mut outbox, &order, &body);
-        match performance.answer().await {
+        let done = Performance::new(desk, inbox, &mut outbox, &order, &body).answer().await;
+        match done {
             Ok(Done::KeepAlive) => {}
             Ok(Done::Close) => return Ending::Close,
             Ok(Done::Reset) => return Ending::Reset,

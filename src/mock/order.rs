@@ -41,6 +41,8 @@ pub enum Route {
     /// `HEAD /`, which some clients probe, and GET.
     Root,
     Health,
+    /// As an engine has them.
+    Metrics,
     Stats,
     /// The head that came, told as JSON.
     EchoHead(Vec<u8>),
@@ -99,9 +101,10 @@ impl Route {
         match request.path {
             b"/" if is_read => return Self::Root,
             b"/health" if is_read => return Self::Health,
+            b"/metrics" if is_read => return Self::Metrics,
             b"/mock/stats" if is_read => return Self::Stats,
             b"/mock/echo" => return Self::EchoHead(listing(request)),
-            b"/" | b"/health" | b"/mock/stats" => return Self::MethodUnknown,
+            b"/" | b"/health" | b"/metrics" | b"/mock/stats" => return Self::MethodUnknown,
             _ => {}
         }
         let endpoint = Endpoint::of(request.path);

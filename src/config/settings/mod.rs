@@ -19,6 +19,7 @@ mod limits;
 mod lists;
 mod models;
 mod place;
+mod probes;
 mod process;
 mod routes;
 mod tls;
@@ -64,12 +65,13 @@ enum Home {
 }
 
 /// In the order of the help.
-pub static GROUPS: [Group; 12] = [
+pub static GROUPS: [Group; 13] = [
     process::PLACES,
     backends::BACKENDS,
     models::MODELS,
     routes::ROUTES,
     balancing::BALANCING,
+    probes::PROBES,
     tls::TO_CLIENTS,
     tls::TO_BACKENDS,
     process::MACHINE,
