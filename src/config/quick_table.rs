@@ -105,8 +105,6 @@ const fn no(flag: &'static str, why: &'static str) -> Theirs {
 
 pub(super) const DISCOVERY: &str = "the Kubernetes API is not asked; name each backend, or one headless \
                          service whose addresses are looked up, like --backend http://vllm:8000";
-const HEALTH: &str = "backends are judged by their answers only (--eject-after, --eject-below); \
-                      leave it out";
 const RETRY: &str = "a request is sent again only where no byte of an answer can have come, \
                      without a wait, and that is not set; leave it out";
 const QUEUE: &str = "what is over --max-concurrent-requests is refused at once, with retry-after; \
@@ -150,6 +148,28 @@ pub static THEIRS: &[Theirs] = &[
         takes: Takes::None,
         becomes: Becomes::Words(&[["--eject-after", "0"], ["--eject-below", "0"]]),
     },
+    one("--health-check-interval-secs", Becomes::Settings(&["--health-interval"], with_unit)),
+    one("--health-check-timeout-secs", Becomes::Settings(&["--health-timeout"], with_unit)),
+    one(
+        "--backend-health-check-timeout-seconds",
+        Becomes::Settings(&["--health-timeout"], with_unit),
+    ),
+    one("--health-check-endpoint", Becomes::Settings(&["--health-path"], same)),
+    one("--health-failure-threshold", Becomes::Settings(&["--health-unhealthy-after"], same)),
+    one("--health-success-threshold", Becomes::Settings(&["--health-healthy-after"], same)),
+    Theirs {
+        flag: "--disable-health-check",
+        takes: Takes::None,
+        becomes: Becomes::Words(&[["--health-interval", "0s"]]),
+    },
+    // As often as there; a path is asked for instead of a model.
+    Theirs {
+        flag: "--static-backend-health-checks",
+        takes: Takes::None,
+        becomes: Becomes::Words(&[["--health-interval", "1m"]]),
+    },
+    one("--engine-stats-interval", Becomes::Settings(&["--engine-interval"], with_unit)),
+    no("--static-model-types", "backends are asked for a path, not for a model; leave it out"),
     no("--cb-success-threshold", "one good answer ends a probation here; leave it out"),
     no(
         "--cb-window-duration-secs",
@@ -161,15 +181,6 @@ pub static THEIRS: &[Theirs] = &[
     no("--retry-backoff-multiplier", RETRY),
     no("--retry-jitter-factor", RETRY),
     no("--disable-retries", RETRY),
-    no("--health-failure-threshold", HEALTH),
-    no("--health-success-threshold", HEALTH),
-    no("--health-check-timeout-secs", HEALTH),
-    no("--health-check-interval-secs", HEALTH),
-    no("--health-check-endpoint", HEALTH),
-    no("--disable-health-check", HEALTH),
-    no("--static-backend-health-checks", HEALTH),
-    no("--backend-health-check-timeout-seconds", HEALTH),
-    no("--static-model-types", HEALTH),
     no("--queue-size", QUEUE),
     no("--queue-timeout-secs", QUEUE),
     no(
@@ -227,7 +238,6 @@ pub static THEIRS: &[Theirs] = &[
     no("--log-level", "write --log LEVEL instead"),
     no("--log-stats", STATS),
     no("--log-stats-interval", STATS),
-    no("--engine-stats-interval", STATS),
     no("--request-stats-window", STATS),
     no("--request-id-headers", "a request's id is read from x-request-id alone; leave it out"),
     no("--cors-allowed-origins", LATER),

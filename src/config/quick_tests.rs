@@ -116,6 +116,26 @@ fn numbers_are_put_into_our_units() {
 }
 
 #[test]
+fn backends_are_asked_as_often_and_as_patiently() {
+    let seconds = Duration::from_secs(7);
+    let minute = Duration::from_secs(60);
+    let health = |w: &mut Written| w.probes.health.interval = Some(seconds);
+    check(&[("--health-check-interval-secs", &["7"])], health);
+    check(&[("--health-check-timeout-secs", &["7"])], |w| w.probes.health.timeout = seconds);
+    check(&[("--backend-health-check-timeout-seconds", &["7"])], |w| {
+        w.probes.health.timeout = seconds;
+    });
+    check(&[("--health-check-endpoint", &["/x"])], |w| w.probes.health.path = "/x".into());
+    check(&[("--health-failure-threshold", &["7"])], |w| w.probes.health.unhealthy_after = 7);
+    check(&[("--health-success-threshold", &["7"])], |w| w.probes.health.healthy_after = 7);
+    check(&[("--static-backend-health-checks", &[])], |w| {
+        w.probes.health.interval = Some(minute);
+    });
+    check(&[("--engine-stats-interval", &["7"])], |w| w.probes.engine.interval = Some(seconds));
+    check(&[("--disable-health-check", &[])], |w| w.probes.health.interval = None);
+}
+
+#[test]
 fn a_fault_names_what_was_typed() {
     check_refused(
         &[("--request-timeout-secs", &["0"]), ("--max-payload-size", &["2147483648"])],
