@@ -86,7 +86,7 @@ Examples:
 /// Does what the arguments say; `args` starts with the program's name.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     crate::rt::use_ordinary_pages();
-    let cli = match Cli::try_parse_from(args) {
+    let cli = match Cli::try_parse_from(args.into_iter().map(with_dashes)) {
         Ok(cli) => cli,
         Err(error) => {
             // A closed standard stream leaves nobody to tell.
@@ -103,6 +103,13 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     }
     cli.job.run()
+}
+
+/// In the name of a flag, `_` stands for `-`.
+fn with_dashes(word: OsString) -> OsString {
+    let Some(text) = word.to_str().filter(|text| text.starts_with("--")) else { return word };
+    let (name, value) = text.split_at(text.find('=').unwrap_or(text.len()));
+    (name.replace('_', "-") + value).into()
 }
 
 impl Job {
@@ -207,6 +214,18 @@ fn say(line: impl Display) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_flag_may_be_written_with_low_lines() {
+        for (word, expected) in [
+            ("--worker_urls", "--worker-urls"),
+            ("--body-bytes=a_b", "--body-bytes=a_b"),
+            ("--proxy_path=/a_b", "--proxy-path=/a_b"),
+            ("a_b", "a_b"),
+        ] {
+            assert_eq!(with_dashes(word.into()), OsString::from(expected));
+        }
+    }
 
     #[test]
     fn the_flags_are_consistent() {

@@ -174,6 +174,22 @@ fn a_flag_is_given_when_it_was_typed_also_with_its_default() {
 }
 
 #[test]
+fn flags_of_other_routers_are_taken_as_they_are_typed_there() {
+    let backends = |w: &mut Written| w.backends = vec!["http://a".into(), "http://b".into()];
+    check(&["--worker-urls", "http://a", "http://b", "--no-via"], |w| {
+        backends(w);
+        w.headers.via = false;
+    });
+    check(&["--static-backends=http://a,http://b", "--service-discovery", "static"], backends);
+    check(&["--max-concurrent-requests", "-1", "--port", "1"], |w| {
+        w.listen = vec!["0.0.0.0:1".into()];
+    });
+    let refused = written(&["--retry-max-retries", "3", "--pd-disaggregation"]);
+    let flags: Vec<_> = refused.faults.iter().map(|fault| fault.flag).collect();
+    assert_eq!(flags, ["--retry-max-retries", "--pd-disaggregation"]);
+}
+
+#[test]
 fn credentials_are_passed_when_it_is_asked_for() {
     check(&["--pass-credentials"], |w| w.credentials = Credentials::Pass);
 }

@@ -34,7 +34,7 @@ const SSE_EVENT_BYTES_MIN: usize = 1024;
 
 /// The plan for `serve`, or everything that is wrong with what was written.
 pub fn check(written: &Written, machine: &Machine) -> Result<Plan, Vec<PlanError>> {
-    let mut faults = Faults::of(&written.given);
+    let mut faults = Faults::of(&written.given, &written.faults);
     let listeners = check_listeners(written, &mut faults);
     let tls_listeners = check_tls::listeners(&written.tls, &listeners, &mut faults);
     let admin = check_admin(written.admin.as_deref(), [&listeners, &tls_listeners], &mut faults);

@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::cores::CoreList;
 use super::given::Given;
+use super::quick_fault::QuickFault;
 use super::route_fault::RouteFault;
 
 /// One fault, at the setting where it is mended.
@@ -68,6 +69,10 @@ pub enum Fault {
     UnixPathControl,
     #[error("the socket's path has {0} bytes and the kernel takes 107; choose a shorter path")]
     UnixPathLong(usize),
+
+    // Flags of other routers.
+    #[error(transparent)]
+    Quick(#[from] QuickFault),
 
     // Backends.
     #[error(

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::MockScript;
+use super::error::PlanError;
 use super::given::Given;
 use super::keys::KeySource;
 pub use super::route_written::{
@@ -53,6 +54,8 @@ pub struct Written {
     /// Which settings the operator gave, and where: what was asked for never
     /// gives way, also when it is the default's value.
     pub given: Given,
+    /// What was typed and cannot be carried out.
+    pub faults: Vec<PlanError>,
 }
 
 impl Written {
@@ -88,6 +91,7 @@ impl Default for Written {
             headers: HeaderPlan::DEFAULT,
             credentials: Credentials::Drop,
             given: Given::default(),
+            faults: Vec::new(),
         }
     }
 }
