@@ -18,7 +18,7 @@ use crate::{
 /// News for the loop.
 pub enum Letter<S> {
     /// Other backends, or other questions, from now on.
-    Round(Round<S>),
+    Round(Box<Round<S>>),
     /// Where a backend is reached now.
     Addresses(BackendId, Vec<ConnectAddress>),
     End,
@@ -40,7 +40,7 @@ pub async fn keep<W: World>(
             Some(Letter::Addresses(backend, to)) => desk.moved(backend, &to),
             Some(Letter::Round(round)) => {
                 desk.close();
-                desk = Desk::open(world.clone(), round, seed, Some(&desk));
+                desk = Desk::open(world.clone(), *round, seed, Some(&desk));
             }
             Some(Letter::End) => return desk.close(),
         }

@@ -79,10 +79,7 @@ struct Job {
 }
 
 pub fn start(plan: Plan, lookup: Lookup) -> anyhow::Result<Running> {
-    // A limit that cannot be raised shows when connections are counted.
-    if let Err(error) = crate::rt::allowed_descriptors() {
-        tracing::warn!(%error, "the limit on open files is not known");
-    }
+    raise_descriptors();
     // Before anything is bound: who cannot show a certificate does not listen.
     let certificates = Certificates::load(&plan)?;
     let plan = Arc::new(plan);
@@ -95,16 +92,10 @@ pub fn start(plan: Plan, lookup: Lookup) -> anyhow::Result<Running> {
     let counters: Arc<[Arc<Counters>]> = (0..shards).map(|_| Arc::default()).collect();
     let house = house_of(&plan);
     let addresses = names::resolve_all(&plan.backends, &lookup);
-    let (common, clock) =
-        (Arc::new(Common { hash_seed: seed(), ..Common::default() }), Clock::start());
-    let fleet = Arc::new(Fleet::of(seats(&plan), plan.balancing));
-    let backends = Backends {
-        fleet: Arc::clone(&fleet),
-        security: certificates.backends.clone(),
-        addresses: addresses.clone(),
-        kept: vec![None; plan.backends.len()],
-        probes: plan.backends.iter().map(|_| Arc::default()).collect(),
-    };
+    let common = Arc::new(Common { hash_seed: seed(), ..Common::default() });
+    let clock = Clock::start();
+    let backends = backends_of(&plan, &certificates, &addresses);
+    let fleet = Arc::clone(&backends.fleet);
     let round = probes::round(&plan, &backends);
     let shown = Shown {
         counters: Arc::clone(&counters),
@@ -131,10 +122,7 @@ pub fn start(plan: Plan, lookup: Lookup) -> anyhow::Result<Running> {
             house: Arc::clone(&house),
             clock,
         };
-        let (ready, end) = (ready.clone(), end.clone());
-        threads.push(spawn_thread(format!("tr-shard-{index}"), move || {
-            run_to_the_end(job, &ready, &end);
-        })?);
+        threads.push(begin(job, ready.clone(), end.clone())?);
     }
     drop((ready, end));
     let drivers = all_ready(&readiness, shards)?;
@@ -158,6 +146,28 @@ pub fn start(plan: Plan, lookup: Lookup) -> anyhow::Result<Running> {
         _probes: probes,
         reloader: certificates.watch().context("certificate files cannot be watched")?,
     })
+}
+
+/// A limit that cannot be raised shows when connections are counted.
+fn raise_descriptors() {
+    if let Err(error) = crate::rt::allowed_descriptors() {
+        tracing::warn!(%error, "the limit on open files is not known");
+    }
+}
+
+/// What there is of backends that nobody knew before.
+fn backends_of(
+    plan: &Plan,
+    certificates: &Certificates,
+    addresses: &[Vec<ConnectAddress>],
+) -> Backends {
+    Backends {
+        fleet: Arc::new(Fleet::of(seats(plan), plan.balancing)),
+        security: certificates.backends.clone(),
+        addresses: addresses.to_vec(),
+        kept: vec![None; plan.backends.len()],
+        probes: plan.backends.iter().map(|_| Arc::default()).collect(),
+    }
 }
 
 /// Who has to know where backends are reached.
@@ -198,6 +208,14 @@ fn driver_line(drivers: &[DriverInForce]) -> String {
     let mut words: Vec<String> = drivers.iter().map(ToString::to_string).collect();
     words.dedup();
     words.join(" and ")
+}
+
+fn begin(
+    job: Job,
+    ready: mpsc::Sender<anyhow::Result<DriverInForce>>,
+    end: mpsc::Sender<ShardEnd>,
+) -> std::io::Result<JoinHandle<()>> {
+    spawn_thread(format!("tr-shard-{}", job.index), move || run_to_the_end(job, &ready, &end))
 }
 
 /// A shard that dies takes the process with it: half a proxy answers half of
