@@ -35,6 +35,8 @@ pub struct Written {
     pub pool: PoolPlan,
     pub balancing: Balancing,
     pub resolve_every: Duration,
+    /// How often the file itself is looked at.
+    pub watch_every: Duration,
     pub drain: Duration,
     pub proxy_path: String,
     pub headers: HeaderPlan,
@@ -68,6 +70,7 @@ impl Default for Written {
             pool: PoolPlan::DEFAULT,
             balancing: Balancing::DEFAULT,
             resolve_every: Plan::RESOLVE_EVERY,
+            watch_every: Plan::WATCH_EVERY,
             drain: Plan::DRAIN,
             proxy_path: Plan::PROXY_PATH.to_owned(),
             headers: HeaderPlan::DEFAULT,

@@ -5,27 +5,32 @@ use std::{
     rc::Rc,
     sync::{Arc, OnceLock, mpsc},
     thread::JoinHandle,
+    time::Duration,
 };
 
 use anyhow::{Context, anyhow, bail};
 
 use super::{
-    certificates::{Certificates, Reloader},
+    certificates::Certificates,
     drain::Stopper,
     generation::{Backends, Security, Shown, generation, seats},
     listeners::{self, Bound, Purpose},
     names,
+    reload::{Planner, Reloader},
 };
+use arc_swap::ArcSwap;
+
 use crate::{
+    admin::Reloads,
     balance::{BackendId, Figures, Fleet},
-    config::Plan,
+    config::{BackendPlan, FileInForce, Plan},
     exchange::{Common, Counters, Generation, Ground, Stage},
     rt::{
         self, Clock, ConnectAddress, DriverInForce, KernelWorld, Letterbox, Listener, Lookup,
         Mailbox, Resolver, Unsent, build, mailbox, pin_to, seed, spawn_thread,
     },
     shard::{House, Letter, Shard},
-    tls::ServerTls,
+    tls::{ServerTls, UnixTime},
     wire::{self, SecureWorld, Shared},
 };
 
@@ -46,8 +51,9 @@ pub struct Running {
     driver: String,
     stopper: Stopper,
     counters: Arc<[Arc<Counters>]>,
-    fleet: Arc<Fleet>,
+    fleet: Arc<ArcSwap<Fleet>>,
     clock: Clock,
+    patience: Arc<ArcSwap<Duration>>,
     _resolver: Option<Resolver>,
     reloader: Option<Reloader>,
 }
@@ -75,7 +81,13 @@ struct Job {
     clock: Clock,
 }
 
-pub fn start(plan: Plan, lookup: Lookup) -> anyhow::Result<Running> {
+/// `file` is the one that the plan was made by, with the backend that it does not
+/// name.
+pub fn start(
+    plan: Plan,
+    lookup: Lookup,
+    file: Option<(FileInForce, Option<BackendPlan>)>,
+) -> anyhow::Result<Running> {
     // A limit that cannot be raised shows when connections are counted.
     if let Err(error) = crate::rt::allowed_descriptors() {
         tracing::warn!(%error, "the limit on open files is not known");
@@ -102,10 +114,12 @@ pub fn start(plan: Plan, lookup: Lookup) -> anyhow::Result<Running> {
         addresses: addresses.clone(),
         kept: vec![None; plan.backends.len()],
     };
+    let name = file.as_ref().map(|(file, _)| file.name());
     let shown = Shown {
         counters: Arc::clone(&counters),
         driver: Arc::default(),
         certificates: certificates.figures(),
+        reloads: Arc::new(Reloads::begin(name, FIRST, UnixTime::since_unix_epoch(rt::unix_time()))),
     };
     let first = Arc::new(generation(FIRST, &plan, backends, &shown));
     let (ready, readiness) = mpsc::channel();
@@ -138,7 +152,23 @@ pub fn start(plan: Plan, lookup: Lookup) -> anyhow::Result<Running> {
         .collect::<anyhow::Result<_>>()?;
     let news = stopper.clone();
     let news = move |backend, to: &[_]| tell_addresses(&news, FIRST, backend, to);
-    let resolver = names::watch(&plan.backends, &addresses, plan.resolve_every, lookup, news)?;
+    let (resolved, every) = (Arc::clone(&lookup), plan.resolve_every);
+    let patience = Arc::new(ArcSwap::from_pointee(plan.drain));
+    let mut resolver = names::watch(&plan.backends, &addresses, (every, every), resolved, news)?;
+    let fleet = Arc::new(ArcSwap::new(fleet));
+    let planner = file.map(|(file, demo)| Planner {
+        file,
+        plan: Plan::clone(&plan),
+        demo,
+        number: FIRST,
+        fleet: Arc::clone(&fleet),
+        to: stopper.clone(),
+        shown,
+        lookup,
+        resolver: resolver.take(),
+        clock,
+        patience: Arc::clone(&patience),
+    });
     Ok(Running {
         threads,
         ends,
@@ -151,13 +181,14 @@ pub fn start(plan: Plan, lookup: Lookup) -> anyhow::Result<Running> {
         counters,
         fleet,
         clock,
+        patience,
         _resolver: resolver,
-        reloader: certificates.watch().context("certificate files cannot be watched")?,
+        reloader: certificates.watch(planner).context("files cannot be watched")?,
     })
 }
 
 /// False if a mailbox was full: that shard has to be told another time.
-fn tell_addresses(
+pub(super) fn tell_addresses(
     to: &Stopper,
     generation: u64,
     backend: BackendId,
@@ -269,20 +300,27 @@ impl Running {
     /// What is known of each backend now.
     #[must_use]
     pub fn backends(&self) -> Vec<Figures> {
-        let now = self.clock.now();
-        (0..).map_while(|place| self.fleet.figures(BackendId(place), now)).collect()
+        let (now, fleet) = (self.clock.now(), self.fleet());
+        (0..).map_while(|place| fleet.figures(BackendId(place), now)).collect()
     }
 
     /// What is known of the backends, by all shards.
     #[must_use]
     pub fn fleet(&self) -> Arc<Fleet> {
-        Arc::clone(&self.fleet)
+        self.fleet.load_full()
     }
 
-    /// `None` when there is no TLS.
+    /// `None` when there is no file to look at.
     #[must_use]
     pub fn reloader(&self) -> Option<&Reloader> {
         self.reloader.as_ref()
+    }
+
+    /// How long requests under way may go on at the end, by the plan in force
+    /// when it is asked.
+    pub fn patience(&self) -> impl Fn() -> Duration + Send + use<> {
+        let patience = Arc::clone(&self.patience);
+        move || **patience.load()
     }
 
     #[must_use]
