@@ -116,6 +116,7 @@ fn shard_beside_one_that_has_ended(
         driver: Arc::default(),
         panics: || 0,
         certificates: None,
+        reloads: Arc::default(),
         fleet: Arc::clone(&fleet),
         backends: vec![String::new()],
         probes: [].into(),

@@ -5,29 +5,33 @@ use std::{
     rc::Rc,
     sync::{Arc, OnceLock, mpsc},
     thread::JoinHandle,
+    time::Duration,
 };
 
 use anyhow::{Context, anyhow, bail};
 
 use super::{
-    certificates::{Certificates, Reloader},
+    certificates::Certificates,
     drain::Stopper,
     generation::{Backends, Security, Shown, generation, seats},
     listeners::{self, Bound, Purpose},
     names,
     probes::{self, Probes},
+    reload::{Planner, Reloader},
 };
+use arc_swap::ArcSwap;
+
 use crate::{
+    admin::Reloads,
     balance::{BackendId, Figures, Fleet},
-    config::Plan,
+    config::{BackendPlan, FileInForce, Plan},
     exchange::{Common, Counters, Generation, Ground, Stage},
-    probe,
     rt::{
         self, Clock, ConnectAddress, DriverInForce, KernelWorld, Letterbox, Listener, Lookup,
         Mailbox, Resolver, Unsent, build, mailbox, pin_to, seed, spawn_thread,
     },
     shard::{House, Letter, Shard},
-    tls::ServerTls,
+    tls::{ServerTls, UnixTime},
     wire::{self, SecureWorld, Shared},
 };
 
@@ -48,10 +52,11 @@ pub struct Running {
     driver: String,
     stopper: Stopper,
     counters: Arc<[Arc<Counters>]>,
-    fleet: Arc<Fleet>,
+    fleet: Arc<ArcSwap<Fleet>>,
     clock: Clock,
+    patience: Arc<ArcSwap<Duration>>,
     _resolver: Option<Resolver>,
-    _probes: Probes,
+    _probes: Arc<Probes>,
     reloader: Option<Reloader>,
 }
 
@@ -78,7 +83,13 @@ struct Job {
     clock: Clock,
 }
 
-pub fn start(plan: Plan, lookup: Lookup) -> anyhow::Result<Running> {
+/// `file` is the one that the plan was made by, with the backend that it does not
+/// name.
+pub fn start(
+    plan: Plan,
+    lookup: Lookup,
+    file: Option<(FileInForce, Option<BackendPlan>)>,
+) -> anyhow::Result<Running> {
     raise_descriptors();
     // Before anything is bound: who cannot show a certificate does not listen.
     let certificates = Certificates::load(&plan)?;
@@ -95,11 +106,13 @@ pub fn start(plan: Plan, lookup: Lookup) -> anyhow::Result<Running> {
     let (common, clock) = (Arc::new(Common::default()), Clock::start());
     let backends = backends_of(&plan, &certificates, &addresses);
     let fleet = Arc::clone(&backends.fleet);
-    let round = probes::round(&plan, &backends);
+    let (probed, round) = (Arc::clone(&backends.probes), probes::round(FIRST, &plan, &backends));
+    let name = file.as_ref().map(|(file, _)| file.name());
     let shown = Shown {
         counters: Arc::clone(&counters),
         driver: Arc::default(),
         certificates: certificates.figures(),
+        reloads: Arc::new(Reloads::begin(name, FIRST, UnixTime::since_unix_epoch(rt::unix_time()))),
     };
     let first = Arc::new(generation(FIRST, &plan, backends, &shown));
     let (ready, readiness) = mpsc::channel();
@@ -125,10 +138,32 @@ pub fn start(plan: Plan, lookup: Lookup) -> anyhow::Result<Running> {
     }
     drop((ready, end));
     let drivers = all_ready(&readiness, shards)?;
-    let probes = Probes::start(plan.driver, clock, round)?;
-    let hear = Hearers { shards: stopper.clone(), probes: probes.mailbox() };
-    let hear = move |backend, to: &[_]| hear.addresses(FIRST, backend, to);
-    let resolver = names::watch(&plan.backends, &addresses, plan.resolve_every, lookup, hear)?;
+    let probes = Arc::new(Probes::new(plan.driver, clock));
+    probes.follow(round)?;
+    let resolver = watch_names(&plan, &addresses, &stopper, &probes, &lookup)?;
+    let patience = Arc::new(ArcSwap::from_pointee(plan.drain));
+    let fleet = Arc::new(ArcSwap::new(fleet));
+    let (planner, resolver) = match file {
+        None => (None, resolver),
+        Some((file, demo)) => {
+            let planner = Planner {
+                file,
+                plan: Plan::clone(&plan),
+                demo,
+                number: FIRST,
+                fleet: Arc::clone(&fleet),
+                to: stopper.clone(),
+                probes: Arc::clone(&probes),
+                probed,
+                shown,
+                lookup,
+                resolver,
+                clock,
+                patience: Arc::clone(&patience),
+            };
+            (Some(planner), None)
+        }
+    };
     Ok(Running {
         threads,
         ends,
@@ -141,9 +176,10 @@ pub fn start(plan: Plan, lookup: Lookup) -> anyhow::Result<Running> {
         counters,
         fleet,
         clock,
+        patience,
         _resolver: resolver,
         _probes: probes,
-        reloader: certificates.watch().context("certificate files cannot be watched")?,
+        reloader: certificates.watch(planner).context("files cannot be watched")?,
     })
 }
 
@@ -169,23 +205,33 @@ fn backends_of(
     }
 }
 
-/// Who has to know where backends are reached.
-struct Hearers {
-    shards: Stopper,
-    probes: Option<Mailbox<probe::Letter<Security>>>,
+fn watch_names(
+    plan: &Plan,
+    addresses: &[Vec<ConnectAddress>],
+    shards: &Stopper,
+    probes: &Arc<Probes>,
+    lookup: &Lookup,
+) -> std::io::Result<Option<Resolver>> {
+    let hear = hearing(shards, probes, FIRST);
+    let every = (plan.resolve_every, plan.resolve_every);
+    names::watch(&plan.backends, addresses, every, Arc::clone(lookup), hear)
 }
 
-impl Hearers {
-    /// False if a mailbox was full: it has to be told another time.
-    fn addresses(&self, generation: u64, backend: BackendId, to: &[ConnectAddress]) -> bool {
+/// Who has to know where backends are reached. False if a mailbox was full: it
+/// has to be told another time.
+pub(super) fn hearing(
+    shards: &Stopper,
+    probes: &Arc<Probes>,
+    generation: u64,
+) -> impl Fn(BackendId, &[ConnectAddress]) -> bool + Send + use<> {
+    let (shards, probes) = (shards.clone(), Arc::clone(probes));
+    move |backend, to| {
         let letter = || Letter::Addresses { generation, backend, addresses: to.to_vec() };
         // Everybody is told, also behind one that does not hear.
         let is_full =
             |mailbox: &&Mailbox<_>| matches!(mailbox.send(letter()), Err(Unsent::Full(_)));
-        let deaf = self.shards.mailboxes.iter().filter(is_full).count();
-        let letter = probe::Letter::Addresses(backend, to.to_vec());
-        let probes = self.probes.as_ref().map(|probes| probes.send(letter));
-        deaf == 0 && !matches!(probes, Some(Err(Unsent::Full(_))))
+        let deaf = shards.mailboxes.iter().filter(is_full).count();
+        probes.hear(generation, backend, to) && deaf == 0
     }
 }
 
@@ -310,20 +356,27 @@ impl Running {
     /// What is known of each backend now.
     #[must_use]
     pub fn backends(&self) -> Vec<Figures> {
-        let now = self.clock.now();
-        (0..).map_while(|place| self.fleet.figures(BackendId(place), now)).collect()
+        let (now, fleet) = (self.clock.now(), self.fleet());
+        (0..).map_while(|place| fleet.figures(BackendId(place), now)).collect()
     }
 
     /// What is known of the backends, by all shards.
     #[must_use]
     pub fn fleet(&self) -> Arc<Fleet> {
-        Arc::clone(&self.fleet)
+        self.fleet.load_full()
     }
 
-    /// `None` when there is no TLS.
+    /// `None` when there is no file to look at.
     #[must_use]
     pub fn reloader(&self) -> Option<&Reloader> {
         self.reloader.as_ref()
+    }
+
+    /// How long requests under way may go on at the end, by the plan in force
+    /// when it is asked.
+    pub fn patience(&self) -> impl Fn() -> Duration + Send + use<> {
+        let patience = Arc::clone(&self.patience);
+        move || **patience.load()
     }
 
     #[must_use]

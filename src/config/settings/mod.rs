@@ -41,6 +41,9 @@ pub struct Setting {
     pub example: &'static str,
     /// One sentence, without its full stop.
     pub doc: &'static str,
+    /// It holds from the start of the process to its end: a reload cannot
+    /// change it.
+    pub needs_restart: bool,
     home: Home,
 }
 
@@ -54,7 +57,8 @@ enum Home {
 }
 
 /// In the order of the help.
-pub static GROUPS: [Group; 10] = [
+pub static GROUPS: [Group; 11] = [
+    process::FILE,
     process::PLACES,
     balancing::BALANCING,
     probes::PROBES,
@@ -89,7 +93,7 @@ const fn of_process(
     doc: &'static str,
     place: Place<Written>,
 ) -> Setting {
-    Setting { key, flag, example, doc, home: Home::Process(place) }
+    Setting { key, flag, example, doc, needs_restart: false, home: Home::Process(place) }
 }
 
 const fn of_backend(
@@ -99,10 +103,24 @@ const fn of_backend(
     doc: &'static str,
     place: Place<BackendTlsWritten>,
 ) -> Setting {
-    Setting { key, flag, example, doc, home: Home::Backend(place) }
+    Setting { key, flag, example, doc, needs_restart: false, home: Home::Backend(place) }
 }
 
 impl Setting {
+    /// The same, where only a restart changes it.
+    const fn from_the_start(self) -> Self {
+        Self { needs_restart: true, ..self }
+    }
+
+    /// Makes what is written for it in `to` the same as in `from`.
+    pub(super) fn copy(&self, from: &mut Written, to: &mut Written) {
+        match &self.home {
+            Home::Process(place) => place.copy(from, to),
+            Home::Backend(place) => place.copy(&mut from.tls.backend, &mut to.tls.backend),
+            Home::BackendUrl => to.backends.clone_from(&from.backends),
+        }
+    }
+
     /// What was typed for it, which is all that there is of it then.
     ///
     /// # Errors
