@@ -200,3 +200,26 @@ fn a_thousand_reloads_fail_no_request_and_keep_nothing() {
     println!("resident: {warm} KiB after 250 reloads, {after} KiB after 1000");
     assert!(after < warm + 4096, "{warm} KiB became {after}");
 }
+
+#[test]
+fn health_checks_begin_and_end_with_the_file_that_asks_for_them() {
+    const ASKING: &str = "health.interval = \"10ms\"\nhealth.unhealthy_after = 1\n";
+    let (sick, well) = (mock(), mock());
+    sick.set_health(503);
+    let served = Served::by(&file(&[&sick, &well], ""), "10ms");
+    let says = |name: &str, value: u8| {
+        let line = format!("{name}{{backend=\"{}\"}} {value}\n", sick.address());
+        served.process.admin().get("/metrics").text().contains(&line)
+    };
+    let is_left_out = || says("tokenring_backend_unhealthy", 1);
+    assert!(!is_left_out());
+    served.change(&file(&[&sick, &well], ASKING));
+    eventually("it is left out", is_left_out);
+    assert!(says("tokenring_backend_healthy", 0));
+    // It stays so in the next plan, at another place.
+    served.change(&file(&[&well, &sick], ASKING));
+    assert!(is_left_out() && says("tokenring_backend_healthy", 0));
+    served.change(&file(&[&well, &sick], ""));
+    eventually("nobody says so any more", || !is_left_out());
+    assert!(!says("tokenring_backend_healthy", 0));
+}

@@ -55,6 +55,6 @@ mod tests {
             exposition.push(&page[1..]);
             with_figures += usize::from(exposition.figures().is_some());
         }
-        assert!(with_figures > 1_000, "the pages are not all without meaning: {with_figures}");
+        assert!(with_figures > 500, "the pages are not all without meaning: {with_figures}");
     }
 }
