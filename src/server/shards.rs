@@ -67,7 +67,6 @@ type ShardEnd = (usize, Option<String>);
 /// All that one shard's thread is given.
 struct Job {
     index: usize,
-    core: usize,
     plan: Arc<Plan>,
     sockets: Vec<(OwnedFd, Purpose)>,
     server_tls: Option<Arc<ServerTls>>,
@@ -81,17 +80,11 @@ struct Job {
     clock: Clock,
 }
 
-/// `file` is the one that the plan was made by, with the backend that it does not
-/// name.
-pub fn start(
-    plan: Plan,
-    lookup: Lookup,
-    file: Option<(FileInForce, Option<BackendPlan>)>,
-) -> anyhow::Result<Running> {
-    // A limit that cannot be raised shows when connections are counted.
-    if let Err(error) = crate::rt::allowed_descriptors() {
-        tracing::warn!(%error, "the limit on open files is not known");
-    }
+/// The file that a plan was made by, with the backend that it does not name.
+pub type Source = (FileInForce, Option<BackendPlan>);
+
+pub fn start(plan: Plan, lookup: Lookup, file: Option<Source>) -> anyhow::Result<Running> {
+    raise_descriptors();
     // Before anything is bound: who cannot show a certificate does not listen.
     let certificates = Certificates::load(&plan)?;
     let plan = Arc::new(plan);
@@ -101,61 +94,35 @@ pub fn start(
     let (mailboxes, letterboxes): (Vec<_>, Vec<_>) =
         (0..shards).map(|_| mailbox(MAILBOX_LETTERS)).unzip();
     let stopper = Stopper { mailboxes: mailboxes.clone() };
-    let counters: Arc<[Arc<Counters>]> =
-        (0..shards).map(|_| Arc::new(Counters::default())).collect();
-    let per_address = plan.limits.connections_per_address.map(std::num::NonZero::get);
-    let house = Arc::new(House::new(shards, per_address));
+    let counters: Arc<[Arc<Counters>]> = (0..shards).map(|_| Arc::default()).collect();
+    let house = house_of(&plan);
     let addresses = names::resolve_all(&plan.backends, &lookup);
     let (common, clock) = (Arc::new(Common::default()), Clock::start());
-    let fleet = Arc::new(Fleet::of(seats(&plan), plan.balancing));
-    let backends = Backends {
-        fleet: Arc::clone(&fleet),
-        security: certificates.backends.clone(),
-        addresses: addresses.clone(),
-        kept: vec![None; plan.backends.len()],
-    };
-    let name = file.as_ref().map(|(file, _)| file.name());
-    let shown = Shown {
-        counters: Arc::clone(&counters),
-        driver: Arc::default(),
-        certificates: certificates.figures(),
-        reloads: Arc::new(Reloads::begin(name, FIRST, UnixTime::since_unix_epoch(rt::unix_time()))),
-    };
+    let backends = at_start(&plan, &certificates, &addresses);
+    let fleet = Arc::new(ArcSwap::new(Arc::clone(&backends.fleet)));
+    let shown = shown(&counters, &certificates, file.as_ref());
     let first = Arc::new(generation(FIRST, &plan, backends, &shown));
-    let (ready, readiness) = mpsc::channel();
-    let (end, ends) = mpsc::channel();
-    let mut threads = Vec::new();
-    for (index, (sockets, letterbox)) in sockets.into_iter().zip(letterboxes).enumerate() {
-        let job = Job {
-            index,
-            core: plan.cores[index],
-            plan: Arc::clone(&plan),
-            sockets,
-            server_tls: certificates.server.clone(),
-            letterbox,
-            mailboxes: mailboxes.clone(),
-            generation: Arc::clone(&first),
-            driver: Arc::clone(&shown.driver),
-            counters: Arc::clone(&counters),
-            common: Arc::clone(&common),
-            house: Arc::clone(&house),
-            clock,
-        };
-        let (ready, end) = (ready.clone(), end.clone());
-        threads.push(spawn_thread(format!("tr-shard-{index}"), move || {
-            run_to_the_end(job, &ready, &end);
-        })?);
-    }
-    drop((ready, end));
-    let drivers: Vec<DriverInForce> = (0..shards)
-        .map(|_| readiness.recv().unwrap_or_else(|_| Err(anyhow!("a shard died at its start"))))
-        .collect::<anyhow::Result<_>>()?;
+    let job = |(index, (sockets, letterbox))| Job {
+        index,
+        plan: Arc::clone(&plan),
+        sockets,
+        server_tls: certificates.server.clone(),
+        letterbox,
+        mailboxes: mailboxes.clone(),
+        generation: Arc::clone(&first),
+        driver: Arc::clone(&shown.driver),
+        counters: Arc::clone(&counters),
+        common: Arc::clone(&common),
+        house: Arc::clone(&house),
+        clock,
+    };
+    let jobs = sockets.into_iter().zip(letterboxes).enumerate().map(job).collect();
+    let (threads, ends, drivers) = start_threads(jobs)?;
     let news = stopper.clone();
     let news = move |backend, to: &[_]| tell_addresses(&news, FIRST, backend, to);
     let (resolved, every) = (Arc::clone(&lookup), plan.resolve_every);
     let patience = Arc::new(ArcSwap::from_pointee(plan.drain));
     let mut resolver = names::watch(&plan.backends, &addresses, (every, every), resolved, news)?;
-    let fleet = Arc::new(ArcSwap::new(fleet));
     let planner = file.map(|(file, demo)| Planner {
         file,
         plan: Plan::clone(&plan),
@@ -185,6 +152,66 @@ pub fn start(
         _resolver: resolver,
         reloader: certificates.watch(planner).context("files cannot be watched")?,
     })
+}
+
+fn raise_descriptors() {
+    // A limit that cannot be raised shows when connections are counted.
+    if let Err(error) = rt::allowed_descriptors() {
+        tracing::warn!(%error, "the limit on open files is not known");
+    }
+}
+
+fn house_of(plan: &Plan) -> Arc<House> {
+    let per_address = plan.limits.connections_per_address.map(std::num::NonZero::get);
+    Arc::new(House::new(plan.cores.len(), per_address))
+}
+
+fn at_start(
+    plan: &Plan,
+    certificates: &Certificates,
+    addresses: &[Vec<ConnectAddress>],
+) -> Backends {
+    Backends {
+        fleet: Arc::new(Fleet::of(seats(plan), plan.balancing)),
+        security: certificates.backends.clone(),
+        addresses: addresses.to_vec(),
+        kept: vec![None; plan.backends.len()],
+    }
+}
+
+fn shown(
+    counters: &Arc<[Arc<Counters>]>,
+    certificates: &Certificates,
+    file: Option<&Source>,
+) -> Shown {
+    let now = UnixTime::since_unix_epoch(rt::unix_time());
+    Shown {
+        counters: Arc::clone(counters),
+        driver: Arc::default(),
+        certificates: certificates.figures(),
+        reloads: Arc::new(Reloads::begin(file.map(|(file, _)| file.name()), FIRST, now)),
+    }
+}
+
+/// The shards' threads, their last words, and the drivers that they found.
+type Started = (Vec<JoinHandle<()>>, mpsc::Receiver<ShardEnd>, Vec<DriverInForce>);
+
+/// Returns when every shard runs.
+fn start_threads(jobs: Vec<Job>) -> anyhow::Result<Started> {
+    let (ready, readiness) = mpsc::channel();
+    let (end, ends) = mpsc::channel();
+    let mut threads = Vec::new();
+    for job in jobs {
+        let (ready, end) = (ready.clone(), end.clone());
+        threads.push(spawn_thread(format!("tr-shard-{}", job.index), move || {
+            run_to_the_end(job, &ready, &end);
+        })?);
+    }
+    drop((ready, end));
+    let is_ready =
+        |_| readiness.recv().unwrap_or_else(|_| Err(anyhow!("a shard died at its start")));
+    let drivers = (0..threads.len()).map(is_ready).collect::<anyhow::Result<_>>()?;
+    Ok((threads, ends, drivers))
 }
 
 /// False if a mailbox was full: that shard has to be told another time.
@@ -232,11 +259,11 @@ fn run_to_the_end(
 
 fn run(job: Job, ready: &mpsc::Sender<anyhow::Result<DriverInForce>>) -> anyhow::Result<()> {
     let plan = &job.plan;
-    if plan.pin && !pin_to(job.core) {
+    if plan.pin && !pin_to(plan.cores[job.index]) {
         bail!(
             "the kernel does not let this process run on core {}: give --cores others, \
              or --no-pin",
-            job.core
+            plan.cores[job.index]
         );
     }
     let (mut runtime, driver) = build(plan.driver, plan.rings.entries).context(
