@@ -68,8 +68,16 @@ impl Audience for OfFleet {
 }
 
 impl Probes {
-    pub fn new(driver: DriverChoice, clock: Clock) -> Self {
-        Self { driver, clock, letters: Mutex::default() }
+    /// # Errors
+    /// As [`Probes::follow`].
+    pub fn start(
+        driver: DriverChoice,
+        clock: Clock,
+        round: Round<Security>,
+    ) -> anyhow::Result<Arc<Self>> {
+        let probes = Self { driver, clock, letters: Mutex::default() };
+        probes.follow(round)?;
+        Ok(Arc::new(probes))
     }
 
     /// This is to be asked from now on.

@@ -123,7 +123,7 @@ pub(super) const LIMITS: Group = Group {
             "Most client connections; auto is what open files bear, up to 100000",
             Place::CountOrAuto(|w| &mut w.connections),
         )
-        .from_the_start(),
+        .at_start_only(),
         of_process(
             "limits.connections_per_address",
             "--connections-per-address",
@@ -131,7 +131,7 @@ pub(super) const LIMITS: Group = Group {
             "Most client connections from one IP address; 0 is no limit",
             Place::Limit(|w| &mut w.limits.connections_per_address),
         )
-        .from_the_start(),
+        .at_start_only(),
         of_process(
             "limits.requests_in_flight",
             "--requests-in-flight",
@@ -173,7 +173,7 @@ pub(super) const KEPT: Group = Group {
             "Most free buffers kept for the next request",
             Place::Count(|w| &mut w.pool.buffers),
         )
-        .from_the_start(),
+        .at_start_only(),
         of_process(
             "pool.buffer_bytes",
             "--pool-buffer-bytes",
@@ -181,7 +181,7 @@ pub(super) const KEPT: Group = Group {
             "Size of one buffer",
             Place::Size(|w| &mut w.pool.buffer_bytes),
         )
-        .from_the_start(),
+        .at_start_only(),
         of_process(
             "pool.rest_before_idle",
             "--rest-before-idle",

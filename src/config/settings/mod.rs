@@ -108,7 +108,7 @@ const fn of_backend(
 
 impl Setting {
     /// The same, where only a restart changes it.
-    const fn from_the_start(self) -> Self {
+    const fn at_start_only(self) -> Self {
         Self { needs_restart: true, ..self }
     }
 

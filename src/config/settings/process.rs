@@ -15,7 +15,7 @@ pub(super) const PLACES: Group = Group {
              holds only when nothing is listened on by TLS",
             Place::Texts("ADDR", |w| &mut w.listen),
         )
-        .from_the_start(),
+        .at_start_only(),
         of_process(
             "listen.admin",
             "--admin",
@@ -23,7 +23,7 @@ pub(super) const PLACES: Group = Group {
             "Address for health and metrics",
             Place::OptionalText(["ADDR", "none"], |w| &mut w.admin),
         )
-        .from_the_start(),
+        .at_start_only(),
         Setting {
             key: "backend.url",
             flag: "--backend",
@@ -46,7 +46,7 @@ pub(super) const PLACES: Group = Group {
             "Start the built-in mock on a free loopback port as a backend; no other is needed",
             Place::Switch(Switch { flag_says: true, is_on: |w| w.demo, turn: |w, on| w.demo = on }),
         )
-        .from_the_start(),
+        .at_start_only(),
         of_process(
             "proxy.path",
             "--proxy-path",
@@ -94,7 +94,7 @@ pub(super) const MACHINE: Group = Group {
             "Cores that get a shard: auto (all that are allowed) or a list like 0-1,3",
             Place::Text("CORES", |w| &mut w.cores),
         )
-        .from_the_start(),
+        .at_start_only(),
         of_process(
             "cores.pin",
             "--no-pin",
@@ -102,7 +102,7 @@ pub(super) const MACHINE: Group = Group {
             "Bind each shard's thread to its core",
             Place::Switch(Switch { flag_says: false, is_on: |w| w.pin, turn: |w, on| w.pin = on }),
         )
-        .from_the_start(),
+        .at_start_only(),
         of_process(
             "kernel.driver",
             "--driver",
@@ -116,7 +116,7 @@ pub(super) const MACHINE: Group = Group {
                 choose: |w, index| w.driver = DRIVERS[index],
             }),
         )
-        .from_the_start(),
+        .at_start_only(),
         of_process(
             "kernel.ring_entries",
             "--ring-entries",
@@ -127,7 +127,7 @@ pub(super) const MACHINE: Group = Group {
                 show: |w| w.rings.entries.to_string(),
             }),
         )
-        .from_the_start(),
+        .at_start_only(),
     ],
 };
 

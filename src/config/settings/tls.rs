@@ -16,7 +16,7 @@ pub(super) const TO_CLIENTS: Group = Group {
             "Address for clients that speak TLS, beside the plain ones or alone; repeatable",
             Place::Texts("ADDR", |w| &mut w.tls.listen),
         )
-        .from_the_start(),
+        .at_start_only(),
         of_process(
             "tls.cert",
             "--tls-cert",
@@ -78,7 +78,7 @@ pub(super) const TO_CLIENTS: Group = Group {
             "Most handshakes of one shard that wait for their turn; more are shed",
             Place::Count(|w| &mut w.tls.handshakes_waiting),
         )
-        .from_the_start(),
+        .at_start_only(),
         of_process(
             "tls.watch_every",
             "--tls-watch-every",
