@@ -382,7 +382,8 @@ impl Audience for Told {
 fn another_round_goes_on_from_what_was_found_out() {
     let (sick, well) = (Backend::saying("HTTP/1.1 500 Oh\r\n\r\n"), mock());
     let (tell, told) = channel();
-    let round = |number, backends: &[SocketAddr], health| Round {
+    let round = |number: u32, backends: &[SocketAddr], health| Round {
+        number: number.into(),
         plan: ProbePlan { health, ..ProbePlan::default() },
         targets: (0..).zip(backends).map(|(place, address)| target(place, *address)).collect(),
         audience: Box::new(Told(number, tell.clone())),

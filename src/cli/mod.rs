@@ -115,7 +115,7 @@ fn with_dashes(word: OsString) -> OsString {
 impl Job {
     fn run(self) -> ExitCode {
         match self {
-            Self::Serve(flags) => serve(&flags),
+            Self::Serve(flags) => serve(*flags),
             Self::Check { file } => check(&file),
             Self::Reference => print(&reference()),
             Self::Import(import) => import.run(),
@@ -127,14 +127,16 @@ impl Job {
     }
 }
 
-fn serve(flags: &ServeFlags) -> ExitCode {
+fn serve(flags: ServeFlags) -> ExitCode {
     let file = match flags.config.as_deref().map(read_config).transpose() {
         Ok(file) => file,
         Err(reason) => return refuse(&[reason], None),
     };
     match plan(file.as_ref(), |written| flags.write(written)) {
-        Ok(plan) => {
-            let file = file.map(|file| FileInForce::new(file, plan.given.clone()));
+        Ok((written, plan)) => {
+            let type_flags = move |written: &mut Written| flags.write(written);
+            let file = file
+                .map(|file| FileInForce::new(file, written, Box::new(type_flags), machine::ask()));
             finish(crate::server::serve(plan, file))
         }
         Err(errors) => refuse(&errors, Some("serve")),
@@ -147,7 +149,7 @@ fn check(path: &Path) -> ExitCode {
         Err(reason) => return refuse(&[reason], None),
     };
     match plan(Some(&file), |_| ()) {
-        Ok(plan) => {
+        Ok((_, plan)) => {
             let backends = plan.backends.len() + usize::from(plan.demo.is_some());
             let noun = if backends == 1 { "backend" } else { "backends" };
             print(&format!("{}: all is well, with {backends} {noun}\n", file.name))
@@ -159,7 +161,7 @@ fn check(path: &Path) -> ExitCode {
 fn plan(
     file: Option<&ConfigFile>,
     type_flags: impl FnOnce(&mut Written),
-) -> Result<Plan, Vec<String>> {
+) -> Result<(Written, Plan), Vec<String>> {
     let now = UnixTime::since_unix_epoch(crate::rt::unix_time());
     check_file_and_flags(file, type_flags, &machine::ask(), now)
 }

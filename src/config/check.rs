@@ -48,6 +48,7 @@ pub fn check(written: &Written, machine: &Machine) -> Result<Plan, Vec<PlanError
     check_rings(written.rings, &mut faults);
     let deadlines = check_deadlines(&written.deadlines, &mut faults);
     check_time("--resolve-every", written.resolve_every, &mut faults);
+    check_time("--config-watch-every", written.watch_every, &mut faults);
     // Zero is allowed here: stop at once.
     faults.at_most("--drain", Time(written.drain), Time(Deadlines::LONGEST), LONGER_IS_NO_END);
     let limits = check_limits(&written.limits, &written.pool, &mut faults);
@@ -82,6 +83,7 @@ pub fn check(written: &Written, machine: &Machine) -> Result<Plan, Vec<PlanError
             models,
             probes: written.probes.clone(),
             resolve_every: written.resolve_every,
+            watch_every: written.watch_every,
             drain: written.drain,
             proxy_path: written.proxy_path.clone(),
             credentials: written.credentials,

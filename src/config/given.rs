@@ -63,6 +63,13 @@ impl Given {
         self.lines.insert((flag, place), line);
     }
 
+    /// What is known of a setting is what another knows.
+    pub(super) fn take_over(&mut self, flag: &'static str, from: &Self) {
+        self.lines.retain(|(known, _), _| *known != flag);
+        let theirs = from.lines.iter().filter(|((known, _), _)| *known == flag);
+        self.lines.extend(theirs.map(|(spot, line)| (*spot, *line)));
+    }
+
     pub(super) fn is_in_file(&self, spot: (&'static str, usize)) -> bool {
         self.lines.contains_key(&spot)
     }

@@ -58,7 +58,7 @@ pub use cores::CoreList;
 pub use error::{Fault, PlanError};
 pub use file::ConfigFile;
 pub use given::{Given, Told};
-pub use in_force::{Changes, FileInForce};
+pub use in_force::{FileInForce, Look, Taken, TypeFlags};
 pub use keys::KeySource;
 pub use load::{
     check_file_and_flags, check_with_files, read_config, read_files, read_foreign,

@@ -57,6 +57,8 @@ pub struct Plan {
     pub models: Vec<ModelSettings>,
     /// How often the names of backends are resolved again.
     pub resolve_every: Duration,
+    /// How often the configuration file is looked at.
+    pub watch_every: Duration,
     /// How long requests under way may go on after SIGTERM.
     pub drain: Duration,
     /// Where `POST /proxy` is sent.
@@ -75,6 +77,8 @@ impl Plan {
     pub const DRAIN: Duration = Duration::from_secs(10 * 60);
     /// Short beside the life of a process, long beside a resolver's cache.
     pub const RESOLVE_EVERY: Duration = Duration::from_secs(30);
+    /// Reading a small file costs microseconds; a second is soon enough.
+    pub const WATCH_EVERY: Duration = Duration::from_secs(1);
     pub const PROXY_PATH: &str = "/v1/chat/completions";
 }
 

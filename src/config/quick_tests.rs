@@ -39,7 +39,7 @@ fn read(flags: &[(&str, &[&str])], ours: &[(&'static str, &str)]) -> Result<Plan
         }
         write_typed(&typed(flags), written);
     };
-    check_file_and_flags(None, write, &machine, now)
+    check_file_and_flags(None, write, &machine, now).map(|(_, plan)| plan)
 }
 
 /// Beside one backend, refused with exactly these.

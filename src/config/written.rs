@@ -47,6 +47,8 @@ pub struct Written {
     pub balancing: Balancing,
     pub probes: ProbePlan,
     pub resolve_every: Duration,
+    /// How often the file itself is looked at.
+    pub watch_every: Duration,
     pub drain: Duration,
     pub proxy_path: String,
     pub headers: HeaderPlan,
@@ -86,6 +88,7 @@ impl Default for Written {
             balancing: Balancing::DEFAULT,
             probes: ProbePlan::default(),
             resolve_every: Plan::RESOLVE_EVERY,
+            watch_every: Plan::WATCH_EVERY,
             drain: Plan::DRAIN,
             proxy_path: Plan::PROXY_PATH.to_owned(),
             headers: HeaderPlan::DEFAULT,
