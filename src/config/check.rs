@@ -9,6 +9,7 @@ use crate::route::RoutePlan;
 
 use super::address::{is_path, is_same_place, read_backend, read_listen};
 use super::check_balancing::check_balancing;
+use super::check_retry::check_retry;
 use super::check_tls;
 use super::cores;
 use super::error::{Fault, PlanError};
@@ -46,6 +47,7 @@ pub fn check(written: &Written, machine: &Machine) -> Result<Plan, Vec<PlanError
     let limits = check_limits(&written.limits, &written.pool, &mut faults);
     let pool = check_pool(&written.pool, deadlines.keep_alive, &mut faults);
     let balancing = check_balancing(&written.balancing, &mut faults);
+    let retry = check_retry(written, &mut faults);
     if !written.proxy_path.starts_with('/') || !is_path(&written.proxy_path) {
         faults.add("--proxy-path", &written.proxy_path, Fault::ProxyPath(Plan::PROXY_PATH));
     }
@@ -68,6 +70,7 @@ pub fn check(written: &Written, machine: &Machine) -> Result<Plan, Vec<PlanError
             deadlines,
             pool,
             balancing,
+            retry,
             routes: RoutePlan::default(),
             models: Vec::new(),
             resolve_every: written.resolve_every,

@@ -105,6 +105,12 @@ pub enum Fault {
     #[error("no backend is ever ejected, so this has no effect; leave it out, or give {0}")]
     NeverEjected(&'static str),
 
+    // Further attempts.
+    #[error("no failure has this name; write some of {0}")]
+    RetryClassUnknown(String),
+    #[error("this failure is named twice; name it once")]
+    RetryClassTwice,
+
     // TLS.
     #[error("a TLS listener needs a certificate; add --tls-cert FILE and --tls-key FILE")]
     TlsNoPair,

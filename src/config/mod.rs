@@ -18,6 +18,7 @@ mod address;
 mod check;
 mod check_balancing;
 mod check_mock;
+mod check_retry;
 mod check_tls;
 mod cores;
 mod error;
@@ -60,5 +61,6 @@ pub use written::{BackendTlsWritten, BackendWritten, Machine, MockWritten, TlsWr
 
 pub use crate::balance::{Balancing, Ejection, Policy};
 pub use crate::exchange::{Credentials, Deadlines, HeaderPlan, Limits, PoolPlan};
+pub use crate::retry::RetryPlan;
 pub use crate::rt::DriverChoice;
 pub use crate::tls::{ClientAuth, MinVersion, Verification};

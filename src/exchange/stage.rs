@@ -14,12 +14,13 @@ use super::{
     own_fields::OwnFields,
     pages::Pages,
     pool::{Farewell, Pools},
-    settings::Settings,
+    settings::{BackendSettings, Settings},
 };
 use crate::{
     balance::{BackendId, Balancing, Fleet, Ticket, Turn, Work},
     base::{Buffers, Chance, Instant, Seldom, Timer, Wheel},
     http,
+    retry::Budget,
     rt::{ConnectAddress, World},
 };
 
@@ -32,13 +33,20 @@ pub struct Common {
     pub body_bytes: AtomicUsize,
     /// Requests under way.
     pub requests: AtomicUsize,
+    /// How many attempts beyond the first there may be.
+    pub retries: Budget,
 }
 
 impl Common {
     #[must_use]
     pub fn new(backends: usize, balancing: Balancing) -> Self {
         let fleet = Fleet::new(backends, balancing);
-        Self { fleet, body_bytes: AtomicUsize::new(0), requests: AtomicUsize::new(0) }
+        Self {
+            fleet,
+            body_bytes: AtomicUsize::new(0),
+            requests: AtomicUsize::new(0),
+            retries: Budget::default(),
+        }
     }
 }
 
@@ -65,10 +73,12 @@ pub struct Stage<W: World> {
     pub chance: RefCell<Chance>,
     pub draining: Cell<bool>,
     pub pages: Pages,
-    /// Room to leave before a request's fields: the longest request line and
-    /// host of all backends, without method and target.
+    /// Room to leave before a request's fields: the most that any backend
+    /// needs, without method and target.
     pub prefix_room: usize,
     pub own_fields: OwnFields,
+    /// Requests that the budget of retries has not been told of yet.
+    untold: Cell<u32>,
     polled_at: Cell<Instant>,
     wheel: RefCell<Wheel>,
     wheel_task: Cell<Option<Waker>>,
@@ -86,11 +96,7 @@ impl<W: World> Stage<W> {
     ) -> Self {
         let pool = settings.pool;
         let backends = settings.backends.len();
-        let longest = settings
-            .backends
-            .iter()
-            .map(|backend| backend.host_header.len() + backend.base_path.len())
-            .max();
+        let longest = settings.backends.iter().map(BackendSettings::prefix_bytes).max();
         Self {
             http_limits: http::Limits {
                 head_bytes_max: settings.limits.head_bytes,
@@ -112,6 +118,7 @@ impl<W: World> Stage<W> {
             pages,
             prefix_room: longest.unwrap_or_default(),
             own_fields: OwnFields::new(&settings),
+            untold: Cell::new(0),
             polled_at: Cell::new(world.now()),
             wheel: RefCell::new(Wheel::new(world.now())),
             wheel_task: Cell::new(None),
@@ -211,12 +218,31 @@ impl<W: World> Stage<W> {
         self.common.fleet.pick(&mut turn, work, tried, self.now(), &mut chance)
     }
 
+    /// Counts a request that may be retried. The budget, which all shards
+    /// share, is told of many at once.
+    pub fn count_for_retries(&self) {
+        let untold = self.untold.get() + 1;
+        self.untold.set(untold);
+        if untold >= TOLD_AT_ONCE {
+            self.retry_budget();
+        }
+    }
+
+    /// What all shards may spend on further attempts, up to date.
+    pub fn retry_budget(&self) -> &Budget {
+        let budget = &self.common.retries;
+        budget.deposit(self.untold.take(), self.settings.retry.budget_percent);
+        budget
+    }
+
     /// Whether a new request could be answered now.
     pub fn is_ready(&self) -> bool {
         !self.draining.get() && self.common.fleet.any_ready(self.now())
     }
 }
 
+/// Requests of which the budget of retries is told at once.
+const TOLD_AT_ONCE: u32 = 32;
 /// How long the wheel sleeps when there is no deadline at all.
 const LONG_SLEEP: Duration = Duration::from_secs(60);
 /// How often idle things are looked at.

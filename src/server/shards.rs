@@ -19,7 +19,7 @@ use crate::{
     admin::{self, CertificateFigures, Facts},
     balance::{BackendId, Figures},
     config::Plan,
-    exchange::{BackendSettings, Common, Counters, Deadlines, Settings, Stage},
+    exchange::{BackendSettings, Common, Counters, Credential, Deadlines, Settings, Stage},
     rt::{
         self, Clock, ConnectAddress, DriverInForce, KernelWorld, Letterbox, Listener, Lookup,
         Mailbox, Resolver, Unsent, build, mailbox, pin_to, seed, spawn_thread,
@@ -241,6 +241,7 @@ fn settings(plan: &Plan) -> Settings {
         pool: plan.pool,
         headers: plan.headers,
         credentials: plan.credentials,
+        retry: plan.retry,
         proxy_path: plan.proxy_path.clone(),
         backends: plan
             .backends
@@ -249,6 +250,10 @@ fn settings(plan: &Plan) -> Settings {
                 name: backend.name.clone(),
                 host_header: backend.host_header.clone(),
                 base_path: backend.base_path.clone(),
+                credential: backend
+                    .credential
+                    .as_ref()
+                    .map(|secret| Credential::new(secret.expose())),
             })
             .collect(),
         panics_at: plan.panics_at.clone(),

@@ -14,6 +14,7 @@ mod balancing;
 mod limits;
 mod place;
 mod process;
+mod retry;
 mod tls;
 
 use super::written::{BackendTlsWritten, Written};
@@ -53,9 +54,10 @@ enum Home {
 }
 
 /// In the order of the help.
-pub static GROUPS: [Group; 9] = [
+pub static GROUPS: [Group; 10] = [
     process::PLACES,
     balancing::BALANCING,
+    retry::RETRIES,
     tls::TO_CLIENTS,
     tls::TO_BACKENDS,
     process::MACHINE,
