@@ -63,6 +63,13 @@ pub(super) const BALANCING: Group = Group {
             }),
         ),
         of_process(
+            "balancing.slow_start",
+            "--slow-start",
+            "30s",
+            "How long the share of a backend grows that has come, or come back; 0s is not at all",
+            Place::Time(|w| &mut w.balancing.slow_start),
+        ),
+        of_process(
             "balancing.eject_after",
             "--eject-after",
             "3",
