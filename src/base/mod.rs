@@ -7,6 +7,7 @@ mod chance;
 mod instant;
 mod seldom;
 mod span;
+mod stable;
 pub mod units;
 mod wheel;
 
@@ -17,4 +18,5 @@ pub use chance::Chance;
 pub use instant::Instant;
 pub use seldom::Seldom;
 pub use span::Span;
+pub use stable::{mixed, stable_hash};
 pub use wheel::{TICK, Timer, Wheel};
