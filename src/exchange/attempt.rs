@@ -26,6 +26,7 @@ use crate::{
     balance::Ticket,
     llm::{Complaint, Model, Trouble},
     retry::{Class, Failed, GivenUp, Next, Reason, Walk},
+    route::Decision,
     rt::World,
 };
 
@@ -38,13 +39,14 @@ pub async fn attempt<'s, W: World>(
     stage: &'s Stage<W>,
     client: &Client<W::Stream>,
     asked: &mut Asked<'_>,
+    decision: Option<&Decision<'_>>,
 ) -> Result<Begun<'s, W::Stream>, AttemptFault> {
     stage.count_for_retries();
     let walk = Walk::new(&stage.settings.retry, asked.repeatable);
     let mut way = Way {
         stage,
         client,
-        ways: Ways,
+        ways: Ways::of(decision),
         walk,
         step: 0,
         round_from: 0,
@@ -56,10 +58,10 @@ pub async fn attempt<'s, W: World>(
 }
 
 /// The way of one request from backend to backend.
-struct Way<'s, 'c, W: World> {
+struct Way<'s, 'a, W: World> {
     stage: &'s Stage<W>,
-    client: &'c Client<W::Stream>,
-    ways: Ways,
+    client: &'a Client<W::Stream>,
+    ways: Ways<'a>,
     walk: Walk<'s>,
     /// The step that is walked, and the one where a round begins.
     step: usize,
@@ -92,8 +94,8 @@ impl<'s, W: World> Way<'s, '_, W> {
         asked: &mut Asked<'_>,
     ) -> Result<Begun<'s, W::Stream>, AttemptFault> {
         loop {
-            let tried = self.walk.tried();
-            let Some(ticket) = self.stage.pick(asked.work, tried) else {
+            let among = self.ways.backends(self.step);
+            let Some(ticket) = self.stage.pick(asked.work, among, self.walk.tried()) else {
                 match self.leave_step().await {
                     Ok(()) => continue,
                     Err(Stuck::GivenUp(given_up)) => return self.give_up(given_up),
@@ -222,9 +224,6 @@ impl<'s, W: World> Way<'s, '_, W> {
     /// Nobody is left in this step who has not been asked: goes on to the next
     /// one, or waits until some may be asked again.
     async fn leave_step(&mut self) -> Result<(), Stuck> {
-        if self.walk.attempts() == 0 {
-            return Err(Stuck::GivenUp(GivenUp::NobodyLeft)); // There are no backends at all.
-        }
         if let Some(step) = self.ways.after(self.step, Reason::General) {
             self.go_to(step, Reason::General);
             return Ok(());
@@ -242,7 +241,9 @@ impl<'s, W: World> Way<'s, '_, W> {
         if reason != Reason::General {
             self.round_from = step;
         }
-        self.stage.counters.count_fallback(reason);
+        if self.ways.is_fallback(step) {
+            self.stage.counters.count_fallback(reason);
+        }
     }
 
     /// Whether another model is there for what this one says of the prompt.

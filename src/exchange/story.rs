@@ -105,7 +105,7 @@ async fn answer<W: World>(
     if let Err(trouble) = asked.check_body() {
         return refuse_asked(stage, client, asked, &trouble).await;
     }
-    let begun = match attempt(stage, client, asked).await {
+    let begun = match attempt(stage, client, asked, None).await {
         Ok(begun) => begun,
         Err(AttemptFault::Refused(trouble)) => {
             return refuse_asked(stage, client, asked, &trouble).await;
