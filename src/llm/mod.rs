@@ -6,6 +6,7 @@
 mod dialect;
 mod fuzz;
 mod peek;
+mod reading;
 mod refusal;
 mod tee;
 mod trouble;
@@ -14,7 +15,8 @@ pub mod usage;
 pub use dialect::{Dialect, Endpoint, StreamEnd};
 #[doc(hidden)]
 pub use fuzz::{fuzz_json_peek, fuzz_sse};
-pub use peek::{MODEL_BYTES_MAX, Model, Peek, PeekFault, is_json, peek};
+pub use peek::{Hints, MODEL_BYTES_MAX, Model, Peek, PeekFault, is_json, peek};
+pub use reading::{Features, Reading};
 pub use refusal::{write_cut_event, write_error_body};
 pub use tee::{BodyTee, End, StreamTee, TAIL_BYTES};
 pub use trouble::{Advice, Trouble};

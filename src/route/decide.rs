@@ -53,7 +53,7 @@ impl RouteTable {
         query: &Query<'_>,
         content: &mut dyn Content,
     ) -> Result<Decision<'_>, Unrouted> {
-        let (place, rules, name_is_looked_up) = self.names.find(query.model.unwrap_or_default());
+        let (place, rules, name_is_looked_up) = self.names.find(query.model);
         let mut decision = self.blank();
         let mut content = Asked::new(query.head.session, content);
         let mut chosen = None;

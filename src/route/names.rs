@@ -47,6 +47,8 @@ pub(super) struct Names {
     /// The backends that serve every name, and the candidate of them.
     all: Box<[BackendId]>,
     everything: u32,
+    /// All backends, whatever they serve.
+    anywhere: u32,
     /// Whether a name that nobody has named is nobody's.
     are_known: bool,
     /// For a name that the plan does not have.
@@ -91,6 +93,11 @@ impl Names {
             wild: wild(plan),
             groups,
             everything,
+            anywhere: add(
+                plan,
+                candidates,
+                &backends().map(|(id, _)| BackendId(id)).collect::<Vec<_>>(),
+            ),
             all: of_all,
             are_known,
             wild_rules: rules_of_others(plan),
@@ -138,7 +145,12 @@ impl Names {
 
     /// What a name means, and the rules that may apply to it, in their order.
     /// Of an unknown name the rules' patterns are still to be looked at.
-    pub(super) fn find(&self, name: &[u8]) -> (Place, &[u32], bool) {
+    ///
+    /// A request that names no model may go anywhere.
+    pub(super) fn find(&self, name: Option<&[u8]>) -> (Place, &[u32], bool) {
+        let Some(name) = name else {
+            return (Place::Itself(self.anywhere), &self.wild_rules, false);
+        };
         match self.known.get(name) {
             Some(known) => (known.place.clone(), &known.rules, true),
             None => (self.look_up(name), &self.wild_rules, false),
