@@ -5,7 +5,7 @@ use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use tokenring::{
-    balance::{Balancing, Fleet, Outturn, Policy, Shape, Turn, Work},
+    balance::{Ask, Balancing, Fleet, Outturn, Policy, Shape, Turn, Work},
     base::{Chance, Instant},
 };
 
@@ -27,10 +27,15 @@ fn fleet(policy: Policy) -> Fleet {
 /// One request, chosen for, answered, told of.
 fn answer(fleet: &Fleet, turn: &mut Turn, chance: &mut Chance, nanos: u64) {
     let at = |after| Instant::from_nanos(nanos + after);
-    if let Some(mut ticket) = fleet.pick(turn, black_box(WORK), &[], at(0), chance) {
+    if let Ok(mut ticket) = fleet.pick(turn, &ask(fleet), at(0), chance) {
         ticket.first_byte(at(50_000_000));
         ticket.done(OUTTURN, at(2_000_000_000));
     }
+}
+
+/// Of all, as the fleet's policy says.
+fn ask(fleet: &Fleet) -> Ask<'_> {
+    Ask { among: fleet.everyone(), tried: &[], policy: fleet.policy(), work: black_box(WORK) }
 }
 
 fn bench_pick(c: &mut Criterion) {
@@ -44,7 +49,7 @@ fn bench_pick(c: &mut Criterion) {
                 // A hundred thousand requests a second, as one shard may have.
                 nanos += 10_000;
                 let now = Instant::from_nanos(nanos);
-                black_box(fleet.pick(&mut turn, black_box(WORK), &[], now, &mut chance));
+                black_box(fleet.pick(&mut turn, &ask(&fleet), now, &mut chance)).ok();
             });
         });
     }

@@ -33,6 +33,17 @@ pub fn render(page: &mut String, facts: &Facts, now: Instant) {
     family("tokenring_backend_streams", gauge, help, &|f| shown(f.streams));
     let help = "Whether it is left alone for its failures.";
     family("tokenring_backend_ejected", gauge, help, &|f| shown(u8::from(f.ejected)));
+    let help = "Whether active checks have found it unhealthy, and it is left out.";
+    let is_unhealthy = |f: &Figures| shown(u8::from(f.probed_unhealthy));
+    family("tokenring_backend_unhealthy", gauge, help, &is_unhealthy);
+    let help = "The part of its share that it is given since it came, or came back.";
+    family("tokenring_backend_share", gauge, help, &|f| shown(f.share));
+    let help = "Requests of others that wait in its engine, as it has last said.";
+    family("tokenring_backend_others_waiting", gauge, help, &|f| shown(f.engine_waiting));
+    let help = "Requests of others that its engine works on, as it has last said.";
+    family("tokenring_backend_others_running", gauge, help, &|f| shown(f.engine_running));
+    let help = "The part of its engine's cache that is in use, as it has last said.";
+    family("tokenring_backend_kv_usage", gauge, help, &|f| shown(f.kv_usage));
     let help = "Estimated time to the first token of a prompt of 1,000 tokens when nothing waits.";
     family("tokenring_backend_ttft_seconds", gauge, help, &|f| f.first_token.and_then(shown));
     let help = "Estimated time for each token of an answer.";
@@ -61,7 +72,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        balance::{Balancing, Shape, Turn, Work},
+        balance::{Ask, Balancing, EngineFigures, Probed, Shape, Turn, Work},
         base::Chance,
         exchange::Common,
     };
@@ -73,9 +84,14 @@ mod tests {
         let now = Instant::from_nanos(1);
         let work = Work { prompt_bytes: 400, shape: Shape::Streamed };
         let mut pick = |tried: &[BackendId]| {
-            common.fleet.pick(&mut turn, work, tried, now, &mut chance).unwrap()
+            let fleet = &common.fleet;
+            let ask = Ask { among: fleet.everyone(), tried, policy: fleet.policy(), work };
+            fleet.pick(&mut turn, &ask, now, &mut chance).unwrap()
         };
         pick(&[BackendId(0)]).failed(None, now);
+        common.fleet.set_probed(BackendId(1), Probed::Unhealthy, now);
+        let told = EngineFigures { waiting: 5, running: 2, kv_usage: 0.5 };
+        common.fleet.note_engine(BackendId(0), told, now);
         let (_waits, mut streams) = (pick(&[BackendId(1)]), pick(&[BackendId(1)]));
         streams.first_byte(Instant::from_nanos(1_000_000_001));
         let mut page = String::new();
@@ -90,6 +106,12 @@ mod tests {
             "tokenring_backend_waiting{backend=\"a:1\"} 1\n",
             "tokenring_backend_streams{backend=\"a:1\"} 1\n",
             "tokenring_backend_ejected{backend=\"a:1\"} 0\n",
+            "tokenring_backend_unhealthy{backend=\"a:1\"} 0\n",
+            "tokenring_backend_unhealthy{backend=\"unix:/x\\\"\\\\y\"} 1\n",
+            "tokenring_backend_share{backend=\"a:1\"} 1\n",
+            "tokenring_backend_others_waiting{backend=\"a:1\"} 5\n",
+            "tokenring_backend_others_running{backend=\"a:1\"} 2\n",
+            "tokenring_backend_kv_usage{backend=\"a:1\"} 0.5\n",
             "tokenring_backend_picks_total{backend=\"a:1\"} 2\n",
             "tokenring_backend_failures_total{backend=\"unix:/x\\\"\\\\y\"} 1\n",
             "tokenring_backend_ttft_seconds{backend=\"a:1\"} ",

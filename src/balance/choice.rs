@@ -1,16 +1,20 @@
 //! How each policy chooses among the backends that may be chosen.
 //!
-//! Who may be chosen falls into three groups, and one is only taken when
-//! nobody is in the groups before it: those that are well and have room, those
-//! that are well, and those that are left alone. The last may be back, and an
-//! error is certain otherwise.
+//! Who may be chosen falls into groups, and one is only taken when nobody is
+//! in the groups before it: those that are well and have room, those that are
+//! well, those that are kept in reserve, and those that are left alone. The
+//! last may be back, and an error is certain otherwise. Who bears no more
+//! requests is in none of them.
+
+use std::time::Duration;
 
 use smallvec::SmallVec;
 
 use super::{
-    BackendId, Policy,
+    BackendId, Policy, Turn,
     cost::{PEAK_DECAY, Terms, cost},
-    load::Load,
+    load::{Load, Room},
+    seat::Seat,
 };
 use crate::base::Chance;
 
@@ -25,128 +29,268 @@ const DRAWN_OF_MANY: usize = 5;
 /// Draws that may miss before the backends are gone through in order. With
 /// half of them left alone, one choice in sixteen comes to that.
 const DRAWS: usize = 4;
+/// Backends that a choice has room for without an allocation.
+const USUAL: usize = 64;
 
 /// Who may be chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Group {
     WithRoom,
     Well,
+    /// Those without a share.
+    Reserve,
     Anyone,
 }
 
-const GROUPS: [Group; 3] = [Group::WithRoom, Group::Well, Group::Anyone];
+const GROUPS: [Group; 4] = [Group::WithRoom, Group::Well, Group::Reserve, Group::Anyone];
 
 /// One choice to be made.
 pub struct Choice<'f> {
     pub loads: &'f [Load],
+    pub seats: &'f [Seat],
+    /// Whether all seats have the same weight, and that is not zero.
+    pub is_even: bool,
     pub policy: Policy,
     pub terms: Terms,
+    /// How long a backend's share grows that has come.
+    pub slow_start: Duration,
+    /// From 0 to 1, by chance: only those are in this choice whose share is
+    /// larger.
+    pub gate: f32,
+    /// Those to choose from.
+    pub among: &'f [BackendId],
     /// Backends that this request has been sent to.
     pub tried: &'f [BackendId],
 }
 
 impl Choice<'_> {
-    /// `next` is whose turn it is.
-    pub fn make(&self, next: &mut usize, chance: &mut Chance) -> Option<BackendId> {
-        let chosen = GROUPS.into_iter().find_map(|group| match self.policy {
-            Policy::RoundRobin => self.in_turn(group, next),
-            Policy::LeastInFlight => self.emptiest(group, chance),
-            Policy::Random => self.draw::<1>(group, chance).first().copied(),
-            Policy::PowerOfTwo => self.cheapest::<2>(group, chance, in_flight),
-            Policy::PeakEwma => self.cheapest::<2>(group, chance, |load| self.peak(load)),
-            Policy::LeastLatency => {
-                let cost = |load: &Load| cost(load, &self.terms);
-                if self.loads.len() >= MANY {
-                    self.cheapest::<DRAWN_OF_MANY>(group, chance, cost)
-                } else {
-                    self.cheapest::<2>(group, chance, cost)
-                }
-            }
-        });
-        chosen.map(BackendId)
+    /// Also says what room the chosen one must still have when it is taken.
+    pub fn make(&self, turn: &mut Turn, chance: &mut Chance) -> Option<(BackendId, Room)> {
+        if self.among.is_empty() {
+            return None;
+        }
+        GROUPS.into_iter().find_map(|group| {
+            let chosen = match self.policy {
+                Policy::RoundRobin => self.in_turn(group, turn),
+                Policy::LeastInFlight => self.emptiest(group, chance),
+                Policy::Random => self.anyone(group, chance),
+                Policy::PowerOfTwo => self.of_two(group, chance, with_one_more),
+                Policy::PeakEwma => self.of_two(group, chance, |load| self.peak(load)),
+                Policy::LeastLatency => self.soonest(group, chance),
+            };
+            chosen.map(|place| (self.among[place], self.room(group, place)))
+        })
     }
 
-    fn admits(&self, group: Group, index: usize) -> bool {
-        let load = &self.loads[index];
-        let (health, now) = (&load.health, self.terms.now);
-        let is_well = || !health.is_resting(now) && !health.is_ejected(now);
+    /// Whether somebody would be chosen if only it bore one more request.
+    pub fn is_full(&self) -> bool {
+        self.among.iter().any(|backend| !self.tried.contains(backend))
+    }
+
+    fn load(&self, place: usize) -> &Load {
+        &self.loads[self.among[place].0]
+    }
+
+    fn seat(&self, place: usize) -> &Seat {
+        &self.seats[self.among[place].0]
+    }
+
+    fn admits(&self, group: Group, place: usize) -> bool {
+        let (health, now) = (&self.load(place).health, self.terms.now);
+        let has_share = || self.is_even || self.seat(place).weight > 0;
+        let is_well = || health.is_well(now);
+        let is_in = match group {
+            Group::WithRoom => has_share() && is_well() && self.passes_gate(place),
+            Group::Well => has_share() && is_well(),
+            Group::Reserve => !has_share() && is_well(),
+            Group::Anyone => true,
+        };
+        is_in
+            && !self.tried.contains(&self.among[place])
+            && self.load(place).has_room(self.room(group, place))
+    }
+
+    /// Where a backend's part is no factor of what is compared, its part is
+    /// how often it is in the choice.
+    fn passes_gate(&self, place: usize) -> bool {
+        !matches!(self.policy, Policy::LeastLatency | Policy::Random)
+            || self.gate < self.load(place).health.share(self.slow_start, self.terms.now)
+    }
+
+    fn room(&self, group: Group, place: usize) -> Room {
+        let in_flight = self.seat(place).capacity;
+        let in_flight = in_flight.map_or(Room::WIDE.in_flight, |capacity| capacity.get());
+        let health = &self.load(place).health;
         // Only `LeastLatency` has use for what a new backend's first answer
         // tells; others hold back from those on probation alone.
-        let ramps = || self.policy == Policy::LeastLatency || health.is_on_probation();
-        let has_room = || !ramps() || health.has_room(load.counts().in_flight());
-        !self.tried.contains(&BackendId(index))
-            && match group {
-                Group::WithRoom => is_well() && has_room(),
-                Group::Well => is_well(),
-                Group::Anyone => true,
-            }
+        let ramps = group == Group::WithRoom
+            && (self.policy == Policy::LeastLatency || health.is_on_probation());
+        let waiting = if ramps { health.waiting_max() } else { None };
+        Room { in_flight, waiting: waiting.unwrap_or(Room::WIDE.waiting) }
     }
 
-    fn in_turn(&self, group: Group, next: &mut usize) -> Option<usize> {
-        let chosen = self.first_from(*next, |index| self.admits(group, index))?;
-        *next = (chosen + 1) % self.loads.len();
-        Some(chosen)
+    fn in_turn(&self, group: Group, turn: &mut Turn) -> Option<usize> {
+        let admitted = (0..self.among.len()).filter(|&place| self.admits(group, place));
+        let candidates = admitted.map(|place| (self.among[place], self.part(place), place));
+        turn.next(candidates)
     }
 
     /// The first that fits, of all, in order from this place on.
     fn first_from(&self, start: usize, fits: impl Fn(usize) -> bool) -> Option<usize> {
-        let count = self.loads.len();
-        (0..count).map(|step| (start + step) % count).find(|&index| fits(index))
+        let count = self.among.len();
+        (0..count).map(|step| (start + step) % count).find(|&place| fits(place))
     }
 
     /// Of all; ties go to whoever stands first from a random place on.
     fn emptiest(&self, group: Group, chance: &mut Chance) -> Option<usize> {
-        let count = self.loads.len();
-        let start = chance.below(count.max(1));
+        let count = self.among.len();
+        let start = chance.below(count);
         let all = (0..count).map(|step| (start + step) % count);
-        let admitted = all.filter(|&index| self.admits(group, index));
-        admitted.min_by_key(|&index| self.loads[index].counts().in_flight())
+        let admitted = all.filter(|&place| self.admits(group, place));
+        let weighed = admitted.map(|place| (self.weighed(place, with_one_more), place));
+        least(weighed)
     }
 
-    /// Of so many drawn at random. The order of drawing breaks ties, so they
-    /// are broken at random.
-    fn cheapest<const DRAWN: usize>(
+    fn anyone(&self, group: Group, chance: &mut Chance) -> Option<usize> {
+        if self.is_even {
+            return self.draw::<1>(group, chance).first().copied();
+        }
+        self.draw_by_weight::<1>(group, chance).first().copied()
+    }
+
+    /// Of two. A cost that grows with the requests under way is divided by the
+    /// weight, so that the requests are shared in that proportion (weighted
+    /// least connections; Zhang, "Linux Virtual Server for scalable network
+    /// services", 2000).
+    fn of_two(
         &self,
         group: Group,
         chance: &mut Chance,
         cost: impl Fn(&Load) -> f32,
     ) -> Option<usize> {
-        let drawn = self.draw::<DRAWN>(group, chance);
-        if let [only] = drawn[..] {
-            return Some(only);
-        }
-        let priced = drawn.into_iter().map(|index| (cost(&self.loads[index]), index));
-        priced.min_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, index)| index)
+        let drawn = self.drawn::<2>(group, chance);
+        least(drawn.into_iter().map(|place| (self.weighed(place, &cost), place)))
     }
 
-    /// So many different ones, or as many as there are.
+    fn weighed(&self, place: usize, cost: impl Fn(&Load) -> f32) -> f32 {
+        cost(self.load(place)) / self.part(place)
+    }
+
+    /// What a backend is to have beside the others, since it came.
+    fn part(&self, place: usize) -> f32 {
+        let share = self.load(place).health.share(self.slow_start, self.terms.now);
+        self.weight(place) * share
+    }
+
+    /// Where none has a share, all have the same.
+    fn weight(&self, place: usize) -> f32 {
+        self.seat(place).weight.max(1) as f32
+    }
+
+    /// The one that would answer soonest, of a few.
+    fn soonest(&self, group: Group, chance: &mut Chance) -> Option<usize> {
+        let cost = |place: usize| cost(self.load(place), &self.terms);
+        let (few, is_even) = (self.among.len() <= MANY, self.is_even);
+        match (few, is_even) {
+            (true, false) => {
+                // Each by a chance that its weight raises and its cost lowers:
+                // at the same cost, as their weights are to each other.
+                let all = (0..self.among.len()).filter(|&place| self.admits(group, place));
+                least(all.map(|place| {
+                    let cost = cost(place);
+                    (chance.exponential() * cost.powi(4) / self.weight(place), place)
+                }))
+            }
+            (true, true) if self.among.len() < MANY => {
+                least_of(self.draw::<2>(group, chance), cost)
+            }
+            _ => least_of(self.drawn::<DRAWN_OF_MANY>(group, chance), cost),
+        }
+    }
+
+    /// So many: different ones where all weigh the same, else each as often as
+    /// its weight says.
+    fn drawn<const DRAWN: usize>(
+        &self,
+        group: Group,
+        chance: &mut Chance,
+    ) -> SmallVec<[usize; DRAWN]> {
+        // Both of two would be drawn anyway, and are weighed afterwards.
+        if self.is_even || self.among.len() <= DRAWN {
+            self.draw(group, chance)
+        } else {
+            self.draw_by_weight(group, chance)
+        }
+    }
+
+    /// So many different ones, or as many as there are. The order of drawing
+    /// breaks ties, so they are broken at random.
     fn draw<const DRAWN: usize>(
         &self,
         group: Group,
         chance: &mut Chance,
     ) -> SmallVec<[usize; DRAWN]> {
         let mut drawn = SmallVec::new();
-        let count = self.loads.len();
+        let count = self.among.len();
         while drawn.len() < DRAWN.min(count) {
-            let fits = |index| !drawn.contains(&index) && self.admits(group, index);
-            let hit = (0..DRAWS).map(|_| chance.below(count)).find(|&index| fits(index));
+            let fits = |place| !drawn.contains(&place) && self.admits(group, place);
+            let hit = (0..DRAWS).map(|_| chance.below(count)).find(|&place| fits(place));
             match hit.or_else(|| self.first_from(chance.below(count), fits)) {
-                Some(index) => drawn.push(index),
+                Some(place) => drawn.push(place),
                 None => break,
             }
         }
         drawn
     }
 
+    /// So many, each by its weight, whether it has been drawn or not.
+    fn draw_by_weight<const DRAWN: usize>(
+        &self,
+        group: Group,
+        chance: &mut Chance,
+    ) -> SmallVec<[usize; DRAWN]> {
+        let mut ends = SmallVec::<[(usize, usize); USUAL]>::new();
+        let mut end = 0;
+        for place in (0..self.among.len()).filter(|&place| self.admits(group, place)) {
+            end += self.seat(place).weight.max(1) as usize;
+            ends.push((end, place));
+        }
+        if end == 0 {
+            return SmallVec::new();
+        }
+        let one = |_| {
+            let point = chance.below(end);
+            let at = ends.partition_point(|&(end, _)| end <= point);
+            ends.get(at).map(|&(_, place)| place)
+        };
+        (0..DRAWN).filter_map(one).collect()
+    }
+
     /// Finagle's and linkerd's load: what a request takes, times the requests.
     fn peak(&self, load: &Load) -> f32 {
         let seconds = load.first_byte.drifting(0.0, self.terms.now, PEAK_DECAY);
-        seconds.max(self.terms.line.floor) * (in_flight(load) + 1.0)
+        seconds.max(self.terms.line.floor) * with_one_more(load)
     }
 }
 
-fn in_flight(load: &Load) -> f32 {
-    load.counts().in_flight() as f32
+fn least_of<const DRAWN: usize>(
+    drawn: SmallVec<[usize; DRAWN]>,
+    cost: impl Fn(usize) -> f32,
+) -> Option<usize> {
+    if let [only] = drawn[..] {
+        return Some(only);
+    }
+    least(drawn.into_iter().map(|place| (cost(place), place)))
+}
+
+/// The first of the cheapest.
+fn least(priced: impl Iterator<Item = (f32, usize)>) -> Option<usize> {
+    priced.min_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, place)| place)
+}
+
+/// Requests under way when one more is sent there.
+fn with_one_more(load: &Load) -> f32 {
+    load.counts().in_flight() as f32 + 1.0
 }
 
 #[cfg(test)]

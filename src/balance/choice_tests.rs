@@ -1,10 +1,10 @@
 //! Facts about whom each policy chooses.
 
-use std::time::Duration;
+use std::{num::NonZeroU32, time::Duration};
 
 use super::*;
 use crate::{
-    balance::{Shape, cost::Usual, prompts::Line},
+    balance::{Balancing, Fleet, Probed, Shape, cost::Usual, prompts::Line},
     base::Instant,
 };
 
@@ -13,8 +13,9 @@ const NOW: Instant = Instant::from_nanos(1_000_000_000_000);
 /// Some backends, and one shard's way of choosing among them.
 struct Bench {
     loads: Vec<Load>,
+    seats: Vec<Seat>,
     policy: Policy,
-    next: usize,
+    turn: Turn,
     chance: Chance,
 }
 
@@ -22,11 +23,19 @@ impl Bench {
     fn of(backends: usize, policy: Policy) -> Self {
         let loads: Vec<Load> = (0..backends).map(|_| Load::default()).collect();
         // They have all proven themselves.
-        loads.iter().for_each(|load| (0..16).for_each(|_| load.health.begun()));
-        Self { loads, policy, next: 0, chance: Chance::seeded(1) }
+        loads.iter().for_each(|load| (0..16).for_each(|_| load.health.begun(NOW)));
+        let seats = vec![Seat::of("one of many"); backends];
+        let turn = Turn::new(&Fleet::new(backends, Balancing::DEFAULT), 0);
+        Self { loads, seats, policy, turn, chance: Chance::seeded(1) }
     }
 
+    /// Chooses among all.
     fn pick(&mut self, tried: &[usize]) -> Option<usize> {
+        let all: Vec<usize> = (0..self.loads.len()).collect();
+        self.pick_among(&all, tried)
+    }
+
+    fn pick_among(&mut self, among: &[usize], tried: &[usize]) -> Option<usize> {
         let line = Line { floor: 0.05, per_token: 0.0001 };
         let terms = Terms {
             line,
@@ -36,9 +45,34 @@ impl Bench {
             shape: Shape::Streamed,
             now: NOW,
         };
-        let tried: Vec<_> = tried.iter().copied().map(BackendId).collect();
-        let choice = Choice { loads: &self.loads, policy: self.policy, terms, tried: &tried };
-        choice.make(&mut self.next, &mut self.chance).map(|id| id.0)
+        let ids = |indices: &[usize]| indices.iter().copied().map(BackendId).collect::<Vec<_>>();
+        let first_weight = self.seats.first().map_or(1, |seat| seat.weight);
+        let choice = Choice {
+            loads: &self.loads,
+            seats: &self.seats,
+            is_even: first_weight > 0 && self.seats.iter().all(|seat| seat.weight == first_weight),
+            policy: self.policy,
+            slow_start: Duration::from_secs(10),
+            gate: self.chance.fraction(),
+            terms,
+            among: &ids(among),
+            tried: &ids(tried),
+        };
+        choice.make(&mut self.turn, &mut self.chance).map(|(id, _)| id.0)
+    }
+
+    fn weighing(mut self, weights: &[u32]) -> Self {
+        for (seat, &weight) in self.seats.iter_mut().zip(weights) {
+            seat.weight = weight;
+        }
+        self
+    }
+
+    fn bearing(mut self, capacities: &[u32]) -> Self {
+        for (seat, &capacity) in self.seats.iter_mut().zip(capacities) {
+            seat.capacity = NonZeroU32::new(capacity);
+        }
+        self
     }
 
     /// How often each is chosen of a thousand times.
@@ -52,7 +86,7 @@ impl Bench {
 
     fn busy(self, backend: usize, requests: u32) -> Self {
         for _ in 0..requests {
-            self.loads[backend].begin(100, false, NOW);
+            self.loads[backend].begin(100, false, Room::WIDE, NOW);
         }
         self
     }
@@ -114,7 +148,7 @@ fn only_least_in_flight_looks_at_all() {
 fn a_long_prompt_weighs_more_than_many_short_ones() {
     let bench = |policy| {
         let bench = Bench::of(2, policy).busy(0, 20);
-        bench.loads[1].begin(30_000, true, NOW);
+        bench.loads[1].begin(30_000, true, Room::WIDE, NOW);
         bench
     };
     assert_eq!(bench(Policy::LeastLatency).shares(), [1000, 0]);
@@ -164,7 +198,7 @@ fn one_left_alone_is_chosen_when_nobody_else_is_left() {
 fn one_on_probation_gets_one_request_at_a_time() {
     for policy in ALL {
         let mut bench = Bench::of(4, policy);
-        bench.loads[2].health.eject(Duration::ZERO, true, NOW);
+        bench.loads[2].health.eject(Duration::ZERO, true, Instant::from_nanos(1));
         assert!(bench.shares()[2] > 0, "{policy:?}");
         let mut bench = bench.busy(2, 1).busy(0, 9).busy(1, 9).busy(3, 9);
         assert_eq!(bench.shares()[2], 0, "{policy:?}");
@@ -179,6 +213,146 @@ fn a_new_backend_gets_one_request_until_its_first_answer() {
     assert!(bench.shares()[2] > 100);
     let mut bench = bench.busy(2, 1).busy(0, 9).busy(1, 9).busy(3, 9);
     assert_eq!(bench.shares()[2], 0);
-    bench.loads[2].health.begun();
+    bench.loads[2].health.begun(NOW);
     assert!(bench.shares()[2] > 400);
+}
+
+#[test]
+fn only_those_of_the_step_are_chosen() {
+    for policy in ALL {
+        for weights in [[1; 12], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]] {
+            let mut bench = Bench::of(12, policy).weighing(&weights);
+            for among in [&[7][..], &[2, 9], &[0, 1, 2, 3, 4, 5, 6, 7, 8, 11]] {
+                let mut seen = vec![];
+                for _ in 0..500 {
+                    seen.extend(bench.pick_among(among, &[2]));
+                }
+                seen.sort_unstable();
+                seen.dedup();
+                let expected: Vec<_> = among.iter().copied().filter(|&index| index != 2).collect();
+                // Who counts requests takes the heaviest while there are none.
+                if weights[0] == weights[1] {
+                    assert_eq!(seen, expected, "{policy:?}");
+                } else {
+                    assert!(seen.iter().all(|one| expected.contains(one)), "{policy:?} {seen:?}");
+                }
+            }
+            assert_eq!(bench.pick_among(&[], &[]), None, "{policy:?}");
+        }
+    }
+}
+
+#[test]
+fn each_is_chosen_as_often_as_it_weighs() {
+    let even_at_rest = [Policy::RoundRobin, Policy::Random, Policy::LeastLatency];
+    for policy in even_at_rest {
+        let shares = Bench::of(3, policy).weighing(&[5, 3, 2]).shares();
+        for (share, expected) in shares.iter().zip([500, 300, 200]) {
+            assert!(share.abs_diff(expected) < 60, "{policy:?}: {shares:?}");
+        }
+        let mut weights = [1; 12];
+        weights[4] = 9;
+        let shares = Bench::of(12, policy).weighing(&weights).shares();
+        assert!((380..520).contains(&shares[4]), "{policy:?}: {shares:?}");
+    }
+}
+
+#[test]
+fn those_who_count_requests_share_them_as_they_weigh() {
+    for policy in [Policy::LeastInFlight, Policy::PowerOfTwo, Policy::PeakEwma] {
+        let mut bench = Bench::of(2, policy).weighing(&[3, 1]);
+        for _ in 0..400 {
+            let chosen = bench.pick(&[]).unwrap();
+            bench = bench.busy(chosen, 1);
+        }
+        let busy = bench.loads[0].counts().in_flight();
+        assert!((290..310).contains(&busy), "{policy:?}: {busy}");
+    }
+}
+
+#[test]
+fn a_heavy_backend_that_is_slow_is_still_avoided() {
+    let mut bench = Bench::of(2, Policy::LeastLatency).weighing(&[9, 1]);
+    bench.loads[0].slowness.set(5.0, NOW);
+    assert!(bench.shares()[0] < 30, "{:?}", bench.shares());
+}
+
+#[test]
+fn one_without_a_share_is_only_chosen_when_no_other_is_there() {
+    for policy in ALL {
+        for backends in [3, 12] {
+            let mut bench = Bench::of(backends, policy).weighing(&[0]).ejected(&[1]);
+            assert_eq!(bench.shares()[0], 0, "{policy:?}");
+            let others: Vec<_> = (2..backends).collect();
+            assert_eq!(bench.pick(&others), Some(0), "{policy:?}: one that is well comes first");
+            assert_eq!(bench.pick_among(&[0], &[]), Some(0), "{policy:?}");
+            let mut bench = bench.bearing(&vec![1; backends]);
+            for &other in &others {
+                bench = bench.busy(other, 1);
+            }
+            assert_eq!(bench.pick(&[]), Some(0), "{policy:?}: those who are full are not there");
+        }
+    }
+}
+
+#[test]
+fn who_is_full_is_not_chosen_whatever_else() {
+    for policy in ALL {
+        let mut bench = Bench::of(3, policy).bearing(&[2, 1, 0]).busy(0, 2).busy(1, 1);
+        assert_eq!(bench.shares(), [0, 0, 1000], "{policy:?}");
+        assert_eq!(bench.pick(&[2]), None, "{policy:?}");
+        assert_eq!(bench.pick_among(&[0, 1], &[]), None, "{policy:?}");
+        bench.loads[0].end_waiting(100, false);
+        assert_eq!(bench.pick(&[2]), Some(0), "{policy:?}");
+    }
+}
+
+#[test]
+fn one_that_came_back_does_not_wait_for_the_end_of_old_streams() {
+    let mut bench = Bench::of(2, Policy::LeastLatency).busy(0, 9).busy(1, 9);
+    (0..9).for_each(|_| bench.loads[1].to_stream(100, false, NOW));
+    bench.loads[1].health.eject(Duration::ZERO, true, Instant::from_nanos(1));
+    assert!(bench.shares()[1] > 400);
+}
+
+/// Four backends of which the second came so many seconds ago.
+fn joined(policy: Policy, seconds: u64) -> Bench {
+    let mut bench = Bench::of(4, policy);
+    bench.loads[1] = Load::default();
+    let came_at = NOW.as_nanos() - seconds * 1_000_000_000;
+    bench.loads[1].health.came(Instant::from_nanos(came_at));
+    (0..16).for_each(|_| bench.loads[1].health.begun(NOW));
+    bench
+}
+
+#[test]
+fn one_that_has_just_come_has_a_tenth_of_its_share_and_then_more() {
+    for policy in ALL {
+        let counts = !matches!(policy, Policy::RoundRobin | Policy::Random | Policy::LeastLatency);
+        for (seconds, expected) in [(0, 0.1), (5, 0.5), (10, 1.0)] {
+            let mut bench = joined(policy, seconds);
+            let mut shares = [0.0; 4];
+            for _ in 0..1000 {
+                let chosen = bench.pick(&[]).unwrap();
+                shares[chosen] += 1.0;
+                // Who counts requests compares those under way.
+                bench = if counts { bench.busy(chosen, 1) } else { bench };
+            }
+            let found = 3.0 * shares[1] / (1000.0 - shares[1]);
+            let fair = expected * 0.6..expected * 1.4;
+            assert!(fair.contains(&found), "{policy:?} after {seconds} s: {found}");
+        }
+        let nobody_else = joined(policy, 0).pick(&[0, 2, 3]);
+        assert_eq!(nobody_else, Some(1), "{policy:?}");
+    }
+}
+
+#[test]
+fn one_that_checks_found_unhealthy_is_left_alone_while_others_are_there() {
+    for policy in ALL {
+        let mut bench = Bench::of(3, policy);
+        bench.loads[1].health.set_probed(Probed::Unhealthy, NOW);
+        assert_eq!(bench.shares()[1], 0, "{policy:?}");
+        assert_eq!(bench.pick(&[0, 2]), Some(1), "{policy:?}");
+    }
 }

@@ -8,6 +8,10 @@
 //! g(x) = x / (1 - x), up to a full house
 //! ```
 //!
+//! What others have sent to the same engine counts as if we had, where it says
+//! so (`engine`): what waits there as prompts of the usual length. A cache of
+//! keys and values that is full is a full house, whoever has filled it.
+//!
 //! `slowness` and `pace` are the backend's own, and drift to the fleet's median
 //! while nothing is seen of it: a slow backend that idles must not become the
 //! cheapest, and one that was slow once must be tried again.
@@ -37,12 +41,14 @@ pub struct Usual {
     pub pace: f32,
     /// Seconds to the first byte; zero before any was seen.
     pub first_byte: f32,
+    /// Of a prompt.
+    pub tokens: f32,
 }
 
 impl Usual {
-    /// Before anything was seen: each is as fast as the line says, and writes
-    /// fifty tokens a second.
-    pub const GUESS: Self = Self { slowness: 1.0, pace: 0.02, first_byte: 0.0 };
+    /// Before anything was seen: each is as fast as the line says, writes fifty
+    /// tokens a second, and is asked a page.
+    pub const GUESS: Self = Self { slowness: 1.0, pace: 0.02, first_byte: 0.0, tokens: 500.0 };
 }
 
 /// What a cost depends on besides the backend.
@@ -61,14 +67,15 @@ pub struct Terms {
 pub fn cost(load: &Load, terms: &Terms) -> f32 {
     let Terms { line, usual, now, .. } = *terms;
     let counts = load.counts();
-    let backlog = load.backlog();
+    let others = load.engine.others(now);
+    let backlog = load.backlog() as f32 + others.waiting * usual.tokens;
     let slowness = slowness(load, usual.slowness, now);
-    let prefill = slowness * line.at((backlog + terms.tokens) as f32);
-    let explained = slowness * line.at(backlog as f32);
+    let prefill = slowness * line.at(backlog + terms.tokens as f32);
+    let explained = slowness * line.at(backlog);
     let stall = (load.silence(counts, now) - explained).max(0.0);
     let pace = load.pace.drifting(usual.pace, now, DRIFT);
-    let in_flight = counts.in_flight() as f32;
-    let occupancy = (in_flight / terms.capacity).min(OCCUPANCY_MAX);
+    let in_flight = counts.in_flight() as f32 + others.running;
+    let occupancy = (in_flight / terms.capacity).max(others.kv_usage).min(OCCUPANCY_MAX);
     let mut decoding = pace * occupancy / (1.0 - occupancy);
     if terms.shape == Shape::Whole {
         // Its client waits for the last token: a backend that writes at half
@@ -91,6 +98,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::balance::{EngineFigures, load::Room};
 
     const TERMS: Terms = Terms {
         line: Line { floor: 0.05, per_token: 0.0001 },
@@ -108,7 +116,7 @@ mod tests {
     /// Sends this backend a request.
     fn send(tokens: u64, due: bool, at: Instant) -> impl Fn(&Load) {
         move |load| {
-            load.begin(tokens, due, at);
+            load.begin(tokens, due, Room::WIDE, at);
         }
     }
 
@@ -116,7 +124,7 @@ mod tests {
     #[track_caller]
     fn check(change: impl FnOnce(&Load), shape: Shape, expected: f32) {
         let load = Load::default();
-        (0..16).for_each(|_| load.health.begun());
+        (0..16).for_each(|_| load.health.begun(TERMS.now));
         load.slowness.set(1.0, TERMS.now);
         change(&load);
         let found = cost(&load, &Terms { shape, ..TERMS });
@@ -156,6 +164,22 @@ mod tests {
         check(send(100_000, true, ago(9)), Shape::Streamed, 10.15);
         // A whole answer comes when it is written.
         check(send(1000, false, ago(9)), Shape::Streamed, 0.25);
+    }
+
+    #[test]
+    fn what_others_have_sent_to_an_engine_counts_and_fades() {
+        let figures = EngineFigures { waiting: 4, running: 50, kv_usage: 0.1 };
+        let note = |at| move |load: &Load| load.engine.note(figures, load.counts(), at);
+        let decoding = 0.02 * 0.5 / 0.5;
+        check(note(TERMS.now), Shape::Streamed, 0.15 + 4.0 * 0.05 + decoding);
+        check(note(ago(60)), Shape::Streamed, 0.15);
+    }
+
+    #[test]
+    fn a_full_cache_is_a_full_house() {
+        let figures = EngineFigures { kv_usage: 0.9, ..EngineFigures::default() };
+        let full = |load: &Load| load.engine.note(figures, load.counts(), TERMS.now);
+        check(full, Shape::Streamed, 0.15 + 0.02 * 9.0);
     }
 
     #[test]

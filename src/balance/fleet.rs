@@ -7,11 +7,12 @@ use std::{
 };
 
 use super::{
-    BackendId, Balancing, Figures, Ticket, Work,
+    BackendId, Balancing, EngineFigures, Figures, Policy, Probed, Ticket, Turn, Work,
     choice::Choice,
     cost::{Terms, Usual},
     load::Load,
     prompts::Prompts,
+    seat::Seat,
 };
 use crate::base::{Chance, Instant};
 
@@ -19,45 +20,64 @@ use crate::base::{Chance, Instant};
 /// from move in seconds.
 const USUAL_EVERY: Duration = Duration::from_millis(250);
 
+/// Places that a choice may lose to other shards, one after the other, before
+/// the backends pass for full: each time somebody else was served.
+const RACES_MAX: usize = 16;
+
 /// What is known of all backends. One for the process; it outlives changes of
 /// addresses.
 #[derive(Debug)]
 pub struct Fleet {
     loads: Box<[Load]>,
+    seats: Box<[Seat]>,
+    everyone: Box<[BackendId]>,
+    /// Whether all weigh the same, and something.
+    is_even: bool,
     balancing: Balancing,
     pub(super) prompts: Prompts,
-    /// The bits of the numbers of [`Usual`].
+    /// The bits of the numbers of [`Usual`] that are medians.
     usual: [AtomicU32; 3],
     /// A shard decides whether to eject: no other does at that moment, or
     /// both might find that there is room for one more.
     ejecting: AtomicBool,
 }
 
-/// What one shard keeps to choose with.
-#[derive(Debug)]
-pub struct Turn {
-    /// Whose turn it is.
-    next: usize,
-    usual_at: Option<Instant>,
-    /// Room to sort estimates in.
-    sorted: Vec<f32>,
+/// One request that is to be sent somewhere.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// Backends that could answer it.
+    pub among: &'a [BackendId],
+    /// Those of them that it has been sent to.
+    pub tried: &'a [BackendId],
+    pub policy: Policy,
+    pub work: Work,
 }
 
-impl Turn {
-    /// `first` is where this shard begins, so that shards that start together
-    /// do not all begin with the same backend.
-    #[must_use]
-    pub fn new(fleet: &Fleet, first: usize) -> Self {
-        let backends = fleet.loads.len();
-        Self { next: first % backends.max(1), usual_at: None, sorted: Vec::with_capacity(backends) }
-    }
+/// Why no backend was chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoPick {
+    /// There is none that it has not been sent to.
+    Nobody,
+    /// Each of those bears no more requests now.
+    Full,
 }
 
 impl Fleet {
+    /// Backends of which nothing is said but that they are there.
     #[must_use]
     pub fn new(backends: usize, balancing: Balancing) -> Self {
+        let seats = (0..backends).map(|place| Seat::of(&place.to_string()));
+        Self::of(seats.collect(), balancing)
+    }
+
+    #[must_use]
+    pub fn of(seats: Vec<Seat>, balancing: Balancing) -> Self {
+        let first_weight = seats.first().map_or(1, |seat| seat.weight);
         Self {
-            loads: (0..backends).map(|_| Load::default()).collect(),
+            loads: seats.iter().map(|_| Load::default()).collect(),
+            everyone: (0..seats.len()).map(BackendId).collect(),
+            is_even: first_weight > 0 && seats.iter().all(|seat| seat.weight == first_weight),
+            seats: seats.into(),
             balancing,
             prompts: Prompts::default(),
             usual: numbers(Usual::GUESS).map(|number| AtomicU32::new(number.to_bits())),
@@ -65,29 +85,58 @@ impl Fleet {
         }
     }
 
-    /// Chooses a backend that is not in `tried`, and counts the request there.
+    /// Chooses a backend, and counts the request there.
+    ///
+    /// # Errors
+    /// When there is nobody to choose.
     pub fn pick(
         &self,
         turn: &mut Turn,
-        work: Work,
-        tried: &[BackendId],
+        ask: &Ask<'_>,
         now: Instant,
         chance: &mut Chance,
-    ) -> Option<Ticket<'_>> {
+    ) -> Result<Ticket<'_>, NoPick> {
         self.refresh_usual(turn, now);
-        let tokens = self.prompts.tokens(work.prompt_bytes);
+        let tokens = self.prompts.tokens(ask.work.prompt_bytes);
         let terms = Terms {
             line: self.prompts.line(),
             usual: self.usual(),
             capacity: self.balancing.capacity as f32,
             tokens,
-            shape: work.shape,
+            shape: ask.work.shape,
             now,
         };
-        let policy = self.balancing.policy;
-        let choice = Choice { loads: &self.loads, policy, terms, tried };
-        let chosen = choice.make(&mut turn.next, chance)?;
-        Some(Ticket::begin(self, chosen, work, tokens, now))
+        let choice = Choice {
+            loads: &self.loads,
+            seats: &self.seats,
+            is_even: self.is_even,
+            policy: ask.policy,
+            slow_start: self.balancing.slow_start,
+            gate: chance.fraction(),
+            terms,
+            among: ask.among,
+            tried: ask.tried,
+        };
+        for _ in 0..RACES_MAX {
+            let Some((chosen, room)) = choice.make(turn, chance) else { break };
+            // Another shard may have taken the place meanwhile.
+            if let Some(ticket) = Ticket::begin(self, chosen, (ask.work, tokens), room, now) {
+                return Ok(ticket);
+            }
+        }
+        Err(if choice.is_full() { NoPick::Full } else { NoPick::Nobody })
+    }
+
+    /// Every backend.
+    #[must_use]
+    pub fn everyone(&self) -> &[BackendId] {
+        &self.everyone
+    }
+
+    /// How a backend is chosen where nothing else is said.
+    #[must_use]
+    pub fn policy(&self) -> Policy {
+        self.balancing.policy
     }
 
     pub(super) fn load(&self, backend: BackendId) -> &Load {
@@ -98,7 +147,12 @@ impl Fleet {
         // Each number is an estimate of its own, so they need not be of one
         // moment.
         let number = |place: usize| f32::from_bits(self.usual[place].load(Ordering::Relaxed));
-        Usual { slowness: number(0), pace: number(1), first_byte: number(2) }
+        Usual {
+            slowness: number(0),
+            pace: number(1),
+            first_byte: number(2),
+            tokens: self.prompts.usual_tokens().unwrap_or(Usual::GUESS.tokens),
+        }
     }
 
     /// Whether any backend is not known to be out of reach.
@@ -113,10 +167,16 @@ impl Fleet {
         let load = self.loads.get(backend.0)?;
         let counts = load.counts();
         let slowness = load.slowness.last();
+        let others = load.engine.others(now);
         Some(Figures {
             waiting: counts.waiting(),
             streams: counts.streams(),
             ejected: load.health.is_ejected(now),
+            probed_unhealthy: load.health.is_probed_unhealthy(),
+            share: load.health.share(self.balancing.slow_start, now),
+            engine_waiting: others.waiting,
+            engine_running: others.running,
+            kv_usage: others.kv_usage,
             first_token: slowness.map(|slowness| slowness * self.prompts.line().at(1000.0)),
             pace: load.pace.last(),
             picks: load.picks(),
@@ -141,21 +201,58 @@ impl Fleet {
         let load = self.load(backend);
         load.count_failure();
         let pause = load.health.failed(ejection, now);
-        let longest = pause.max(asked)?;
+        let longest = pause.max(asked).filter(|pause| !pause.is_zero())?;
         if self.ejecting.swap(true, Ordering::Acquire) {
             return None; // Its next failure is soon enough.
         }
-        let is_out = |load: &&Load| load.health.is_ejected(now);
-        let out = self.loads.iter().filter(is_out).count();
-        let is_more = usize::from(!load.health.is_ejected(now));
-        // Never more than half: what is left could not bear it, and would
-        // fail in its turn.
-        let is_borne = 2 * (out + is_more) <= self.loads.len();
+        let is_borne = self.bears_without(backend, now);
         if is_borne {
             load.health.eject(longest, pause.is_some(), now);
         }
         self.ejecting.store(false, Ordering::Release);
         is_borne.then_some(longest)
+    }
+
+    /// What active checks have found of a backend: to be told each time they
+    /// find it, as an unhealthy one is only left out while half of the others
+    /// are there. Says whether it is left out.
+    pub fn set_probed(&self, backend: BackendId, probed: Probed, now: Instant) -> bool {
+        let Some(load) = self.loads.get(backend.0) else { return false };
+        if probed == Probed::Healthy {
+            load.health.set_probed(probed, now);
+            return false;
+        }
+        if self.ejecting.swap(true, Ordering::Acquire) {
+            return load.health.is_probed_unhealthy(); // The next check is soon enough.
+        }
+        if self.bears_without(backend, now) {
+            load.health.set_probed(probed, now);
+        }
+        self.ejecting.store(false, Ordering::Release);
+        load.health.is_probed_unhealthy()
+    }
+
+    /// What a backend's engine has told of itself.
+    pub fn note_engine(&self, backend: BackendId, figures: EngineFigures, now: Instant) {
+        if let Some(load) = self.loads.get(backend.0) {
+            load.engine.note(figures, load.counts(), now);
+        }
+    }
+
+    /// A backend was not there before: its share grows from now on.
+    pub fn came(&self, backend: BackendId, now: Instant) {
+        if let Some(load) = self.loads.get(backend.0) {
+            load.health.came(now);
+        }
+    }
+
+    /// Never more than half are left out: the others could not bear it, and
+    /// would fail in their turn.
+    fn bears_without(&self, backend: BackendId, now: Instant) -> bool {
+        let is_out = |load: &&Load| load.health.is_out(now);
+        let out = self.loads.iter().filter(is_out).count();
+        let is_more = usize::from(!self.load(backend).health.is_out(now));
+        2 * (out + is_more) <= self.loads.len()
     }
 
     fn refresh_usual(&self, turn: &mut Turn, now: Instant) {
@@ -175,6 +272,7 @@ impl Fleet {
             slowness: median(|load| load.slowness.last(), Usual::GUESS.slowness),
             pace: median(|load| load.pace.last(), Usual::GUESS.pace),
             first_byte: median(|load| load.first_byte.last(), Usual::GUESS.first_byte),
+            ..Usual::GUESS
         };
         for (shared, number) in self.usual.iter().zip(numbers(usual)) {
             shared.store(number.to_bits(), Ordering::Relaxed);

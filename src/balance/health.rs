@@ -11,7 +11,7 @@
 //! ```
 
 use std::{
-    sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
+    sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
     time::Duration,
 };
 
@@ -26,6 +26,10 @@ pub const REST_AFTER_FAILURE: Duration = Duration::from_secs(1);
 /// Answers after which a backend is trusted with any number of requests.
 pub const ANSWERS_PROVING: u32 = 16;
 
+/// The share that a backend has at once when it comes: less, and nobody would
+/// learn that it is well.
+const SHARE_AT_FIRST: f32 = 0.1;
+
 /// A pause doubles so often at most; the longest bounds it anyway.
 const DOUBLINGS_MAX: u32 = 16;
 
@@ -37,10 +41,20 @@ pub struct Health {
     answers: AtomicU64,
     resting_until: AtomicU64,
     ejected_until: AtomicU64,
+    /// When it came, or came back or will; zero is from the beginning.
+    came_at: AtomicU64,
     /// Pauses since it was last well.
     pauses: AtomicU32,
     /// Answers since it came, or came back.
     proven: AtomicU32,
+    probed_unhealthy: AtomicBool,
+}
+
+/// What active checks have found of a backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probed {
+    Healthy,
+    Unhealthy,
 }
 
 /// The last answers of a backend.
@@ -82,6 +96,46 @@ impl Health {
         self.ejected_until.load(Relaxed) > now.as_nanos()
     }
 
+    pub fn is_probed_unhealthy(&self) -> bool {
+        self.probed_unhealthy.load(Relaxed)
+    }
+
+    /// Whether nothing speaks against it.
+    pub fn is_well(&self, now: Instant) -> bool {
+        !self.is_resting(now) && !self.is_ejected(now) && !self.is_probed_unhealthy()
+    }
+
+    /// Whether it has been taken out of its own accord or by the checks.
+    pub fn is_out(&self, now: Instant) -> bool {
+        self.is_ejected(now) || self.is_probed_unhealthy()
+    }
+
+    /// Notes what active checks have found.
+    pub fn set_probed(&self, probed: Probed, now: Instant) {
+        let unhealthy = probed == Probed::Unhealthy;
+        let was_unhealthy = self.probed_unhealthy.swap(unhealthy, Relaxed);
+        if was_unhealthy && !unhealthy {
+            self.came(now);
+        }
+    }
+
+    /// It has just come: its share grows from now on.
+    pub fn came(&self, now: Instant) {
+        self.came_at.fetch_max(now.as_nanos(), Relaxed);
+        self.proven.store(0, Relaxed);
+    }
+
+    /// The part of its share that it is to have, where a share takes so long
+    /// to grow.
+    pub fn share(&self, slow_start: Duration, now: Instant) -> f32 {
+        let came_at = self.came_at.load(Relaxed);
+        let here = now.since(Instant::from_nanos(came_at));
+        if came_at == 0 || here >= slow_start {
+            return 1.0;
+        }
+        (super::seconds(here) / super::seconds(slow_start)).max(SHARE_AT_FIRST)
+    }
+
     pub fn rest(&self, now: Instant) {
         self.resting_until.store(now.after(REST_AFTER_FAILURE).as_nanos(), Relaxed);
     }
@@ -102,21 +156,25 @@ impl Health {
         self.proven.load(Relaxed) >= ANSWERS_PROVING
     }
 
-    /// Whether it may have one more request beside those under way. One that
-    /// has just come gets one, and one more for each that it has answered.
-    pub fn has_room(&self, in_flight: u32) -> bool {
+    /// How many requests may wait for it at once. One that has just come gets
+    /// one, and one more for each that it has answered; `None` is any number.
+    /// Those past their first byte do not count: they may go on for minutes,
+    /// and one that comes back must not wait for their end.
+    pub fn waiting_max(&self) -> Option<u32> {
         let proven = self.proven.load(Relaxed);
-        proven >= ANSWERS_PROVING || in_flight <= proven
+        (proven < ANSWERS_PROVING).then(|| proven + 1)
     }
 
     /// It has begun an answer.
-    pub fn begun(&self) {
-        let proven = self.proven.load(Relaxed);
-        if proven < ANSWERS_PROVING {
-            self.proven.store(proven + 1, Relaxed);
-            if proven + 1 == ANSWERS_PROVING {
-                self.pauses.store(0, Relaxed);
-            }
+    pub fn begun(&self, now: Instant) {
+        // One that is left alone answers what it was sent before, which proves
+        // nothing of how it comes back.
+        if self.is_proven() || self.is_ejected(now) {
+            return;
+        }
+        let one_more = |proven| (proven < ANSWERS_PROVING).then_some(proven + 1);
+        if self.proven.fetch_update(Relaxed, Relaxed, one_more) == Ok(ANSWERS_PROVING - 1) {
+            self.pauses.store(0, Relaxed);
         }
     }
 
@@ -141,7 +199,10 @@ impl Health {
     /// Is left alone from now on. `counts` is whether the next pause is to be
     /// longer.
     pub fn eject(&self, pause: Duration, counts: bool, now: Instant) {
-        self.ejected_until.store(now.after(pause).as_nanos(), Relaxed);
+        // What was under way may still ask for a shorter pause.
+        let until = now.after(pause).as_nanos();
+        self.ejected_until.fetch_max(until, Relaxed);
+        self.came_at.fetch_max(until, Relaxed);
         self.answers.store(0, Relaxed);
         self.proven.store(0, Relaxed);
         if counts {
@@ -242,14 +303,23 @@ mod tests {
     fn one_that_comes_back_is_trusted_step_by_step() {
         let health = Health::default();
         health.eject(PAUSE, true, at(0));
-        assert!(health.has_room(0) && !health.has_room(1));
-        health.begun();
-        assert!(health.has_room(1) && !health.has_room(2));
+        health.begun(at(1));
+        assert_eq!(health.waiting_max(), Some(1), "it was sent before");
+        health.begun(at(5));
+        assert_eq!(health.waiting_max(), Some(2));
         for _ in 1..ANSWERS_PROVING {
             assert!(health.is_on_probation());
-            health.begun();
+            health.begun(at(6));
         }
-        assert!(health.has_room(1_000) && !health.is_on_probation());
+        assert!(health.waiting_max().is_none() && !health.is_on_probation());
+    }
+
+    #[test]
+    fn a_pause_is_not_shortened() {
+        let health = Health::default();
+        health.eject(Duration::from_secs(60), true, at(0));
+        health.eject(Duration::from_secs(1), false, at(1));
+        assert!(health.is_ejected(at(59)) && !health.is_ejected(at(60)));
     }
 
     #[test]
@@ -257,7 +327,32 @@ mod tests {
         let health = Health::default();
         health.eject(PAUSE, false, at(0));
         assert!(health.is_ejected(at(4)) && !health.is_ejected(at(5)));
-        assert!(!health.is_on_probation() && !health.has_room(1));
+        assert!(!health.is_on_probation() && health.waiting_max() == Some(1));
+    }
+
+    #[test]
+    fn the_share_of_one_that_comes_back_grows_with_time() {
+        const SLOW: Duration = Duration::from_secs(10);
+        let health = Health::default();
+        assert_eq!(health.share(SLOW, at(0)), 1.0, "it was there from the beginning");
+        health.eject(PAUSE, true, at(1));
+        for (seconds, expected) in [(6, 0.1), (7, 0.1), (8, 0.2), (11, 0.5), (16, 1.0), (99, 1.0)] {
+            let share = health.share(SLOW, at(seconds));
+            assert!((share - expected).abs() < 1e-6, "{share} at {seconds}");
+        }
+        assert_eq!(health.share(Duration::ZERO, at(6)), 1.0, "it is switched off");
+    }
+
+    #[test]
+    fn what_checks_find_takes_a_backend_out_and_back() {
+        let health = Health::default();
+        health.set_probed(Probed::Healthy, at(1));
+        assert_eq!(health.share(PAUSE, at(1)), 1.0, "it was never away");
+        health.set_probed(Probed::Unhealthy, at(2));
+        assert!(!health.is_well(at(9)) && health.is_out(at(9)));
+        health.set_probed(Probed::Healthy, at(9));
+        assert!(health.is_well(at(9)) && !health.is_out(at(9)));
+        assert!(health.share(PAUSE, at(9)) < 0.2 && health.waiting_max() == Some(1));
     }
 
     #[test]

@@ -1,14 +1,18 @@
 //! What all shards know of one backend: one block of atomics on a cache line
 //! of its own.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
 
-use super::{estimate::Estimate, health::Health};
+use super::{engine::Engine, estimate::Estimate, health::Health};
 use crate::base::Instant;
 
 /// Aligned to two lines, as the neighbour of a line is fetched along with it.
+/// What every choice reads stands in the first two.
 #[derive(Debug, Default)]
-#[repr(align(128))]
+#[repr(C, align(128))]
 pub struct Load {
     /// Three counts in one word: see [`Counts`].
     counts: AtomicU64,
@@ -21,11 +25,12 @@ pub struct Load {
     pub slowness: Estimate,
     /// Seconds for each token of an answer.
     pub pace: Estimate,
-    /// Seconds to the first byte, whatever was asked.
-    pub first_byte: Estimate,
     /// Seconds that failures make it look slower.
     pub penalty: Estimate,
     pub health: Health,
+    pub engine: Engine,
+    /// Seconds to the first byte, whatever was asked.
+    pub first_byte: Estimate,
     picks: AtomicU64,
     failures: AtomicU64,
 }
@@ -68,10 +73,29 @@ impl Counts {
         self.waiting() + self.streams()
     }
 
+    /// Whether one more has room beside them.
+    fn fits(self, room: Room) -> bool {
+        self.in_flight() < room.in_flight && self.waiting() < room.waiting
+    }
+
     /// What one request that waits adds.
     fn of_waiting(due: bool) -> u64 {
         Self::WAITING + if due { Self::DUE } else { 0 }
     }
+}
+
+/// How many requests a backend may have at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    pub in_flight: u32,
+    /// Of them before their first byte.
+    pub waiting: u32,
+}
+
+impl Room {
+    /// As many as can be counted.
+    pub const WIDE: Self =
+        Self { in_flight: (1 << Counts::BITS) - 1, waiting: (1 << Counts::BITS) - 1 };
 }
 
 /// One backend's figures, as they are shown.
@@ -80,6 +104,14 @@ pub struct Figures {
     pub waiting: u32,
     pub streams: u32,
     pub ejected: bool,
+    pub probed_unhealthy: bool,
+    /// The part of its share that it is given since it came.
+    pub share: f32,
+    /// Requests of others that wait in its engine, as far as it has said so.
+    pub engine_waiting: f32,
+    pub engine_running: f32,
+    /// The part of its engine's cache that is in use.
+    pub kv_usage: f32,
     /// Seconds to the first token of a prompt of 1,000 tokens, with nothing
     /// ahead of it; `None` before any was seen.
     pub first_token: Option<f32>,
@@ -91,7 +123,12 @@ pub struct Figures {
 
 impl Load {
     pub fn counts(&self) -> Counts {
-        Counts(self.counts.load(Relaxed))
+        // Whoever sees that a token is due also sees since when.
+        Counts(self.counts.load(Acquire))
+    }
+
+    pub fn has_room(&self, room: Room) -> bool {
+        self.counts().fits(room)
     }
 
     pub fn backlog(&self) -> u64 {
@@ -106,14 +143,16 @@ impl Load {
         self.failures.load(Relaxed)
     }
 
-    /// A request is sent here. Returns the tokens that wait, its own included.
-    pub fn begin(&self, tokens: u64, due: bool, now: Instant) -> u64 {
-        self.picks.fetch_add(1, Relaxed);
-        let before = Counts(self.counts.fetch_add(Counts::of_waiting(due), Relaxed));
-        if due && before.due() == 0 {
+    /// A request is sent here, if it has room, whatever other shards do at the
+    /// same moment. Returns the tokens that wait, its own included.
+    pub fn begin(&self, tokens: u64, due: bool, room: Room, now: Instant) -> Option<u64> {
+        if due && self.counts().due() == 0 {
             self.progress_at.store(now.as_nanos(), Relaxed);
         }
-        self.backlog.fetch_add(tokens, Relaxed) + tokens
+        let more = |word| Counts(word).fits(room).then(|| word + Counts::of_waiting(due));
+        self.counts.fetch_update(Release, Relaxed, more).ok()?;
+        self.picks.fetch_add(1, Relaxed);
+        Some(self.backlog.fetch_add(tokens, Relaxed) + tokens)
     }
 
     /// Its first byte has come.
@@ -169,9 +208,9 @@ mod tests {
     #[test]
     fn every_count_is_given_back() {
         let load = Load::default();
-        assert_eq!(load.begin(10, true, at(0)), 10);
-        assert_eq!(load.begin(20, false, at(0)), 30);
-        assert_eq!(load.begin(30, true, at(0)), 60);
+        assert_eq!(load.begin(10, true, Room::WIDE, at(0)), Some(10));
+        assert_eq!(load.begin(20, false, Room::WIDE, at(0)), Some(30));
+        assert_eq!(load.begin(30, true, Room::WIDE, at(0)), Some(60));
         check(&load, 3, 2, 0, 60);
         load.to_stream(10, true, at(1));
         load.to_stream(20, false, at(1));
@@ -188,10 +227,10 @@ mod tests {
     fn a_backend_is_silent_while_a_token_is_due() {
         let load = Load::default();
         let silence = |seconds| load.silence(load.counts(), at(seconds));
-        load.begin(1, false, at(0));
+        load.begin(1, false, Room::WIDE, at(0));
         assert_eq!(silence(5), 0.0);
-        load.begin(1, true, at(5));
-        load.begin(1, true, at(6));
+        load.begin(1, true, Room::WIDE, at(5));
+        load.begin(1, true, Room::WIDE, at(6));
         assert_eq!(silence(7), 2.0);
         load.to_stream(1, true, at(8));
         assert_eq!(silence(9), 1.0);
@@ -200,7 +239,54 @@ mod tests {
     }
 
     #[test]
+    fn nobody_has_more_than_its_room_whoever_asks_at_once() {
+        let (load, room) = (Load::default(), Room { in_flight: 7, waiting: 5 });
+        let taken = AtomicU64::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..20_000 {
+                        if load.begin(3, true, room, at(1)).is_none() {
+                            continue;
+                        }
+                        taken.fetch_add(1, Relaxed);
+                        let counts = load.counts();
+                        assert!(counts.in_flight() <= 7 && counts.waiting() <= 5, "{counts:?}");
+                        std::thread::yield_now();
+                        load.to_stream(3, true, at(1));
+                        load.end_stream();
+                    }
+                });
+            }
+        });
+        check(&load, 0, 0, 0, 0);
+        assert_eq!(load.picks(), taken.load(Relaxed), "only what was sent is counted");
+    }
+
+    #[test]
+    fn room_is_for_those_that_wait_and_for_all() {
+        let load = Load::default();
+        let begin =
+            |in_flight, waiting| load.begin(1, false, Room { in_flight, waiting }, at(0)).is_some();
+        assert!(!begin(0, 9) && !begin(9, 0));
+        assert!(begin(1, 1) && !begin(1, 9) && !begin(9, 1));
+        load.to_stream(1, false, at(0));
+        assert!(!begin(1, 1) && begin(2, 1));
+    }
+
+    #[test]
+    fn one_that_waits_for_its_first_token_is_not_taken_for_silent_since_long() {
+        let load = Load::default();
+        load.begin(1, true, Room::WIDE, at(1));
+        load.to_stream(1, true, at(2));
+        load.begin(1, true, Room::WIDE, at(5000));
+        assert_eq!(load.silence(load.counts(), at(5001)), 1.0);
+    }
+
+    #[test]
     fn a_backend_has_its_lines_to_itself() {
-        assert_eq!((size_of::<Load>(), align_of::<Load>()), (128, 128));
+        assert_eq!((size_of::<Load>(), align_of::<Load>()), (256, 128));
+        let read_by_all = std::mem::offset_of!(Load, first_byte);
+        assert!(read_by_all <= 128, "{read_by_all}");
     }
 }

@@ -14,6 +14,7 @@
 
 mod choice;
 mod cost;
+mod engine;
 mod estimate;
 mod fleet;
 mod health;
@@ -22,13 +23,19 @@ mod policy;
 mod prompts;
 #[cfg(test)]
 mod scenario_tests;
+mod seat;
 mod ticket;
+mod turn;
 
 pub use crate::base::BackendId;
-pub use fleet::{Fleet, Turn};
+pub use engine::EngineFigures;
+pub use fleet::{Ask, Fleet, NoPick};
+pub use health::Probed;
 pub use load::Figures;
 pub use policy::{Balancing, Ejection, Policy};
+pub use seat::Seat;
 pub use ticket::{Outturn, Shape, Ticket, Work};
+pub use turn::Turn;
 
 /// Seconds of the figures here: they are estimates, and six digits are many.
 fn seconds(duration: std::time::Duration) -> f32 {

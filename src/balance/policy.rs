@@ -55,6 +55,9 @@ pub struct Balancing {
     /// Answers that a backend works on at once before each of them slows; at
     /// least one.
     pub capacity: u32,
+    /// How long the share of a backend grows that has come, or come back; zero
+    /// is not at all.
+    pub slow_start: Duration,
     pub ejection: Ejection,
 }
 
@@ -76,6 +79,8 @@ impl Balancing {
         policy: Policy::LeastLatency,
         // What vLLM runs at once by default (`--max-num-seqs`).
         capacity: 256,
+        // As long as an engine takes to warm its caches.
+        slow_start: Duration::from_secs(10),
         ejection: Ejection::DEFAULT,
     };
 }

@@ -18,6 +18,9 @@ pub struct Prompts {
     line: AtomicU64,
     /// The bits of a number; see [`BYTES_PER_TOKEN`].
     bytes_per_token: AtomicU32,
+    /// The bits of a number: the tokens of a usual prompt; zero before the
+    /// first.
+    usual_tokens: AtomicU32,
 }
 
 /// Seconds to the first token.
@@ -68,6 +71,7 @@ impl Default for Prompts {
         Self {
             line: AtomicU64::new(UNTAUGHT),
             bytes_per_token: AtomicU32::new(BYTES_PER_TOKEN.to_bits()),
+            usual_tokens: AtomicU32::new(0),
         }
     }
 }
@@ -108,6 +112,19 @@ impl Prompts {
     pub fn tokens(&self, bytes: u32) -> u64 {
         let ratio = f32::from_bits(self.bytes_per_token.load(Relaxed));
         (bytes as f32 / ratio).min(TOKENS_MAX) as u64
+    }
+
+    /// How many tokens a prompt usually has, if any was seen.
+    pub fn usual_tokens(&self) -> Option<f32> {
+        let usual = f32::from_bits(self.usual_tokens.load(Relaxed));
+        (usual > 0.0).then_some(usual)
+    }
+
+    /// A prompt of about so many tokens was read.
+    pub fn learn_usual(&self, tokens: u64) {
+        let sample = (tokens as f32).max(1.0);
+        let usual = self.usual_tokens().unwrap_or(sample);
+        self.usual_tokens.store((usual + STEP * (sample - usual)).to_bits(), Relaxed);
     }
 
     /// A backend has counted the tokens of a prompt.
@@ -169,6 +186,16 @@ mod tests {
             prompts.learn_tokens(2000, 1000);
         }
         assert_eq!(prompts.tokens(400), 199);
+    }
+
+    #[test]
+    fn what_is_usual_follows_what_is_asked() {
+        let prompts = Prompts::default();
+        assert_eq!(prompts.usual_tokens(), None);
+        prompts.learn_usual(0);
+        assert_eq!(prompts.usual_tokens(), Some(1.0));
+        (0..300).for_each(|_| prompts.learn_usual(2000));
+        assert!((1990.0..=2000.0).contains(&prompts.usual_tokens().unwrap()));
     }
 
     #[test]

@@ -253,7 +253,9 @@ fn run(scenario: Scenario, chooser: Chooser, shards: usize, seed: u64) -> Outcom
             (best.unwrap(), None)
         } else {
             let (turn, chance) = (&mut turns[shard], &mut chances[shard]);
-            let ticket = fleet.pick(turn, work, &[], at(now), chance).unwrap();
+            let (among, policy) = (fleet.everyone(), fleet.policy());
+            let ask = Ask { among, tried: &[], policy, work };
+            let ticket = fleet.pick(turn, &ask, at(now), chance).unwrap();
             (ticket.backend().0, Some(ticket))
         };
         if now >= KNOWN_AFTER {
@@ -337,5 +339,6 @@ fn a_cold_backend_warms_up_without_a_queue() {
 
 #[test]
 fn short_prompts_do_not_wait_behind_long_ones() {
-    check(Scenario::TwoSizes, 15.0, 1.3);
+    // Nobody is bad here: it has an eighth, more or less.
+    check(Scenario::TwoSizes, 20.0, 1.3);
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{
     BackendId, Fleet,
     cost::{PACE_DECAY, PEAK_DECAY},
-    load::Load,
+    load::{Load, Room},
     seconds,
 };
 use crate::base::Instant;
@@ -86,16 +86,17 @@ impl Shape {
 }
 
 impl<'f> Ticket<'f> {
+    /// Takes a place at the backend, if there is one.
     pub(super) fn begin(
         fleet: &'f Fleet,
         backend: BackendId,
-        work: Work,
-        tokens: u64,
+        (work, tokens): (Work, u64),
+        room: Room,
         now: Instant,
-    ) -> Self {
+    ) -> Option<Self> {
         let due = work.shape.shows_first_token();
-        let ahead = fleet.load(backend).begin(tokens, due, now);
-        Self { fleet, backend, work, tokens, ahead, sent_at: now, phase: Phase::Waiting }
+        let ahead = fleet.load(backend).begin(tokens, due, room, now)?;
+        Some(Self { fleet, backend, work, tokens, ahead, sent_at: now, phase: Phase::Waiting })
     }
 
     #[must_use]
@@ -122,11 +123,12 @@ impl<'f> Ticket<'f> {
         self.phase = Phase::Begun(now);
         let load = self.load();
         load.to_stream(self.tokens, self.is_due(), now);
-        load.health.begun();
+        load.health.begun(now);
         let taken = seconds(now.since(self.sent_at));
         load.first_byte.peak(taken, now, PEAK_DECAY);
         if self.is_due() {
             let ahead = self.ahead as f32;
+            self.fleet.prompts.learn_usual(self.tokens);
             self.fleet.prompts.set_scale(ahead, taken);
             load.slowness.peak(taken / self.fleet.prompts.line().at(ahead), now, PEAK_DECAY);
             // As a usual backend would have taken it: one slow backend must

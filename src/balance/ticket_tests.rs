@@ -1,8 +1,10 @@
 //! Facts about what is learnt of a request's end.
 
+use std::num::NonZeroU32;
+
 use super::*;
 use crate::{
-    balance::{Balancing, Ejection, Turn},
+    balance::{Ask, Balancing, Ejection, NoPick, Policy, Probed, Turn, seat::Seat},
     base::Chance,
 };
 
@@ -23,7 +25,11 @@ fn fleet(backends: usize) -> Fleet {
 /// Sends a request to this backend.
 fn send(fleet: &Fleet, backend: usize, work: Work, millis: u64) -> Ticket<'_> {
     let tokens = fleet.prompts.tokens(work.prompt_bytes);
-    Ticket::begin(fleet, BackendId(backend), work, tokens, at(millis))
+    Ticket::begin(fleet, BackendId(backend), (work, tokens), Room::WIDE, at(millis)).unwrap()
+}
+
+fn ask(fleet: &Fleet, work: Work) -> Ask<'_> {
+    Ask { among: fleet.everyone(), tried: &[], policy: fleet.policy(), work }
 }
 
 /// Nothing is under way any more.
@@ -166,7 +172,7 @@ fn a_client_that_leaves_a_whole_answer_tells_of_what_is_not_usual() {
     send(&fleet, 0, WHOLE, 0).left(at(9000));
     assert_eq!(penalty(), None, "nothing is usual yet");
     send(&fleet, 0, WHOLE, 0).done(TOKENS, at(1000));
-    drop(fleet.pick(&mut turn, OTHER, &[], at(2000), &mut Chance::seeded(1)));
+    drop(fleet.pick(&mut turn, &ask(&fleet, OTHER), at(2000), &mut Chance::seeded(1)));
     send(&fleet, 0, WHOLE, 2000).left(at(4900));
     assert_eq!(penalty(), None);
     send(&fleet, 0, WHOLE, 2000).left(at(9000));
@@ -203,12 +209,97 @@ fn a_backend_that_asks_for_a_pause_gets_it() {
 }
 
 #[test]
+fn a_shorter_pause_that_is_asked_for_later_changes_nothing() {
+    let fleet = fleet(2);
+    let is_ejected = |millis| fleet.figures(BackendId(0), at(millis)).unwrap().ejected;
+    let late = send(&fleet, 0, STREAMED, 0);
+    send(&fleet, 0, STREAMED, 0).failed(Some(Duration::from_secs(30)), at(0));
+    late.failed(Some(Duration::from_secs(1)), at(1));
+    assert!(is_ejected(29_999));
+}
+
+#[test]
+fn a_pause_of_nothing_is_none() {
+    let fleet = fleet(2);
+    assert_eq!(send(&fleet, 0, STREAMED, 0).failed(Some(Duration::ZERO), at(0)), None);
+}
+
+#[test]
+fn a_full_fleet_is_told_from_one_that_was_tried() {
+    let mut seat = Seat::of("a");
+    seat.capacity = NonZeroU32::new(1);
+    let fleet = Fleet::of(vec![seat, seat], Balancing::DEFAULT);
+    let (mut turn, mut chance) = (Turn::new(&fleet, 0), Chance::seeded(1));
+    let mut pick = |tried: &[BackendId]| {
+        fleet.pick(&mut turn, &Ask { tried, ..ask(&fleet, STREAMED) }, at(0), &mut chance)
+    };
+    let first = pick(&[]).unwrap();
+    let second = pick(&[]).unwrap();
+    assert_ne!(first.backend(), second.backend());
+    assert_eq!(pick(&[]).err(), Some(NoPick::Full));
+    assert_eq!(pick(&[first.backend()]).err(), Some(NoPick::Full));
+    assert_eq!(pick(&[BackendId(0), BackendId(1)]).err(), Some(NoPick::Nobody));
+    drop(first);
+    assert!(pick(&[]).is_ok());
+}
+
+#[test]
+fn no_backend_is_given_more_than_it_bears_by_shards_that_choose_at_once() {
+    const CAPACITIES: [u32; 3] = [1, 3, 40];
+    let seat = |(place, capacity): (usize, &u32)| Seat {
+        capacity: NonZeroU32::new(*capacity),
+        ..Seat::of(&place.to_string())
+    };
+    for policy in [Policy::LeastLatency, Policy::RoundRobin, Policy::LeastInFlight] {
+        let fleet =
+            Fleet::of(CAPACITIES.iter().enumerate().map(seat).collect(), Balancing::DEFAULT);
+        std::thread::scope(|scope| {
+            for shard in 0..4 {
+                let fleet = &fleet;
+                scope.spawn(move || {
+                    let (mut turn, mut chance) =
+                        (Turn::new(fleet, shard), Chance::seeded(shard as u64));
+                    let ask = Ask { policy, ..ask(fleet, STREAMED) };
+                    for round in 0..2_000 {
+                        let now = at(round);
+                        let pick = |_| fleet.pick(&mut turn, &ask, now, &mut chance).ok();
+                        let held: Vec<_> = (0..20).filter_map(pick).collect();
+                        for (backend, most) in CAPACITIES.iter().enumerate() {
+                            let counts = fleet.load(BackendId(backend)).counts();
+                            assert!(counts.in_flight() <= *most, "{policy:?} {backend} {counts:?}");
+                        }
+                        for mut ticket in held {
+                            ticket.first_byte(now);
+                        }
+                    }
+                });
+            }
+        });
+        (0..CAPACITIES.len()).for_each(|backend| is_settled(&fleet, backend));
+    }
+}
+
+#[test]
+fn checks_never_take_out_the_last_half() {
+    let fleet = fleet(5);
+    let set = |backend, probed| fleet.set_probed(BackendId(backend), probed, at(0));
+    for _ in 0..2 {
+        let out: Vec<_> = (0..5).map(|backend| set(backend, Probed::Unhealthy)).collect();
+        assert_eq!(out, [true, true, false, false, false]);
+    }
+    set(0, Probed::Healthy);
+    assert!(set(3, Probed::Unhealthy), "there is room for it now");
+    assert_eq!(send(&fleet, 0, STREAMED, 0).failed(Some(Duration::from_secs(9)), at(0)), None);
+    assert!(!fleet.set_probed(BackendId(99), Probed::Unhealthy, at(0)), "there is no such");
+}
+
+#[test]
 fn one_out_of_reach_rests_and_is_found_again() {
     let fleet = fleet(2);
     send(&fleet, 0, OTHER, 0).unreachable(at(0));
     let (mut turn, mut chance) = (Turn::new(&fleet, 0), Chance::seeded(1));
     for _ in 0..20 {
-        let ticket = fleet.pick(&mut turn, OTHER, &[], at(1), &mut chance).unwrap();
+        let ticket = fleet.pick(&mut turn, &ask(&fleet, OTHER), at(1), &mut chance).unwrap();
         assert_eq!(ticket.backend(), BackendId(1));
     }
     assert!(fleet.any_ready(at(1)));

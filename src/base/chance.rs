@@ -44,6 +44,18 @@ impl Chance {
         debug_assert!(bound > 0);
         ((u128::from(self.next_u64()) * bound as u128) >> 64) as usize
     }
+
+    /// From zero up to, but not, one.
+    pub fn fraction(&mut self) -> f32 {
+        (self.next_u64() >> 40) as f32 / (1_u32 << 24) as f32
+    }
+
+    /// How long until what happens once in a while on average: exponentially
+    /// distributed with mean one. Of several, each divided by its weight, each
+    /// is the least as often as its weight is to their sum.
+    pub fn exponential(&mut self) -> f32 {
+        -(1.0 - self.fraction()).ln()
+    }
 }
 
 #[cfg(test)]
@@ -54,6 +66,22 @@ mod tests {
     fn one_seed_one_sequence() {
         let (mut a, mut b) = (Chance::seeded(7), Chance::seeded(7));
         assert!((0..100).all(|_| a.next_u64() == b.next_u64()));
+    }
+
+    #[test]
+    fn fractions_fill_the_range_and_waits_have_mean_one() {
+        let mut chance = Chance::seeded(3);
+        let (mut fractions, mut waits) = (0.0, 0.0);
+        for _ in 0..10_000 {
+            let fraction = chance.fraction();
+            assert!((0.0..1.0).contains(&fraction));
+            fractions += fraction;
+            let wait = chance.exponential();
+            assert!(wait.is_finite() && wait >= 0.0);
+            waits += wait;
+        }
+        assert!((4_900.0..5_100.0).contains(&fractions), "{fractions}");
+        assert!((9_600.0..10_400.0).contains(&waits), "{waits}");
     }
 
     #[test]

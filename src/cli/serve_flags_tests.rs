@@ -98,6 +98,7 @@ fn each_setting_of_balancing_has_its_flag() {
         }
     }
     check(&["--backend-capacity", "7"], |w| w.balancing.capacity = 7);
+    check(&["--slow-start", "123ms"], |w| w.balancing.slow_start = time);
     check(&["--eject-after", "7"], |w| w.balancing.ejection.after = NonZeroU32::new(7));
     check(&["--eject-after", "0"], |w| w.balancing.ejection.after = None);
     check(&["--eject-below", "7"], |w| w.balancing.ejection.below_percent = NonZeroU8::new(7));
@@ -154,8 +155,8 @@ fn a_flag_is_given_when_it_was_typed_also_with_its_default() {
         let alone = Alone::try_parse_from(["serve"].iter().chain(args)).unwrap();
         let mut written = Written::default();
         alone.flags.write(&mut written);
-        let given = settings().filter(|setting| written.given.is_typed(setting.flag));
-        given.map(|setting| setting.flag).collect::<Vec<_>>()
+        let flags = settings().filter_map(|setting| setting.flag);
+        flags.filter(|flag| written.given.is_typed(flag)).collect::<Vec<_>>()
     };
     assert_eq!(given(&[]), [""; 0]);
     assert_eq!(given(&["--body-bytes", "32MiB"]), ["--body-bytes"]);

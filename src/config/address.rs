@@ -43,13 +43,9 @@ pub(super) fn read_listen(written: &str) -> Result<Address, Fault> {
 /// Reads `http://host[:port][/base]`, the same with `https`, or `unix:/path`.
 pub(super) fn read_backend(written: &str) -> Result<BackendPlan, Fault> {
     if let Some(path) = written.strip_prefix("unix:") {
-        return Ok(BackendPlan {
-            name: written.to_owned(),
-            address: BackendAddress::Unix(read_unix_path(path)?),
-            host_header: "localhost".to_owned(),
-            base_path: String::new(),
-            tls_name: None,
-        });
+        let address = BackendAddress::Unix(read_unix_path(path)?);
+        let names = (written.to_owned(), "localhost".to_owned());
+        return Ok(BackendPlan::new(names, address));
     }
     let (scheme, rest) = written.split_once("://").ok_or(Fault::BackendNoScheme)?;
     let tls = scheme.eq_ignore_ascii_case("https");
@@ -66,13 +62,9 @@ pub(super) fn read_backend(written: &str) -> Result<BackendPlan, Fault> {
     if !is_path(base_path) {
         return Err(Fault::BackendPath);
     }
-    Ok(BackendPlan {
-        name: format!("{authority}{base_path}"),
-        address: BackendAddress::Tcp { host, port },
-        host_header: authority.to_owned(),
-        base_path: base_path.to_owned(),
-        tls_name,
-    })
+    let names = (format!("{authority}{base_path}"), authority.to_owned());
+    let plan = BackendPlan::new(names, BackendAddress::Tcp { host, port });
+    Ok(BackendPlan { base_path: base_path.to_owned(), tls_name, ..plan })
 }
 
 /// `authority = host [ ":" port ]` (RFC 3986, section 3.2, without userinfo,

@@ -14,6 +14,9 @@ pub(super) fn check_balancing(written: &Balancing, faults: &mut Faults) -> Balan
         faults.add(CAPACITY, written.capacity, Fault::PolicyWithoutCapacity(only));
     }
     faults.at_least(CAPACITY, written.capacity, 1);
+    if !written.slow_start.is_zero() {
+        check_time("--slow-start", written.slow_start, faults);
+    }
     Balancing { ejection: check_ejection(&written.ejection, faults), ..*written }
 }
 

@@ -30,6 +30,7 @@ fn what_was_written_is_in_the_plan() {
     let written = Balancing {
         policy: Policy::PeakEwma,
         capacity: 1,
+        slow_start: Duration::from_millis(10),
         ejection: Ejection {
             after: NonZeroU32::new(32),
             below_percent: NonZeroU8::new(99),
@@ -69,6 +70,16 @@ fn what_has_no_effect_is_said() {
         },
         "--eject-pause 5s: no backend is ever ejected, so this has no effect; \
          leave it out, or give --eject-after",
+    );
+}
+
+#[test]
+fn a_share_may_be_had_at_once_but_not_after_years() {
+    assert!(plan_of(&[], |balancing| balancing.slow_start = Duration::ZERO).is_ok());
+    check_refused(
+        &[],
+        |balancing| balancing.slow_start = Duration::from_millis(1),
+        "--slow-start 1ms: the value must be at least 10ms; raise it",
     );
 }
 

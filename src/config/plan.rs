@@ -4,14 +4,18 @@
 //! `check.rs`; nobody tests its values a second time.
 
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::MockPlan;
 use super::given::Given;
 use super::tls_plan::TlsPlan;
-use crate::balance::Balancing;
+use crate::balance::{Balancing, Policy};
+use crate::base::Secret;
 use crate::exchange::{Credentials, Deadlines, HeaderPlan, Limits, PoolPlan};
+use crate::llm::Dialect;
+use crate::route::RoutePlan;
 use crate::rt::DriverChoice;
 use crate::tls::ServerName;
 
@@ -42,6 +46,11 @@ pub struct Plan {
     pub pool: PoolPlan,
     /// How a backend is chosen.
     pub balancing: Balancing,
+    /// Which models answer, and where. Its backends are those above in their
+    /// order, and with `demo` the demo's mock behind them.
+    pub routes: RoutePlan,
+    /// In the order of the models of `routes`.
+    pub models: Vec<ModelSettings>,
     /// How often the names of backends are resolved again.
     pub resolve_every: Duration,
     /// How long requests under way may go on after SIGTERM.
@@ -72,11 +81,18 @@ pub enum Address {
     Unix(PathBuf),
 }
 
+/// What the operator says of a model beside where it is answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ModelSettings {
+    /// How a backend is chosen for it; `None` is as for all.
+    pub policy: Option<Policy>,
+}
+
 /// One server that answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BackendPlan {
-    /// Unique in the plan: its URL without the scheme, `unix:` and the path of
-    /// a socket.
+    /// Unique in the plan: as the operator calls it, else its URL without the
+    /// scheme, `unix:` and the path of a socket.
     pub name: String,
     pub address: BackendAddress,
     /// The value of the `Host` header we send (RFC 9112, section 3.2): the
@@ -88,6 +104,14 @@ pub struct BackendPlan {
     /// The name that we ask an https backend for (SNI) and verify; `None` is
     /// plain HTTP.
     pub tls_name: Option<ServerName<'static>>,
+    /// Its share beside the others; zero is none while others are there.
+    pub weight: u32,
+    /// Most requests under way that it bears; `None` is no such bound.
+    pub capacity: Option<NonZeroU32>,
+    /// The API it speaks; `None` is all of them.
+    pub dialect: Option<Dialect>,
+    /// What we show to it, and to nobody else.
+    pub credential: Option<Secret>,
 }
 
 /// Where a backend is reached. A name is resolved again and again while we
@@ -105,17 +129,30 @@ pub enum Host {
 }
 
 impl BackendPlan {
+    pub const WEIGHT: u32 = 1;
+
     /// A backend known by its socket address alone, such as the demo's mock
     /// once it is bound.
     #[must_use]
     pub fn at(address: SocketAddr) -> Self {
         let authority = address.to_string();
+        let host = Host::Ip(address.ip());
+        let address = BackendAddress::Tcp { host, port: address.port() };
+        Self::new((authority.clone(), authority), address)
+    }
+
+    /// One in plain HTTP that has every default.
+    pub(super) fn new((name, host_header): (String, String), address: BackendAddress) -> Self {
         Self {
-            name: authority.clone(),
-            address: BackendAddress::Tcp { host: Host::Ip(address.ip()), port: address.port() },
-            host_header: authority,
+            name,
+            address,
+            host_header,
             base_path: String::new(),
             tls_name: None,
+            weight: Self::WEIGHT,
+            capacity: None,
+            dialect: None,
+            credential: None,
         }
     }
 }

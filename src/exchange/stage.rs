@@ -17,7 +17,7 @@ use super::{
     settings::Settings,
 };
 use crate::{
-    balance::{BackendId, Balancing, Fleet, Ticket, Turn, Work},
+    balance::{Ask, BackendId, Balancing, Fleet, Ticket, Turn, Work},
     base::{Buffers, Chance, Instant, Seldom, Timer, Wheel},
     http,
     rt::{ConnectAddress, World},
@@ -35,9 +35,14 @@ pub struct Common {
 }
 
 impl Common {
+    /// For backends of which nothing is said but that they are there.
     #[must_use]
     pub fn new(backends: usize, balancing: Balancing) -> Self {
-        let fleet = Fleet::new(backends, balancing);
+        Self::of(Fleet::new(backends, balancing))
+    }
+
+    #[must_use]
+    pub fn of(fleet: Fleet) -> Self {
         Self { fleet, body_bytes: AtomicUsize::new(0), requests: AtomicUsize::new(0) }
     }
 }
@@ -208,7 +213,9 @@ impl<W: World> Stage<W> {
     /// Chooses a backend that is not in `tried`, and counts the request there.
     pub fn pick(&self, work: Work, tried: &[BackendId]) -> Option<Ticket<'_>> {
         let (mut turn, mut chance) = (self.turn.borrow_mut(), self.chance.borrow_mut());
-        self.common.fleet.pick(&mut turn, work, tried, self.now(), &mut chance)
+        let fleet = &self.common.fleet;
+        let ask = Ask { among: fleet.everyone(), tried, policy: fleet.policy(), work };
+        fleet.pick(&mut turn, &ask, self.now(), &mut chance).ok()
     }
 
     /// Whether a new request could be answered now.

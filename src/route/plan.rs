@@ -18,6 +18,8 @@ use crate::{base::BackendId, llm::Dialect};
 pub struct RoutePlan {
     /// In the order of the plan's backends.
     pub backends: Vec<Serves>,
+    /// Those that the operator has named, in the file's order, then those that
+    /// only backends name and that a place leads to.
     pub models: Vec<ModelPlan>,
     /// The first that applies decides.
     pub rules: Vec<Rule>,
@@ -44,6 +46,10 @@ pub struct Pattern(pub Box<str>);
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelPlan {
     pub name: Pattern,
+    /// Whether there is a `[[model]]` of it. Else a rule or a fallback leads to
+    /// a name that is only in a backend's list: it makes no name known that
+    /// would not be known without it.
+    pub is_named: bool,
     pub aliases: Vec<Pattern>,
     /// Never empty.
     pub candidates: Vec<Candidate>,
@@ -56,9 +62,13 @@ pub struct ModelPlan {
 /// One way to answer for a model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Candidate {
-    /// What the backends call it; `None` is what the client has written.
+    /// What the backends call it; `None` is what the client has written. A
+    /// model without candidates of its own has one that is called as itself, or
+    /// `None` where its name has a `*`.
     pub model: Option<Box<str>>,
-    /// Never empty.
+    /// Never empty. Where `model` is `None` and the model has several names,
+    /// those that serve any of them: who serves the one that was written is
+    /// asked of [`Serves`].
     pub backends: Vec<BackendId>,
     /// Its share among those of the same order; zero is none of it.
     pub weight: u32,

@@ -17,8 +17,8 @@ use super::{
 };
 use crate::{
     admin::{self, CertificateFigures, Facts},
-    balance::{BackendId, Figures},
-    config::Plan,
+    balance::{BackendId, Figures, Fleet, Seat},
+    config::{BackendPlan, Plan},
     exchange::{BackendSettings, Common, Counters, Deadlines, Settings, Stage},
     rt::{
         self, Clock, ConnectAddress, DriverInForce, KernelWorld, Letterbox, Listener, Lookup,
@@ -92,8 +92,9 @@ pub fn start(plan: Plan, lookup: Lookup) -> anyhow::Result<Running> {
     let per_address = plan.limits.connections_per_address.map(std::num::NonZero::get);
     let house = Arc::new(House::new(shards, per_address));
     let addresses = names::resolve_all(&plan.backends, &lookup);
-    let (common, clock) =
-        (Arc::new(Common::new(plan.backends.len(), plan.balancing)), Clock::start());
+    let seats = plan.backends.iter().map(seat).collect();
+    let common = Arc::new(Common::of(Fleet::of(seats, plan.balancing)));
+    let clock = Clock::start();
     let (ready, readiness) = mpsc::channel();
     let (end, ends) = mpsc::channel();
     let mut threads = Vec::new();
@@ -232,6 +233,10 @@ fn run(job: Job, ready: &mpsc::Sender<anyhow::Result<DriverInForce>>) -> anyhow:
         Rc::new(shard).run(listeners, job.letterbox).await;
         Ok(())
     })
+}
+
+fn seat(backend: &BackendPlan) -> Seat {
+    Seat { weight: backend.weight, capacity: backend.capacity, ..Seat::of(&backend.name) }
 }
 
 fn settings(plan: &Plan) -> Settings {

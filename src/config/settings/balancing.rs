@@ -7,7 +7,7 @@ use crate::config::Policy;
 use crate::config::words::count;
 
 /// `-` stands for `_` as well: the names as they are shown, then the others.
-const POLICY_WORDS: [&str; 11] = [
+pub(super) const POLICY_WORDS: [&str; 11] = [
     Policy::LeastLatency.name(),
     Policy::RoundRobin.name(),
     Policy::LeastInFlight.name(),
@@ -22,7 +22,7 @@ const POLICY_WORDS: [&str; 11] = [
 ];
 
 /// In the order of the words.
-const POLICIES: [Policy; POLICY_WORDS.len()] = [
+pub(super) const POLICIES: [Policy; POLICY_WORDS.len()] = [
     Policy::LeastLatency,
     Policy::RoundRobin,
     Policy::LeastInFlight,
@@ -61,6 +61,13 @@ pub(super) const BALANCING: Group = Group {
                 read: |w, word| count(word).map(|count| w.balancing.capacity = count),
                 show: |w| w.balancing.capacity.to_string(),
             }),
+        ),
+        of_process(
+            "balancing.slow_start",
+            "--slow-start",
+            "30s",
+            "How long the share of a backend grows that has come, or come back; 0s is not at all",
+            Place::Time(|w| &mut w.balancing.slow_start),
         ),
         of_process(
             "balancing.eject_after",

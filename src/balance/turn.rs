@@ -1,0 +1,124 @@
+//! What one shard keeps for itself to choose with.
+
+use super::{BackendId, Fleet};
+use crate::base::Instant;
+
+/// One shard's part in the choice.
+#[derive(Debug)]
+pub struct Turn {
+    /// Who stands first among those whose turn it is alike.
+    first: usize,
+    /// How far each backend is in its turns; the one furthest behind is next.
+    passes: Vec<u64>,
+    pub(super) usual_at: Option<Instant>,
+    /// Room to sort estimates in.
+    pub(super) sorted: Vec<f32>,
+}
+
+/// How far one turn brings a backend of weight one: as far as the largest
+/// weight that makes a difference. A shard would need years to come to the end of
+/// a pass.
+const STRIDE: u64 = 1 << 20;
+/// That of a backend whose share has just begun to grow.
+const STRIDE_MAX: u64 = 16 * STRIDE;
+
+impl Turn {
+    /// `first` is where this shard begins, so that shards that start together
+    /// do not all begin with the same backend.
+    #[must_use]
+    pub fn new(fleet: &Fleet, first: usize) -> Self {
+        let backends = fleet.everyone().len();
+        Self {
+            first: first % backends.max(1),
+            passes: vec![0; backends],
+            usual_at: None,
+            sorted: Vec::with_capacity(backends),
+        }
+    }
+
+    /// Whose turn it is of these, each with its part and place. It is the
+    /// one that is furthest behind, and its turn takes it the further the less
+    /// its part is (Waldspurger and Weihl, "Stride scheduling", 1995): so each
+    /// has its share also where the choices are among ever other ones.
+    pub(super) fn next(
+        &mut self,
+        among: impl Iterator<Item = (BackendId, f32, usize)>,
+    ) -> Option<usize> {
+        let count = self.passes.len();
+        let mut next: Option<((u64, usize), usize, usize, u64)> = None;
+        let (mut foremost, mut longest) = (0, 0);
+        for (BackendId(index), part, place) in among {
+            let pass = *self.passes.get(index)?;
+            let stride = ((STRIDE as f32 / part) as u64).clamp(1, STRIDE_MAX);
+            let rank = (pass, (index + count - self.first) % count);
+            if next.is_none_or(|(least, ..)| rank < least) {
+                next = Some((rank, index, place, stride));
+            }
+            foremost = foremost.max(pass);
+            longest = longest.max(stride);
+        }
+        let ((pass, _), index, place, stride) = next?;
+        // Who was away does not make up for the turns that it has missed.
+        let pass = pass.max(foremost.saturating_sub(longest));
+        *self.passes.get_mut(index)? = pass.saturating_add(stride);
+        Some(place)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::balance::Balancing;
+
+    /// How often each of these is next in so many turns.
+    fn count(turn: &mut Turn, among: &[(usize, f32)], turns: usize) -> Vec<usize> {
+        let mut counts = vec![0; among.len()];
+        for _ in 0..turns {
+            let those = among.iter().enumerate();
+            let those = those.map(|(place, &(index, part))| (BackendId(index), part, place));
+            counts[turn.next(those).unwrap()] += 1;
+        }
+        counts
+    }
+
+    fn turn(backends: usize) -> Turn {
+        Turn::new(&Fleet::new(backends, Balancing::DEFAULT), 0)
+    }
+
+    #[test]
+    fn each_has_its_share_at_any_time() {
+        let weights = [(0, 5.0), (1, 1.0), (2, 2.0)];
+        let mut turn = turn(3);
+        for _ in 0..100 {
+            assert_eq!(count(&mut turn, &weights, 8), [5, 1, 2]);
+        }
+    }
+
+    #[test]
+    fn two_models_that_are_asked_in_turn_leave_nobody_out() {
+        let mut turn = turn(4);
+        let mut counts = [0; 4];
+        for _ in 0..100 {
+            for among in [[0, 1], [2, 3]] {
+                let one = count(&mut turn, &among.map(|index| (index, 1.0)), 1);
+                counts[among[0]] += one[0];
+                counts[among[1]] += one[1];
+            }
+        }
+        assert_eq!(counts, [50; 4]);
+    }
+
+    #[test]
+    fn who_was_away_does_not_make_up_for_it() {
+        let mut turn = turn(3);
+        count(&mut turn, &[(0, 1.0), (1, 1.0)], 1000);
+        let counts = count(&mut turn, &[(0, 1.0), (1, 1.0), (2, 1.0)], 30);
+        assert!(counts[2] <= 11, "{counts:?}");
+    }
+
+    #[test]
+    fn a_weight_beyond_the_stride_is_the_largest_there_is() {
+        let counts = count(&mut turn(2), &[(0, 4e9), (1, 4e9)], 100);
+        assert_eq!(counts, [50, 50]);
+    }
+}
