@@ -50,6 +50,7 @@ fn candidate(model: Option<&str>, backends: &[usize], weight: u32, order: u32) -
 fn model(name: &str, candidates: Vec<Candidate>) -> ModelPlan {
     ModelPlan {
         name: pattern(name),
+        is_named: true,
         aliases: Vec::new(),
         candidates,
         fallbacks: Fallbacks::default(),
@@ -159,6 +160,43 @@ fn a_model_has_aliases_and_patterns_and_exact_names_go_first() {
     }
     let mini = "rule=none; model=gpt-4o-mini; step=candidate | candidate:=@1";
     check(&plan, &named("gpt-4o-mini"), mini);
+}
+
+#[test]
+fn of_several_names_each_goes_to_those_that_serve_it() {
+    let mut any = model("qwen-a", vec![candidate(None, &[0, 1, 2], 1, 0)]);
+    any.aliases = patterns(&["qwen-b", "qwen-*"]);
+    let mut plan = RoutePlan {
+        backends: backends(&[&["qwen-a"], &["qwen-b", "qwen-c"], &[]]),
+        models: vec![any],
+        ..RoutePlan::default()
+    };
+    for (name, expected) in
+        [("qwen-a", "0,2"), ("qwen-b", "1,2"), ("qwen-c", "1,2"), ("qwen-d", "2")]
+    {
+        let reason = "rule=none; model=qwen-a; step=candidate";
+        check(&plan, &named(name), &format!("{reason} | candidate:=@{expected}"));
+    }
+    plan.rules = vec![rule("r", Conditions::default(), &[(0, 1)])];
+    let reason = "rule=r; model=qwen-a; step=candidate";
+    check(&plan, &named("auto"), &format!("{reason} | candidate:qwen-a@0,2"));
+    plan.backends[2].models = patterns(&["else"]);
+    check(&plan, &named("qwen-d"), "OtherDialect");
+}
+
+#[test]
+fn a_model_that_only_a_rule_leads_to_makes_no_name_known() {
+    let auto = Conditions { models: patterns(&["auto"]), ..Conditions::default() };
+    let led_to =
+        ModelPlan { is_named: false, ..model("x", vec![candidate(Some("x"), &[0], 1, 0)]) };
+    let plan = RoutePlan {
+        backends: backends(&[&["x"], &[]]),
+        models: vec![led_to],
+        rules: vec![rule("r", auto, &[(0, 1)])],
+    };
+    check(&plan, &named("auto"), "rule=r; model=x; step=candidate | candidate:x@0");
+    check(&plan, &named("x"), "rule=none; model=as-written; step=candidate | candidate:=@0,1");
+    check(&plan, &named("y"), "rule=none; model=as-written; step=candidate | candidate:=@1");
 }
 
 #[test]

@@ -26,7 +26,6 @@ mod plan;
 mod split;
 mod table;
 
-use crate::base::BackendId;
 pub use complexity::{Sign, complexity, signs};
 pub use decide::{Content, Query, Unrouted};
 pub use decision::{Cause, Decision, RuleId, SHADOWS_MAX, STEPS_MAX, Shadow, Step, Why};

@@ -87,7 +87,8 @@ impl Names {
             let both: Vec<_> = both.into_iter().collect();
             group.candidate = add(plan, candidates, &both);
         }
-        let are_known = !plan.models.is_empty() || !plan.backends.is_empty() && of_all.is_empty();
+        let are_known = plan.models.iter().any(|model| model.is_named)
+            || !plan.backends.is_empty() && of_all.is_empty();
         let mut names = Self {
             known: AHashMap::new(),
             wild: wild(plan),
@@ -111,7 +112,7 @@ impl Names {
     /// Every name that stands in the plan is looked up once, here.
     fn learn(&mut self, plan: &RoutePlan, candidates: &mut Vec<Candidate>) {
         let mut exact = AHashMap::<&[u8], ModelId>::new();
-        for (id, model) in plan.models.iter().enumerate() {
+        for (id, model) in plan.models.iter().enumerate().filter(|(_, model)| model.is_named) {
             for name in [&model.name].into_iter().chain(&model.aliases) {
                 if let Some(name) = name.exact() {
                     exact.entry(name).or_insert(ModelId(id));
@@ -183,6 +184,18 @@ impl Names {
         self.are_known
     }
 
+    /// Whether a backend serves a name.
+    pub(super) fn serves(&self, backend: BackendId, name: &[u8]) -> bool {
+        let groups = self.groups.iter().filter(|group| group.backends.contains(&backend));
+        let mut patterns = groups.flat_map(|group| group.patterns.iter());
+        self.all.contains(&backend) || patterns.any(|pattern| pattern.meets(name))
+    }
+
+    /// The candidate of all backends.
+    pub(super) fn anywhere(&self) -> u32 {
+        self.anywhere
+    }
+
     /// Whether a backend answers in the dialect.
     pub(super) fn speaks(&self, backend: BackendId, wanted: Option<Dialect>) -> bool {
         let speaks = self.dialects.get(backend.0).copied().flatten();
@@ -201,7 +214,7 @@ fn add(plan: &RoutePlan, candidates: &mut Vec<Candidate>, backends: &[BackendId]
 }
 
 fn wild(plan: &RoutePlan) -> Vec<(Pattern, ModelId)> {
-    let models = plan.models.iter().enumerate();
+    let models = plan.models.iter().enumerate().filter(|(_, model)| model.is_named);
     let patterns = models.flat_map(|(id, model)| {
         let all = [&model.name].into_iter().chain(&model.aliases);
         all.filter(|name| !name.is_exact()).map(move |name| (name.clone(), ModelId(id)))
