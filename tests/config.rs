@@ -21,7 +21,9 @@ use tokenring::config::settings;
 
 fn tokenring(folder: &Path, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tokenring"));
-    command.args(args).current_dir(folder).env_remove("TOKENRING_LOG").output().unwrap()
+    // The key that the reference's example names.
+    command.env("OPENAI_API_KEY", "sk-of-the-reference").env_remove("TOKENRING_LOG");
+    command.args(args).current_dir(folder).output().unwrap()
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -170,7 +172,7 @@ fn the_reference_shows_every_flag_of_serve_and_passes_check() {
         assert!(page.contains(&format!("# {flag} ")), "{flag} is not in the reference");
         count += 1;
     }
-    assert_eq!(count, settings().count());
+    assert_eq!(count, settings().filter(|setting| setting.flag.is_some()).count());
     std::fs::write(folder.path().join("t.toml"), page).unwrap();
     put_pair(folder.path(), "chain.pem", "key.pem");
     put_pair(folder.path(), "ours.pem", "ours-key.pem");

@@ -54,7 +54,8 @@ fn stream(events: &str) -> String {
 }
 
 const OVERLOADED: &str = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}\n\n";
-const NO_ROOM: &str = "data: {\"error\":{\"message\":\"no room\",\"type\":\"server_error\",\"code\":503}}\n\n";
+const NO_ROOM: &str =
+    "data: {\"error\":{\"message\":\"no room\",\"type\":\"server_error\",\"code\":503}}\n\n";
 
 /// A backend that answers each request with these bytes, and what it was sent.
 fn listening(answer: impl Into<Vec<u8>>) -> (Backend, Arc<Mutex<Vec<Request>>>) {
@@ -167,7 +168,10 @@ fn an_error_in_place_of_an_answer_is_seen_under_status_200() {
         (MESSAGES, format!(": hello\n\n{ping}{OVERLOADED}")),
         (CHAT, NO_ROOM.to_owned()),
         ("/v1/completions", NO_ROOM.to_owned()),
-        ("/v1/responses", "event: error\ndata: {\"type\":\"error\",\"code\":\"server_error\"}\n\n".to_owned()),
+        (
+            "/v1/responses",
+            "event: error\ndata: {\"type\":\"error\",\"code\":\"server_error\"}\n\n".to_owned(),
+        ),
     ] {
         let (failing, well) = (Backend::saying(stream(&events)), mock());
         let proxy = with_admin(&[failing.address, well.address()], |_| ());
@@ -278,8 +282,7 @@ fn a_cut_within_a_stream_stays_a_cut() {
         conn.close();
     });
     let proxy = with_admin(&[cutting.address, well.address()], |_| ());
-    let ends: Vec<_> =
-        (0..4).map(|_| proxy.client().post(CHAT, "", streamed(3)).end).collect();
+    let ends: Vec<_> = (0..4).map(|_| proxy.client().post(CHAT, "", streamed(3)).end).collect();
     assert_eq!(ends.iter().filter(|end| **end == End::Cut).count(), 2, "{ends:?}");
     assert_eq!(well.stats().requests, 2);
 }
@@ -435,9 +438,11 @@ fn each_backend_gets_the_same_request_and_its_own_credential() {
             .iter()
             .map(|heard| heard.lock().unwrap().pop().unwrap())
             .collect();
-        for (request, expected) in heard.iter().zip(["key-of-one", "key-of-client", "key-of-three"]) {
+        for (request, expected) in heard.iter().zip(["key-of-one", "key-of-client", "key-of-three"])
+        {
             assert!(request.body == body.as_bytes(), "{path}: another body");
-            let shown: Vec<_> = request.fields.iter().filter(|(_, v)| v.contains("key-of")).collect();
+            let shown: Vec<_> =
+                request.fields.iter().filter(|(_, v)| v.contains("key-of")).collect();
             let [(name, value)] = shown[..] else { panic!("{path}: {shown:?}") };
             let is_key = path == MESSAGES && expected != "key-of-client";
             let line = if is_key { "x-api-key: " } else { "authorization: Bearer " };

@@ -47,7 +47,8 @@ impl Args for ServeFlags {
         let command = command.after_help(EXAMPLES).arg(config);
         let groups = GROUPS.iter();
         let of_groups = groups.flat_map(|group| {
-            group.settings.iter().map(|setting| flag(setting).help_heading(group.heading))
+            let flags = group.settings.iter().filter_map(|setting| Some((setting, setting.flag?)));
+            flags.map(|(setting, flag)| arg(setting, flag).help_heading(group.heading))
         });
         command.args(of_groups)
     }
@@ -67,15 +68,15 @@ impl FromArgMatches for ServeFlags {
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
         self.config = matches.get_one::<PathBuf>(CONFIG).cloned();
         self.typed.clear();
-        for setting in settings() {
+        for (setting, flag) in flags() {
             let words = match setting.form() {
                 Form::Switch { flag_says } => {
-                    let is_typed = matches.get_flag(id(setting));
+                    let is_typed = matches.get_flag(id(flag));
                     is_typed.then(|| vec![flag_says.to_string()])
                 }
-                _ => matches.get_many::<String>(id(setting)).map(|words| words.cloned().collect()),
+                _ => matches.get_many::<String>(id(flag)).map(|words| words.cloned().collect()),
             };
-            self.typed.extend(words.map(|words| (setting.flag, words)));
+            self.typed.extend(words.map(|words| (flag, words)));
         }
         Ok(())
     }
@@ -84,26 +85,31 @@ impl FromArgMatches for ServeFlags {
 impl ServeFlags {
     /// What was typed wins over what stands in `written`.
     pub(super) fn write(&self, written: &mut Written) {
-        for setting in settings() {
-            let Some((_, words)) = self.typed.iter().find(|(flag, _)| *flag == setting.flag) else {
+        for (setting, flag) in flags() {
+            let Some((_, words)) = self.typed.iter().find(|(typed, _)| *typed == flag) else {
                 continue;
             };
             let words: Vec<_> = words.iter().map(String::as_str).collect();
             // Its parser has read each of them already.
             let read = setting.read(written, &words);
-            debug_assert!(read.is_ok(), "{}: {read:?}", setting.flag);
-            written.given.by_flag(setting.flag);
+            debug_assert!(read.is_ok(), "{flag}: {read:?}");
+            written.given.by_flag(flag);
         }
     }
 }
 
-/// The name of a flag without its dashes.
-fn id(setting: &Setting) -> &'static str {
-    setting.flag.trim_start_matches('-')
+/// Every setting that has a flag.
+fn flags() -> impl Iterator<Item = (&'static Setting, &'static str)> {
+    settings().filter_map(|setting| Some((setting, setting.flag?)))
 }
 
-fn flag(setting: &'static Setting) -> Arg {
-    let arg = Arg::new(id(setting)).long(id(setting)).help(help(setting));
+/// The name of a flag without its dashes.
+fn id(flag: &'static str) -> &'static str {
+    flag.trim_start_matches('-')
+}
+
+fn arg(setting: &'static Setting, flag: &'static str) -> Arg {
+    let arg = Arg::new(id(flag)).long(id(flag)).help(help(setting));
     match setting.form() {
         Form::Switch { .. } => arg.action(ArgAction::SetTrue),
         Form::OneOf(words) => {

@@ -155,8 +155,8 @@ fn a_flag_is_given_when_it_was_typed_also_with_its_default() {
         let alone = Alone::try_parse_from(["serve"].iter().chain(args)).unwrap();
         let mut written = Written::default();
         alone.flags.write(&mut written);
-        let given = settings().filter(|setting| written.given.is_typed(setting.flag));
-        given.map(|setting| setting.flag).collect::<Vec<_>>()
+        let flags = settings().filter_map(|setting| setting.flag);
+        flags.filter(|flag| written.given.is_typed(flag)).collect::<Vec<_>>()
     };
     assert_eq!(given(&[]), [""; 0]);
     assert_eq!(given(&["--body-bytes", "32MiB"]), ["--body-bytes"]);

@@ -5,17 +5,18 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use crate::base::units::{Size, Time};
-use crate::route::RoutePlan;
 
-use super::address::{is_path, is_same_place, read_backend, read_listen};
+use super::address::{is_path, read_listen};
+use super::check_backends::{check_backends, names};
 use super::check_balancing::check_balancing;
 use super::check_retry::check_retry;
+use super::check_routes::check_routes;
 use super::check_tls;
 use super::cores;
 use super::error::{Fault, PlanError};
 use super::faults::Faults;
-use super::plan::{Address, BackendPlan, Plan, RingPlan};
-use super::written::{BackendWritten, Machine, Written};
+use super::plan::{Address, Plan, RingPlan};
+use super::written::{Machine, Written};
 use super::{Deadlines, Limits, MockPlan, MockScript, PoolPlan};
 
 /// Descriptors of the process itself: standard streams, signals, the log, the
@@ -36,6 +37,8 @@ pub fn check(written: &Written, machine: &Machine) -> Result<Plan, Vec<PlanError
     let admin = check_admin(written.admin.as_deref(), [&listeners, &tls_listeners], &mut faults);
     let all_listeners = [listeners.as_slice(), &tls_listeners].concat();
     let backends = check_backends(written, &all_listeners, &mut faults);
+    let (routes, models) = check_routes(written, &names(&backends), &mut faults);
+    let backends: Vec<_> = backends.into_iter().flatten().collect();
     let tls = check_tls::check(written, &mut faults);
     let cores = cores::resolve(&written.cores, &machine.allowed_cores);
     let cores = faults.take("--cores", &written.cores, cores);
@@ -71,8 +74,8 @@ pub fn check(written: &Written, machine: &Machine) -> Result<Plan, Vec<PlanError
             pool,
             balancing,
             retry,
-            routes: RoutePlan::default(),
-            models: Vec::new(),
+            routes,
+            models,
             resolve_every: written.resolve_every,
             drain: written.drain,
             proxy_path: written.proxy_path.clone(),
@@ -119,32 +122,6 @@ fn check_admin(
         }
     }
     Some(address)
-}
-
-fn check_backends(
-    written: &Written,
-    listeners: &[Address],
-    faults: &mut Faults,
-) -> Vec<BackendPlan> {
-    const FLAG: &str = "--backend";
-    let mut backends: Vec<BackendPlan> = Vec::new();
-    for (place, BackendWritten { url, tls: own }) in written.backends.iter().enumerate() {
-        let spot = (FLAG, place);
-        let Some(mut backend) = faults.take(spot, url, read_backend(url)) else { continue };
-        if let Some(known) = backends.iter().find(|known| known.name == backend.name) {
-            let same = known.address == backend.address;
-            faults.add(spot, url, if same { Fault::BackendTwice } else { Fault::BackendSchemes });
-        }
-        if listeners.iter().any(|listener| is_same_place(&backend.address, listener)) {
-            faults.add(spot, url, Fault::BackendIsListener);
-        }
-        check_tls::name_backend(&written.tls.backend.or(own), &mut backend);
-        backends.push(backend);
-    }
-    if written.backends.is_empty() && !written.demo {
-        faults.add(FLAG, "", Fault::NoBackend);
-    }
-    backends
 }
 
 fn check_rings(rings: RingPlan, faults: &mut Faults) {

@@ -132,7 +132,7 @@ fn check_backends(written: &Written, faults: &mut Faults) {
         }
     }
     let mut checked = Vec::new();
-    for (place, BackendWritten { url, tls: own }) in written.backends.iter().enumerate() {
+    for (place, BackendWritten { url, tls: own, .. }) in written.backends.iter().enumerate() {
         let side = for_all.or(own);
         if !is_https(url) {
             let own = set(own).into_iter().filter(|(_, is_set)| *is_set);

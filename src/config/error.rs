@@ -5,11 +5,13 @@ use std::fmt;
 
 use super::cores::CoreList;
 use super::given::Given;
+use super::route_fault::RouteFault;
 
 /// One fault, at the setting where it is mended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlanError {
-    /// The setting's flag as typed, such as `--cores`.
+    /// The setting's flag as typed, such as `--cores`, or its key where it has
+    /// none.
     pub flag: &'static str,
     /// Which of several, such as the second backend: 1.
     pub place: usize,
@@ -104,12 +106,33 @@ pub enum Fault {
     PolicyWithoutCapacity(&'static str),
     #[error("no backend is ever ejected, so this has no effect; leave it out, or give {0}")]
     NeverEjected(&'static str),
+    #[error("a backend that bears nothing is never asked; raise it, or leave it out for no bound")]
+    BackendCapacityZero,
 
     // Further attempts.
     #[error("no failure has this name; write some of {0}")]
     RetryClassUnknown(String),
     #[error("this failure is named twice; name it once")]
     RetryClassTwice,
+
+    // Keys of backends.
+    #[error("the environment variable is not set; set it where the process is started")]
+    KeyUnset,
+    #[error("the key is empty; put it there, or leave this out")]
+    KeyEmpty,
+    #[error(
+        "a key has no blanks, line breaks, control bytes or letters beyond ASCII, and this one \
+         has; put the key alone there"
+    )]
+    KeyBytes,
+    #[error("the key has more than {0} bytes; put the key alone there")]
+    KeyLong(usize),
+    #[error("the file with the key cannot be read ({0}); give a file that this user may read")]
+    KeyUnreadable(String),
+
+    // Models and routes.
+    #[error(transparent)]
+    Route(#[from] RouteFault),
 
     // TLS.
     #[error("a TLS listener needs a certificate; add --tls-cert FILE and --tls-key FILE")]

@@ -32,9 +32,20 @@ impl Faults {
         Self { found: Vec::new(), given: given.clone() }
     }
 
-    pub(super) fn add(&mut self, spot: impl Into<Spot>, value: impl ToString, fault: Fault) {
+    pub(super) fn add(
+        &mut self,
+        spot: impl Into<Spot>,
+        value: impl ToString,
+        fault: impl Into<Fault>,
+    ) {
         let Spot(flag, place) = spot.into();
-        self.found.push(PlanError { flag, place, value: value.to_string(), fault });
+        let (value, fault) = (value.to_string(), fault.into());
+        self.found.push(PlanError { flag, place, value, fault });
+    }
+
+    /// How many were found so far.
+    pub(super) fn count(&self) -> usize {
+        self.found.len()
     }
 
     pub(super) fn is_given(&self, flag: &str) -> bool {

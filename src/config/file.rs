@@ -2,18 +2,18 @@
 //! its words at once. Relations between settings are checked later, together
 //! with what was typed as flags.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::error::PlanError;
+use super::error::{Fault, PlanError};
 use super::file_fault::FileFault;
 use super::given::{Given, Told, shown};
 use super::nearest;
-use super::settings::{Form, Setting, by_key, settings};
-use super::written::{BackendWritten, Written};
+use super::settings::{Form, LISTS, List, Misread, Setting, by_key, settings};
+use super::written::Written;
 
 /// A file as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +34,8 @@ pub(super) struct Read {
     unsure: Unsure,
 }
 
-/// Settings that were given and not understood, by flag and place. They are not
+/// Settings that were given and not understood, by what they are known as and
+/// their place. They are not
 /// to be found faulty a second time, for what they are without their words.
 #[derive(Default)]
 struct Unsure(BTreeSet<(&'static str, usize)>);
@@ -54,6 +55,7 @@ impl ConfigFile {
             faults: Vec::new(),
             unsure: Unsure::default(),
             meant: Unsure::default(),
+            counted: BTreeMap::new(),
         };
         let is_whole = errors.is_empty();
         if !is_whole && self.text.lines().any(|line| line.starts_with("-----BEGIN")) {
@@ -82,6 +84,8 @@ struct Reader<'a> {
     unsure: Unsure,
     /// Those that an unknown key comes near to.
     meant: Unsure,
+    /// Tables of each list so far, and names of each setting that has them.
+    counted: BTreeMap<&'static str, usize>,
 }
 
 impl Reader<'_> {
@@ -118,95 +122,184 @@ impl Reader<'_> {
         self.faults.extend(kept);
     }
 
-    /// A table by its whole name; within a backend, which one.
-    fn table(&mut self, name: &str, backend: Option<usize>, table: &DeTable<'_>) {
+    /// A table by its whole name; within a list, which of its tables.
+    fn table(&mut self, name: &str, at: Option<usize>, table: &DeTable<'_>) {
         for (key, value) in table.iter() {
             let short = key.get_ref().as_ref();
             let whole = if name.is_empty() { short.to_owned() } else { format!("{name}.{short}") };
             match (by_key(&whole), value.get_ref()) {
                 // In quotes, it is a name with a dot in it and no key of ours.
                 _ if short.is_empty() || short.contains('.') => {
-                    self.unknown(name, short, backend, key.span());
+                    self.unknown(name, short, at, key.span());
                 }
-                _ if whole == "backend" => self.backends(key.span(), value),
-                (Some(setting), _) => self.setting(setting, backend, key.span(), value),
-                (None, DeValue::Table(inner)) if nearest::is_table(&whole) => {
-                    self.table(&whole, backend, inner);
+                (Some(setting), _) if setting.form() == Form::Named => {
+                    self.named(setting, at, key.span(), value);
                 }
-                (None, _) if nearest::is_table(&whole) => {
-                    let fault = FileFault::NotTable { found: kind(value), table: whole.clone() };
-                    self.unsure.below(&whole, backend);
-                    self.fault(key.span(), &whole, fault);
+                (Some(setting), _) => self.setting(setting, at, key.span(), value),
+                (None, inner) => {
+                    let list = LISTS.iter().find(|list| list.key == whole);
+                    match (list, inner) {
+                        (Some(list), _) => self.list(list, key.span(), value),
+                        (None, DeValue::Table(inner)) if nearest::is_table(&whole) => {
+                            self.table(&whole, at, inner);
+                        }
+                        (None, _) if nearest::is_table(&whole) => {
+                            let table = whole.clone();
+                            let fault = FileFault::NotTable { found: kind(value), table };
+                            self.unsure.below(&whole, at);
+                            self.fault(key.span(), &whole, fault);
+                        }
+                        (None, _) => self.unknown(name, short, at, key.span()),
+                    }
                 }
-                (None, _) => self.unknown(name, short, backend, key.span()),
             }
         }
     }
 
-    fn backends(&mut self, span: Range<usize>, value: &Spanned<DeValue<'_>>) {
-        let Some(list) = value.get_ref().as_array() else {
-            self.unsure.below("backend", None);
-            return self.fault(span, "backend", FileFault::NotBackends(kind(value)));
+    /// One table after the other, each where it begins.
+    fn list(&mut self, list: &'static List, span: Range<usize>, value: &Spanned<DeValue<'_>>) {
+        let not_tables =
+            |value| FileFault::NotTables { found: kind(value), are: list.are, mend: list.mend };
+        let alone = list.short.filter(|_| value.get_ref().is_str());
+        let tables = match value.get_ref().as_array() {
+            Some(tables) if tables.is_empty() && list.is_inside_another() => {
+                return self.fault(span, list.key, FileFault::EmptyList);
+            }
+            Some(tables) => tables.iter().collect(),
+            None if alone.is_some() => vec![value],
+            None => {
+                self.unsure.below(list.key, None);
+                return self.fault(span, list.key, not_tables(value));
+            }
         };
-        for one in list.iter() {
-            let place = self.written.backends.len();
-            self.written.backends.push(BackendWritten::default());
-            let Some(table) = one.get_ref().as_table() else {
-                self.unsure.0.insert((URL, place));
-                self.fault(one.span(), "backend", FileFault::NotBackends(kind(one)));
+        for one in tables {
+            let place = self.begin(list, one.span());
+            let is_there = |name: &str| match one.get_ref().as_table() {
+                Some(table) => table.contains_key(name),
+                None => list.short == Some(name),
+            };
+            let short = list.short.and_then(|short| by_key(&format!("{}.{short}", list.key)));
+            match (one.get_ref().as_table(), short) {
+                (Some(table), _) => self.table(list.key, Some(place), table),
+                (None, Some(short)) if one.get_ref().is_str() => {
+                    self.setting(short, Some(place), one.span(), one);
+                }
+                (None, _) => {
+                    self.unsure.below(list.key, Some(place));
+                    self.fault(one.span(), list.key, not_tables(one));
+                    continue;
+                }
+            }
+            let Some([name, example]) = list.needs.filter(|[name, _]| !is_there(name)) else {
                 continue;
             };
-            self.table("backend", Some(place), table);
-            let has_url = table.contains_key("url") || self.meant.0.contains(&(URL, place));
-            if !has_url {
-                self.unsure.0.insert((URL, place));
-                self.fault(one.span(), "backend", FileFault::NoUrl);
+            let needed = by_key(&format!("{}.{name}", list.key)).map_or("", Setting::id);
+            if !self.meant.0.contains(&(needed, place)) {
+                self.unsure.0.insert((needed, place));
+                let fault = FileFault::Missing { is: list.is, name, example };
+                self.fault(one.span(), list.key, fault);
             }
+        }
+    }
+
+    /// One more table, counted through the whole file.
+    fn begin(&mut self, list: &'static List, span: Range<usize>) -> usize {
+        (list.add)(&mut self.written);
+        let place = self.next(list.key);
+        self.written.given.in_line((list.key, place), self.line(span.start));
+        place
+    }
+
+    fn next(&mut self, key: &'static str) -> usize {
+        let next = self.counted.entry(key).or_default();
+        *next += 1;
+        *next - 1
+    }
+
+    /// Values by names that are the operator's, each with a line of its own.
+    fn named(
+        &mut self,
+        setting: &'static Setting,
+        at: Option<usize>,
+        span: Range<usize>,
+        value: &Spanned<DeValue<'_>>,
+    ) {
+        let Some(table) = value.get_ref().as_table() else {
+            return self.wrong_type(setting, at.unwrap_or_default(), span, value);
+        };
+        for (key, value) in table.iter() {
+            let place = self.next(setting.key);
+            self.written.given.in_line((setting.id(), place), self.line(key.span().start));
+            let name = key.get_ref().as_ref();
+            let Some(words) = words(Form::Words, value) else {
+                self.wrong_type(setting, place, key.span(), value);
+                let _ = setting.read_in_last(&mut self.written, &[name]);
+                continue;
+            };
+            if words.is_empty() {
+                let what = format!("{}.{}", setting.key, shown(name));
+                self.unsure.0.insert((setting.id(), place));
+                self.fault(key.span(), &what, FileFault::EmptyList);
+            }
+            let words = words.iter().map(|(word, _)| word.as_str());
+            let words: Vec<_> = [name].into_iter().chain(words).collect();
+            // Any words can stand under any name; `check` looks at them.
+            let _ = setting.read_in_last(&mut self.written, &words);
         }
     }
 
     fn setting(
         &mut self,
         setting: &'static Setting,
-        backend: Option<usize>,
+        at: Option<usize>,
         span: Range<usize>,
         value: &Spanned<DeValue<'_>>,
     ) {
-        let place = backend.unwrap_or_default();
-        self.written.given.in_line((setting.flag, place), self.line(span.start));
+        let place = at.unwrap_or_default();
+        self.written.given.in_line((setting.id(), place), self.line(span.start));
         // As a flag it names all backends, here one.
-        let form = if setting.flag == URL { Form::Word } else { setting.form() };
+        let form = if setting.id() == URL { Form::Word } else { setting.form() };
         let Some(words) = words(form, value) else {
-            let name = setting.table_and_name().1;
-            let example = format!("{name} = {}", setting.example_in_toml());
-            self.unsure.0.insert((setting.flag, place));
-            let fault = FileFault::WrongType { found: kind(value), example };
-            return self.fault(span, setting.key, fault);
+            return self.wrong_type(setting, place, span, value);
         };
-        for (place, (_, span)) in words.iter().enumerate().filter(|_| backend.is_none()) {
-            self.written.given.in_line((setting.flag, place), self.line(span.start));
+        if words.is_empty() && at.is_some() {
+            self.unsure.0.insert((setting.id(), place));
+            return self.fault(span, setting.key, FileFault::EmptyList);
+        }
+        for (place, (_, span)) in words.iter().enumerate().filter(|_| at.is_none()) {
+            self.written.given.in_line((setting.id(), place), self.line(span.start));
         }
         let words: Vec<_> = words.iter().map(|(word, _)| word.as_str()).collect();
-        let read = match backend.and_then(|place| self.written.backends.get_mut(place)) {
-            Some(backend) if setting.flag == URL => {
-                backend.url = words.concat();
-                Ok(())
-            }
-            Some(backend) => setting.read_of_backend(&mut backend.tls, &words.concat()),
+        let read = match at {
+            Some(_) => setting.read_in_last(&mut self.written, &words),
             None => setting.read(&mut self.written, &words),
         };
         if let Err(misread) = read {
-            self.unsure.0.insert((setting.flag, place));
+            self.unsure.0.insert((setting.id(), place));
             let words = words.join(" ");
-            let what = format!("{} {}", setting.key, shown(&words));
+            let shown = if misread == Misread::NoKeySource { "…" } else { shown(&words) };
+            let what = format!("{} {shown}", setting.key);
             self.fault(span, &what, misread.into());
         }
     }
 
-    fn unknown(&mut self, table: &str, name: &str, backend: Option<usize>, span: Range<usize>) {
+    fn wrong_type(
+        &mut self,
+        setting: &'static Setting,
+        place: usize,
+        span: Range<usize>,
+        value: &Spanned<DeValue<'_>>,
+    ) {
+        let name = setting.table_and_name().1;
+        let example = format!("{name} = {}", setting.example_in_toml());
+        self.unsure.0.insert((setting.id(), place));
+        self.fault(span, setting.key, FileFault::WrongType { found: kind(value), example });
+    }
+
+    fn unknown(&mut self, table: &str, name: &str, at: Option<usize>, span: Range<usize>) {
         let fault = match nearest::nearest(table, name) {
             Some(near) => {
-                self.meant.below(near, backend);
+                self.meant.below(near, at);
                 FileFault::UnknownNear(near)
             }
             None => FileFault::Unknown(nearest::names_in(table)),
@@ -236,12 +329,16 @@ impl Read {
     /// been told already.
     pub(super) fn explains(&self, error: &PlanError) -> bool {
         let Unsure(unsure) = &self.unsure;
-        let is_of_backend = settings().any(|s| s.flag == error.flag && s.is_of_backend());
+        let is_of_backend = settings().any(|s| s.id() == error.flag && s.is_of_backend());
         let reason = error.fault.to_string();
         let is_named = |flag: &str| {
             reason.split(' ').any(|word| word.trim_end_matches([',', ';', ':']) == flag)
         };
-        unsure.contains(&(error.flag, error.place))
+        let is_of_absence = matches!(&error.fault, Fault::Route(fault) if fault.is_of_absence());
+        let in_lists =
+            || unsure.iter().any(|(id, _)| id.starts_with("model.") || id.starts_with("route."));
+        is_of_absence && in_lists()
+            || unsure.contains(&(error.flag, error.place))
             || is_of_backend && unsure.contains(&(URL, error.place))
             || unsure.iter().any(|(flag, _)| is_named(flag))
     }
@@ -249,13 +346,13 @@ impl Read {
 
 impl Unsure {
     /// The setting of this key, or every one in the table of this name.
-    fn below(&mut self, key: &str, backend: Option<usize>) {
+    fn below(&mut self, key: &str, at: Option<usize>) {
         let is_below = |setting: &&Setting| {
             let rest = setting.key.strip_prefix(key);
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         };
-        let place = backend.unwrap_or_default();
-        self.0.extend(settings().filter(is_below).map(|setting| (setting.flag, place)));
+        let place = at.unwrap_or_default();
+        self.0.extend(settings().filter(is_below).map(|setting| (setting.id(), place)));
     }
 }
 
@@ -275,6 +372,8 @@ fn words(form: Form, value: &Spanned<DeValue<'_>>) -> Option<Vec<(String, Range<
                 |one: &Spanned<DeValue<'_>>| Some((one.get_ref().as_str()?.to_owned(), one.span()));
             list.iter().map(word).collect()
         }
+        (Form::Decimal, DeValue::Float(number)) => one(number.as_str()),
+        (Form::Decimal, DeValue::Integer(number)) if number.radix() == 10 => one(number.as_str()),
         _ => None,
     }
 }

@@ -19,10 +19,12 @@ pub(super) enum FileFault {
     WrongType { found: &'static str, example: String },
     #[error("this is {found}, and a table is meant; write [{table}] and its keys below")]
     NotTable { found: &'static str, table: String },
-    #[error("this is {0}, and backends are a list of tables; write [[backend]] once for each")]
-    NotBackends(&'static str),
-    #[error("a backend without url; add a line like url = \"http://10.0.0.1:8000\"")]
-    NoUrl,
+    #[error("this is {found}, and {are} are a list of tables; write {mend}")]
+    NotTables { found: &'static str, are: &'static str, mend: &'static str },
+    #[error("{is} without {name}; add a line like {example}")]
+    Missing { is: &'static str, name: &'static str, example: &'static str },
+    #[error("the list is empty; name one, or leave the key out")]
+    EmptyList,
     #[error(transparent)]
     Word(#[from] Misread),
 }

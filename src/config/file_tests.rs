@@ -2,7 +2,7 @@
 //! told.
 
 use super::*;
-use crate::config::{Machine, check_file_and_flags};
+use crate::config::{BackendWritten, Machine, check_file_and_flags};
 use crate::tls::UnixTime;
 use std::time::Duration;
 

@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::PlanError;
-use super::settings::{Form, by_flag};
+use super::settings::{Form, by_id, list_of};
 
-/// Where each setting was given. A setting is known by its flag, and among
-/// several of it by its place.
+/// Where each setting was given. A setting is known by its flag, or by its key
+/// where it has none, and among several of it by its place. A table of a list
+/// is known by the key of the list, and counted through the whole file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Given {
     typed: BTreeSet<&'static str>,
@@ -58,7 +59,7 @@ impl Given {
     /// How the operator knows a setting: `--body-bytes` or `limits.body_bytes`.
     #[must_use]
     pub fn name(&self, flag: &str) -> String {
-        let key = by_flag(flag).filter(|_| self.file.is_some() && !self.is_typed(flag));
+        let key = by_id(flag).filter(|_| self.file.is_some() && !self.is_typed(flag));
         key.map_or_else(|| flag.to_owned(), |setting| setting.key.to_owned())
     }
 
@@ -82,8 +83,12 @@ impl Given {
 
     /// `None` also for what was typed.
     fn line(&self, error: &PlanError) -> Option<usize> {
-        let line = |place| self.lines.get(&(error.flag, place)).copied();
-        let line = line(error.place).or_else(|| line(0));
+        let line = |id, place| self.lines.get(&(id, place)).copied();
+        // What is missing is missed in its table.
+        let list = || by_id(error.flag).and_then(|setting| list_of(setting.key));
+        let line = line(error.flag, error.place)
+            .or_else(|| line(list()?.key, error.place))
+            .or_else(|| line(error.flag, 0));
         line.filter(|_| !self.is_typed(error.flag))
     }
 
@@ -104,7 +109,7 @@ impl Given {
                 awaits_value = false;
                 continue;
             }
-            let setting = by_flag(bare).filter(|setting| !self.is_typed(setting.flag));
+            let setting = by_id(bare).filter(|setting| !self.is_typed(setting.id()));
             awaits_value = setting.is_some() && punctuation.is_empty();
             words.push(match setting.map(|setting| (setting.key, setting.form())) {
                 Some((key, Form::Switch { flag_says })) => {

@@ -49,7 +49,7 @@ impl FileInForce {
         let (mut before, mut now) = (self.file.read().written, now.written);
         let is_typed = |flag: &str| self.given.is_typed(flag);
         let keys: Vec<_> = settings()
-            .filter(|setting| !is_typed(setting.flag))
+            .filter(|setting| !is_typed(setting.id()))
             // Backends that were typed come without the tables of the file.
             .filter(|setting| !(setting.is_of_backend() && is_typed("--backend")))
             .filter(|setting| setting.words(&mut before) != setting.words(&mut now))

@@ -1,8 +1,11 @@
-//! The one file that reads files: the configuration, what the operator's
-//! certificates hold now, and the system's authorities.
+//! The one file that reads files and the environment: the configuration, what
+//! the operator's certificates hold now, the system's authorities, and keys of
+//! backends.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
 use super::check_tls;
@@ -10,6 +13,7 @@ use super::error::PlanError;
 use super::file::ConfigFile;
 use super::given::Told;
 use super::in_force::{Changes, FileInForce};
+use super::keys::{self, KeySource, KeysFound};
 use super::material::{SystemAuthorities, TlsFiles, TlsMaterial};
 use super::plan::Plan;
 use super::tls_plan::TlsPlan;
@@ -93,13 +97,27 @@ pub fn check_with_files(
     let meant = check_tls::plan(written);
     let system = system_authorities(&meant);
     let material = TlsMaterial::check(&meant, &read_files(&meant), &system, now);
-    match (plan, material) {
-        (Ok(plan), Ok(_)) => Ok(plan),
-        (plan, material) => {
-            let of_plan = plan.err().unwrap_or_default();
-            Err(of_plan.into_iter().chain(material.err().unwrap_or_default()).collect())
+    let keys = keys::check(written, &read_keys(written));
+    match (plan, material, keys) {
+        (Ok(mut plan), Ok(_), Ok(keys)) => {
+            keys::hand_out(keys, &mut plan.backends);
+            Ok(plan)
+        }
+        (plan, material, keys) => {
+            let faults = [plan.err(), material.err(), keys.err()];
+            Err(faults.into_iter().flatten().flatten().collect())
         }
     }
+}
+
+/// Looks where keys of backends are to be found, once in each place.
+fn read_keys(written: &Written) -> KeysFound {
+    let read = |source: &KeySource| match source {
+        KeySource::Env(name) => Ok(std::env::var_os(name).map(|value| value.into_vec())),
+        KeySource::File(path) => read_file(path).map(Some).map_err(|error| reason(&error)),
+    };
+    let sources: BTreeSet<_> = keys::sources(written).collect();
+    sources.into_iter().map(|source| (source.clone(), read(source))).collect()
 }
 
 /// Reads every file that the plan names, each once, so that a file which holds

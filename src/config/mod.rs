@@ -16,23 +16,32 @@
 
 mod address;
 mod check;
+mod check_backends;
 mod check_balancing;
 mod check_mock;
+mod check_models;
 mod check_retry;
+mod check_routes;
 mod check_tls;
 mod cores;
 mod error;
+mod fallback_cycles;
 mod faults;
 mod file;
 mod file_fault;
 mod given;
 mod in_force;
+mod keys;
 mod load;
 mod material;
 mod mock_plan;
 mod nearest;
+mod pattern;
 mod plan;
+mod reach;
 mod reference;
+mod route_fault;
+mod route_written;
 mod settings;
 mod startup;
 mod tls_plan;
@@ -46,6 +55,7 @@ pub use error::{Fault, PlanError};
 pub use file::ConfigFile;
 pub use given::{Given, Told};
 pub use in_force::{Changes, FileInForce};
+pub use keys::KeySource;
 pub use load::{
     check_file_and_flags, check_with_files, read_config, read_files, system_authorities,
 };
@@ -53,11 +63,15 @@ pub use material::{BackendMaterial, SystemAuthorities, TlsFiles, TlsMaterial};
 pub use mock_plan::{MockPlan, MockScript};
 pub use plan::{Address, BackendAddress, BackendPlan, Host, ModelSettings, Plan, RingPlan};
 pub use reference::reference;
-pub use settings::{Form, GROUPS, Group, Misread, Setting, by_flag, settings};
+pub use route_fault::{Near, RouteFault};
+pub use settings::{Form, GROUPS, Group, Misread, Setting, by_id, settings};
 pub use startup::{danger_lines, startup_line};
 pub use tls_plan::{BackendTlsPlan, ClientAuthPlan, PairFiles, ServerTlsPlan, TlsPlan};
 pub use words::{NotCount, count};
-pub use written::{BackendTlsWritten, BackendWritten, Machine, MockWritten, TlsWritten, Written};
+pub use written::{
+    ArmWritten, BackendTlsWritten, BackendWritten, CandidateWritten, Machine, MirrorWritten,
+    MockWritten, ModelWritten, NamedWritten, RouteWritten, TlsWritten, WhenWritten, Written,
+};
 
 pub use crate::balance::{Balancing, Ejection, Policy};
 pub use crate::exchange::{Credentials, Deadlines, HeaderPlan, Limits, PoolPlan};

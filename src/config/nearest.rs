@@ -13,6 +13,13 @@ const fn letters_off_max(length: usize) -> usize {
     }
 }
 
+/// The known name that was meant with this one.
+pub(super) fn nearest_of<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let near = known.map(|known| (known, strsim::osa_distance(known, name)));
+    let near = near.filter(|(_, off)| *off <= letters_off_max(name.chars().count()));
+    near.min_by_key(|(_, off)| *off).map(|(known, _)| known)
+}
+
 /// The names that may stand in the table: settings and tables below it.
 pub(super) fn names_in(table: &str) -> Vec<&'static str> {
     let mut names: Vec<_> = settings().filter_map(|setting| name_in(table, setting)).collect();
@@ -37,7 +44,9 @@ pub(super) fn nearest(table: &str, name: &str) -> Option<&'static str> {
 fn elsewhere(name: &str) -> Option<&'static str> {
     let flag = format!("--{}", name.replace('_', "-"));
     let is_meant = |setting: &&Setting| {
-        setting.table_and_name().1 == name || setting.key == name || setting.flag == flag
+        setting.table_and_name().1 == name
+            || setting.key == name
+            || setting.flag == Some(flag.as_str())
     };
     settings().find(is_meant).map(|setting| setting.key)
 }

@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use super::settings::{Form, Setting, settings};
+use super::settings::{Form, LISTS, List, Setting, settings};
 
 const HEAD: &str = "\
 # Every setting of `tokenring serve`, as a configuration file.
@@ -30,13 +30,19 @@ pub fn reference() -> String {
             tables.push(table);
         }
     }
-    // What stands in no table comes before all tables, and backends come last,
-    // as the operator will want more than one.
-    tables.sort_by_key(|table| (!table.is_empty(), table.starts_with("backend")));
+    // What stands in no table comes before all tables, and lists come last, as
+    // the operator will want more than one of each.
+    let list_at = |table: &str| {
+        let is_in = |list: &List| table == list.key || table.starts_with(&format!("{}.", list.key));
+        LISTS.iter().rposition(is_in).map(|at| at + 1)
+    };
+    tables.sort_by_key(|table| (!table.is_empty(), list_at(table)));
     for table in tables {
         let heading = match table {
             "" => String::new(),
-            "backend" => "\n[[backend]] # one such table for each\n".to_owned(),
+            table if LISTS.iter().any(|list| list.key == table) => {
+                format!("\n[[{table}]] # one such table for each\n")
+            }
             table => format!("\n[{table}]\n"),
         };
         page.push_str(&heading);
@@ -50,11 +56,13 @@ pub fn reference() -> String {
 /// A setting's lines.
 fn entry(setting: &Setting) -> String {
     let (_, name) = setting.table_and_name();
-    let flag = match (setting.form(), setting.unit()) {
-        (Form::Switch { flag_says }, _) => {
-            format!("{} sets {flag_says}; true or false", setting.flag)
+    let flag = match (setting.form(), setting.flag, setting.unit()) {
+        (Form::Switch { flag_says }, Some(flag), _) => {
+            format!("{flag} sets {flag_says}; true or false")
         }
-        (_, unit) => format!("{} {unit}", setting.flag),
+        (Form::Switch { .. }, None, _) => "true or false".to_owned(),
+        (_, Some(flag), unit) => format!("{flag} {unit}"),
+        (_, None, unit) => unit.to_owned(),
     };
     let words = match setting.form() {
         Form::OneOf(words) => format!(", one of {}", words.join(", ")),
@@ -81,7 +89,9 @@ impl Setting {
     pub fn example_in_toml(&self) -> String {
         let is_number = self.example.bytes().all(|byte| byte.is_ascii_digit());
         match self.form() {
-            Form::Number | Form::Switch { .. } => self.example.to_owned(),
+            Form::Number | Form::Decimal | Form::Named | Form::Switch { .. } => {
+                self.example.to_owned()
+            }
             Form::NumberOrWord if is_number => self.example.to_owned(),
             Form::Words if self.example.contains(' ') => {
                 let words: Vec<_> = self.examples().map(|word| format!("\"{word}\"")).collect();

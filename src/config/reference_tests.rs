@@ -11,14 +11,19 @@ fn page() -> ConfigFile {
 fn every_setting_stands_in_it_with_all_that_it_says() {
     let read = page().read();
     for setting in settings() {
-        assert!(read.written.given.has(setting.flag), "{}", setting.key);
+        assert!(read.written.given.has(setting.id()), "{}", setting.key);
         let entry = entry(setting);
         let default = format!("default {}\n", setting.default());
-        for part in [setting.doc, setting.flag, setting.unit()] {
+        for part in [setting.doc, setting.flag.unwrap_or_default(), setting.unit()] {
             assert!(entry.contains(part), "{part} is not in {entry}");
         }
         assert!(setting.default().is_empty() || entry.contains(&default), "{entry}");
-        assert_eq!(reference().matches(&entry).count(), 1, "{entry}");
+        let table = setting.table_and_name().0;
+        let heading = [format!("[{table}]"), format!("[[{table}]] # one such table for each")];
+        let page = reference();
+        let below = page.split(&entry).next().unwrap().lines().rev();
+        let above = below.clone().find(|line| line.starts_with('[')).unwrap_or("[]");
+        assert!(page.contains(&entry) && heading.iter().any(|one| one == above), "{entry}");
     }
 }
 

@@ -29,6 +29,14 @@ pub(super) fn count_or_auto(word: &str) -> Result<Option<usize>, NoCount> {
     }
 }
 
+/// Reads a number that may have a fraction, and be below zero so that its
+/// bounds can be told; never one that is endless or none.
+pub(super) fn decimal(word: &str) -> Option<f32> {
+    let digits = word.strip_prefix('-').unwrap_or(word);
+    let is_plain = digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    word.parse().ok().filter(|number: &f32| is_plain && number.is_finite())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -47,6 +55,16 @@ mod tests {
             ("AUTO", Err(NoCount)),
         ] {
             assert_eq!(count_or_auto(word), expected, "{word:?}");
+        }
+    }
+
+    #[test]
+    fn a_number_with_a_fraction_has_digits_and_a_point() {
+        for (word, expected) in [("0.5", 0.5), ("5", 5.0), ("-1.5", -1.5), ("00.25", 0.25)] {
+            assert_eq!(decimal(word), Some(expected), "{word:?}");
+        }
+        for word in ["", ".", "-", "nan", "inf", "1e3", "+1", "1_0.5", "0,5", &"9".repeat(60)] {
+            assert_eq!(decimal(word), None, "{word:?}");
         }
     }
 

@@ -6,12 +6,18 @@ use std::time::Duration;
 
 use super::MockScript;
 use super::given::Given;
+use super::keys::KeySource;
+pub use super::route_written::{
+    ArmWritten, CandidateWritten, MirrorWritten, ModelWritten, NamedWritten, RouteWritten,
+    WhenWritten,
+};
 use super::{
     Credentials, Deadlines, DriverChoice, HeaderPlan, Limits, PoolPlan,
-    plan::{Plan, RingPlan},
+    plan::{BackendPlan, Plan, RingPlan},
     tls_plan::{ServerTlsPlan, TlsPlan},
 };
 use crate::balance::Balancing;
+use crate::llm::Dialect;
 use crate::retry::{Class, RetryPlan};
 use crate::tls::{ClientAuth, MinVersion, Verification};
 
@@ -21,6 +27,8 @@ pub struct Written {
     pub listen: Vec<String>,
     pub admin: Option<String>,
     pub backends: Vec<BackendWritten>,
+    pub models: Vec<ModelWritten>,
+    pub routes: Vec<RouteWritten>,
     pub tls: TlsWritten,
     /// Start the built-in mock and use it as a backend.
     pub demo: bool,
@@ -60,6 +68,8 @@ impl Default for Written {
             listen: vec![Self::LISTEN.to_owned()],
             admin: None,
             backends: Vec::new(),
+            models: Vec::new(),
+            routes: Vec::new(),
             tls: TlsWritten::default(),
             demo: false,
             cores: Self::CORES.to_owned(),
@@ -102,15 +112,38 @@ pub struct TlsWritten {
 }
 
 /// A backend as the operator gave it.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct BackendWritten {
     pub url: String,
+    /// `None` is made of the URL.
+    pub name: Option<String>,
+    /// None is every name.
+    pub models: Vec<String>,
+    pub weight: u32,
+    pub capacity: Option<u32>,
+    pub dialect: Option<Dialect>,
+    pub key: Option<KeySource>,
     pub tls: BackendTlsWritten,
+}
+
+impl Default for BackendWritten {
+    fn default() -> Self {
+        Self {
+            url: String::new(),
+            name: None,
+            models: Vec::new(),
+            weight: BackendPlan::WEIGHT,
+            capacity: None,
+            dialect: None,
+            key: None,
+            tls: BackendTlsWritten::default(),
+        }
+    }
 }
 
 impl<U: Into<String>> From<U> for BackendWritten {
     fn from(url: U) -> Self {
-        Self { url: url.into(), tls: BackendTlsWritten::default() }
+        Self { url: url.into(), ..Self::default() }
     }
 }
 

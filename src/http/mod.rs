@@ -38,7 +38,7 @@ pub use fault::{FramingFault, HeadFault, RequestFault, ResponseFault};
 pub use fields::Fields;
 pub use head::{HEADERS_MAX, HeadSearch, HeaderTable, Limits};
 pub use hop::{forward, forwardable};
-pub use name::Name;
+pub use name::{Name, is_token};
 pub use request::{Method, Request, parse_request};
 pub use response::{Response, parse_response};
 

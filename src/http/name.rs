@@ -208,7 +208,7 @@ pub(super) fn is_token_byte(byte: u8) -> bool {
 }
 
 /// token = 1*tchar
-pub(super) fn is_token(bytes: &[u8]) -> bool {
+pub fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().copied().all(is_token_byte)
 }
 

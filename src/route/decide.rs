@@ -10,7 +10,10 @@ use super::{
     split::{is_among, standing, winner},
     table::{CompiledRule, Model},
 };
-use crate::{base::mixed, llm::Dialect};
+use crate::{
+    base::{BackendId, mixed},
+    llm::Dialect,
+};
 
 /// What is known of a request at no further cost.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -53,7 +56,7 @@ impl RouteTable {
         query: &Query<'_>,
         content: &mut dyn Content,
     ) -> Result<Decision<'_>, Unrouted> {
-        let (place, rules, name_is_looked_up) = self.names.find(query.model.unwrap_or_default());
+        let (place, rules, name_is_looked_up) = self.names.find(query.model);
         let mut decision = self.blank();
         let mut content = Asked::new(query.head.session, content);
         let mut chosen = None;
@@ -74,7 +77,7 @@ impl RouteTable {
                 && decision.mirror.is_none()
                 && is_among(mixed(query.dice ^ rule.hash), mirror.percent)
             {
-                decision.mirror = self.mirror_entry(mirror.model, query, &place, &mut content);
+                self.mirror(&mut decision, mirror.model, (query, &place), &mut content);
             }
             if arm.is_some() {
                 decision.rule = Some(rule_id);
@@ -92,7 +95,7 @@ impl RouteTable {
             rule: None,
             model: None,
             steps: SmallVec::new(),
-            gathered: None,
+            gathered: Vec::new(),
             mirror: None,
             shadows: SmallVec::new(),
         }
@@ -116,22 +119,18 @@ impl RouteTable {
             }
             (None, Place::Itself(candidate)) => {
                 let entry = Entry { candidate, why: Why::Candidate, renames: false, speaks };
-                if self.is_served(entry) {
+                if self.is_served(entry, query, decision) {
                     decision.steps.push(entry);
                 }
             }
             (None, Place::Gathered(backends)) => {
-                let speak = |id: &super::BackendId| self.names.speaks(*id, query.dialect);
+                let speak = |id: &BackendId| self.names.speaks(*id, query.dialect);
                 let backends: Box<[_]> = backends.into_iter().filter(speak).collect();
                 if !backends.is_empty() {
-                    let candidate = Entry::GATHERED;
-                    decision.steps.push(Entry {
-                        candidate,
-                        why: Why::Candidate,
-                        renames: false,
-                        speaks,
-                    });
-                    decision.gathered = Some(backends);
+                    let candidate = self.names.anywhere();
+                    let why = Why::Candidate;
+                    decision.steps.push(Entry { candidate, why, renames: false, speaks });
+                    decision.gathered.push((candidate, backends));
                 }
             }
             (None, _) => {
@@ -165,7 +164,7 @@ impl RouteTable {
                 let speaks = Speaks::of(query.dialect);
                 model.ranked(query.dice, content, |candidate| {
                     let entry = Entry { candidate, why, renames, speaks };
-                    if decision.steps.len() < STEPS_MAX && self.is_served(entry) {
+                    if decision.steps.len() < STEPS_MAX && self.is_served(entry, query, decision) {
                         decision.steps.push(entry);
                     }
                 });
@@ -174,28 +173,41 @@ impl RouteTable {
     }
 
     /// The first way to have the mirror's model answer.
-    fn mirror_entry(
+    fn mirror(
         &self,
+        decision: &mut Decision<'_>,
         id: ModelId,
-        query: &Query<'_>,
-        place: &Place,
+        (query, place): (&Query<'_>, &Place),
         content: &mut Asked<'_>,
-    ) -> Option<Entry> {
+    ) {
         let renames = *place != Place::Model(id);
         let speaks = Speaks::of(query.dialect);
-        let mut first = None;
-        self.models.get(id.0)?.ranked(query.dice, content, |candidate| {
+        let Some(model) = self.models.get(id.0) else { return };
+        model.ranked(query.dice, content, |candidate| {
             let entry = Entry { candidate, why: Why::Candidate, renames, speaks };
-            if first.is_none() && self.is_served(entry) {
-                first = Some(entry);
+            if decision.mirror.is_none() && self.is_served(entry, query, decision) {
+                decision.mirror = Some(entry);
             }
         });
-        first
     }
 
-    fn is_served(&self, entry: Entry) -> bool {
-        let candidate = self.candidates.get(entry.candidate as usize);
-        candidate.is_some_and(|candidate| !candidate.speaking(entry.speaks).is_empty())
+    /// Whether anybody serves this step. Keeps who does where that is not what
+    /// the table says.
+    fn is_served(&self, entry: Entry, query: &Query<'_>, decision: &mut Decision<'_>) -> bool {
+        let Some(candidate) = self.candidates.get(entry.candidate as usize) else { return false };
+        let backends = candidate.speaking(entry.speaks);
+        if !candidate.by_name || decision.gathered.iter().any(|(of, _)| *of == entry.candidate) {
+            return !backends.is_empty();
+        }
+        let own = candidate.own.as_deref().filter(|_| entry.renames);
+        let name = own.map(str::as_bytes).or(query.model).unwrap_or_default();
+        let serves = |id: &&BackendId| self.names.serves(**id, name);
+        let serving = backends.iter().filter(serves).count();
+        if (1..backends.len()).contains(&serving) {
+            let serving = backends.iter().filter(serves).copied().collect();
+            decision.gathered.push((entry.candidate, serving));
+        }
+        serving > 0
     }
 }
 

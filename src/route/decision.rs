@@ -56,17 +56,13 @@ pub struct Step<'d> {
 /// A step, as it is kept: the table has the rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
-    /// In the table's list; [`Entry::GATHERED`] is the decision's own.
+    /// In the table's list.
     pub candidate: u32,
     pub why: Why,
     /// The client has written another name than the backends know.
     pub renames: bool,
     /// The backends of which dialects are meant: see `Candidate::backends`.
     pub speaks: Speaks,
-}
-
-impl Entry {
-    pub(super) const GATHERED: u32 = u32::MAX;
 }
 
 /// Which dialect a backend must speak.
@@ -94,8 +90,9 @@ pub struct Decision<'t> {
     /// The model that answers; `None` is the name as the client wrote it.
     pub model: Option<ModelId>,
     pub(super) steps: SmallVec<[Entry; 4]>,
-    /// The backends that serve a name which several patterns meet.
-    pub(super) gathered: Option<Box<[BackendId]>>,
+    /// The backends of candidates whose list in the table is not right for
+    /// this name: several patterns meet it, or some serve another one.
+    pub(super) gathered: Vec<(u32, Box<[BackendId]>)>,
     pub(super) mirror: Option<Entry>,
     /// The rules in shadow that applied, in their order.
     pub shadows: SmallVec<[Shadow; 2]>,
@@ -162,11 +159,11 @@ impl Decision<'_> {
     }
 
     fn whole(&self, entry: Entry) -> Step<'_> {
-        if entry.candidate == Entry::GATHERED {
-            let backends = self.gathered.as_deref().unwrap_or_default();
-            return Step { backends, rename: None, model: None, why: entry.why };
+        let step = self.table.step(entry);
+        match self.gathered.iter().find(|(candidate, _)| *candidate == entry.candidate) {
+            Some((_, backends)) => Step { backends, ..step },
+            None => step,
         }
-        self.table.step(entry)
     }
 }
 

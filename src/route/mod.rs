@@ -11,7 +11,12 @@
 //! `decide` walks the rules, `names` says what a name means, `split` whose
 //! share a conversation is, `near` what an unknown name was meant to be.
 
+mod complexity;
+#[cfg(test)]
+mod complexity_tests;
 mod decide;
+#[cfg(test)]
+mod decide_tests;
 mod decision;
 mod head;
 mod names;
@@ -21,7 +26,7 @@ mod plan;
 mod split;
 mod table;
 
-use crate::base::BackendId;
+pub use complexity::{Sign, complexity, signs};
 pub use decide::{Content, Query, Unrouted};
 pub use decision::{Cause, Decision, RuleId, SHADOWS_MAX, STEPS_MAX, Shadow, Step, Why};
 pub use head::{HEAD_CONDITIONS_MAX, HeadFacts, head_conditions};

@@ -47,6 +47,8 @@ pub(super) struct Names {
     /// The backends that serve every name, and the candidate of them.
     all: Box<[BackendId]>,
     everything: u32,
+    /// All backends, whatever they serve.
+    anywhere: u32,
     /// Whether a name that nobody has named is nobody's.
     are_known: bool,
     /// For a name that the plan does not have.
@@ -85,12 +87,18 @@ impl Names {
             let both: Vec<_> = both.into_iter().collect();
             group.candidate = add(plan, candidates, &both);
         }
-        let are_known = !plan.models.is_empty() || !plan.backends.is_empty() && of_all.is_empty();
+        let are_known = plan.models.iter().any(|model| model.is_named)
+            || !plan.backends.is_empty() && of_all.is_empty();
         let mut names = Self {
             known: AHashMap::new(),
             wild: wild(plan),
             groups,
             everything,
+            anywhere: add(
+                plan,
+                candidates,
+                &backends().map(|(id, _)| BackendId(id)).collect::<Vec<_>>(),
+            ),
             all: of_all,
             are_known,
             wild_rules: rules_of_others(plan),
@@ -104,7 +112,7 @@ impl Names {
     /// Every name that stands in the plan is looked up once, here.
     fn learn(&mut self, plan: &RoutePlan, candidates: &mut Vec<Candidate>) {
         let mut exact = AHashMap::<&[u8], ModelId>::new();
-        for (id, model) in plan.models.iter().enumerate() {
+        for (id, model) in plan.models.iter().enumerate().filter(|(_, model)| model.is_named) {
             for name in [&model.name].into_iter().chain(&model.aliases) {
                 if let Some(name) = name.exact() {
                     exact.entry(name).or_insert(ModelId(id));
@@ -138,7 +146,12 @@ impl Names {
 
     /// What a name means, and the rules that may apply to it, in their order.
     /// Of an unknown name the rules' patterns are still to be looked at.
-    pub(super) fn find(&self, name: &[u8]) -> (Place, &[u32], bool) {
+    ///
+    /// A request that names no model may go anywhere.
+    pub(super) fn find(&self, name: Option<&[u8]>) -> (Place, &[u32], bool) {
+        let Some(name) = name else {
+            return (Place::Itself(self.anywhere), &self.wild_rules, false);
+        };
         match self.known.get(name) {
             Some(known) => (known.place.clone(), &known.rules, true),
             None => (self.look_up(name), &self.wild_rules, false),
@@ -171,6 +184,18 @@ impl Names {
         self.are_known
     }
 
+    /// Whether a backend serves a name.
+    pub(super) fn serves(&self, backend: BackendId, name: &[u8]) -> bool {
+        let groups = self.groups.iter().filter(|group| group.backends.contains(&backend));
+        let mut patterns = groups.flat_map(|group| group.patterns.iter());
+        self.all.contains(&backend) || patterns.any(|pattern| pattern.meets(name))
+    }
+
+    /// The candidate of all backends.
+    pub(super) fn anywhere(&self) -> u32 {
+        self.anywhere
+    }
+
     /// Whether a backend answers in the dialect.
     pub(super) fn speaks(&self, backend: BackendId, wanted: Option<Dialect>) -> bool {
         let speaks = self.dialects.get(backend.0).copied().flatten();
@@ -189,7 +214,7 @@ fn add(plan: &RoutePlan, candidates: &mut Vec<Candidate>, backends: &[BackendId]
 }
 
 fn wild(plan: &RoutePlan) -> Vec<(Pattern, ModelId)> {
-    let models = plan.models.iter().enumerate();
+    let models = plan.models.iter().enumerate().filter(|(_, model)| model.is_named);
     let patterns = models.flat_map(|(id, model)| {
         let all = [&model.name].into_iter().chain(&model.aliases);
         all.filter(|name| !name.is_exact()).map(move |name| (name.clone(), ModelId(id)))

@@ -56,6 +56,9 @@ pub(super) struct Candidate {
     pub given: Option<Box<str>>,
     /// What they are told where the client has written another model's name.
     pub own: Option<Box<str>>,
+    /// The name that is sent is one of several, and not all of these backends
+    /// need serve it.
+    pub by_name: bool,
     /// All, those that speak OpenAI's API, those that speak Anthropic's.
     pub backends: [Box<[BackendId]>; 3],
 }
@@ -148,7 +151,7 @@ impl Candidate {
             backends.iter().filter(speaks).copied().collect()
         };
         let backends = [None, Some(Dialect::OpenAi), Some(Dialect::Anthropic)].map(|d| speaking(d));
-        Self { model, given: None, own: None, backends }
+        Self { model, given: None, own: None, by_name: false, backends }
     }
 
     pub(super) fn speaking(&self, speaks: Speaks) -> &[BackendId] {
@@ -165,6 +168,8 @@ fn model(plan: &RoutePlan, id: ModelId, candidates: &mut Vec<Candidate>) -> Mode
     let written = &plan.models[id.0];
     let mut shares = Vec::new();
     let is_exact = written.name.is_exact();
+    let is_choosy =
+        |id: &BackendId| plan.backends.get(id.0).is_some_and(|serves| !serves.models.is_empty());
     for (place, candidate) in written.candidates.iter().enumerate() {
         let given = candidate.model.clone();
         // Named after what it is, so that another one before it moves nothing.
@@ -177,6 +182,7 @@ fn model(plan: &RoutePlan, id: ModelId, candidates: &mut Vec<Candidate>) -> Mode
             hash: stable_hash(CANDIDATE_SEED + twins as u64 * 16, name.as_bytes()),
         };
         candidates.push(Candidate {
+            by_name: given.is_none() && candidate.backends.iter().any(is_choosy),
             given,
             own: is_exact.then(|| written.name.0.clone()),
             ..Candidate::new(plan, Some(id), &candidate.backends)

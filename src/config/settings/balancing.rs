@@ -7,7 +7,7 @@ use crate::config::Policy;
 use crate::config::words::count;
 
 /// `-` stands for `_` as well: the names as they are shown, then the others.
-const POLICY_WORDS: [&str; 11] = [
+pub(super) const POLICY_WORDS: [&str; 11] = [
     Policy::LeastLatency.name(),
     Policy::RoundRobin.name(),
     Policy::LeastInFlight.name(),
@@ -22,7 +22,7 @@ const POLICY_WORDS: [&str; 11] = [
 ];
 
 /// In the order of the words.
-const POLICIES: [Policy; POLICY_WORDS.len()] = [
+pub(super) const POLICIES: [Policy; POLICY_WORDS.len()] = [
     Policy::LeastLatency,
     Policy::RoundRobin,
     Policy::LeastInFlight,

@@ -7,18 +7,27 @@
 //!                      └─► the reference
 //! ```
 //!
+//! Backends, models and routes are lists of tables, and of most of what stands
+//! in them each has its own; such a setting has no flag.
+//!
 //! A default stands nowhere here: it is what the place holds when nothing was
 //! written.
 
+mod backends;
 mod balancing;
 mod limits;
+mod lists;
+mod models;
 mod place;
 mod process;
 mod retry;
+mod routes;
 mod tls;
 
 use super::written::{BackendTlsWritten, Written};
+use lists::Listed;
 
+pub(super) use lists::{LISTS, List, list_of};
 pub use place::{Form, Misread};
 
 use place::{Choice, Number, Place, Switch};
@@ -33,8 +42,8 @@ pub struct Group {
 pub struct Setting {
     /// Where it stands in the file: a table, and a name in it.
     pub key: &'static str,
-    /// As typed.
-    pub flag: &'static str,
+    /// As typed; `None` stands in the file only.
+    pub flag: Option<&'static str>,
     /// As it may be written in the file, where several words have a blank
     /// between them. It is not the default, unless a page that holds every
     /// example would contradict itself.
@@ -47,6 +56,8 @@ pub struct Setting {
 /// Whose the setting is.
 enum Home {
     Process(Place<Written>),
+    /// One of each table of a list.
+    Listed(&'static dyn Listed),
     /// Each backend's own in the file; as a flag it is for all of them.
     Backend(Place<BackendTlsWritten>),
     /// What makes a backend.
@@ -54,8 +65,11 @@ enum Home {
 }
 
 /// In the order of the help.
-pub static GROUPS: [Group; 10] = [
+pub static GROUPS: [Group; 13] = [
     process::PLACES,
+    backends::BACKENDS,
+    models::MODELS,
+    routes::ROUTES,
     balancing::BALANCING,
     retry::RETRIES,
     tls::TO_CLIENTS,
@@ -72,10 +86,10 @@ pub fn settings() -> impl Iterator<Item = &'static Setting> + Clone {
     GROUPS.iter().flat_map(|group| group.settings)
 }
 
-/// The setting of this flag, as typed.
+/// The setting of this flag as typed, or of this key where it has no flag.
 #[must_use]
-pub fn by_flag(flag: &str) -> Option<&'static Setting> {
-    settings().find(|setting| setting.flag == flag)
+pub fn by_id(id: &str) -> Option<&'static Setting> {
+    settings().find(|setting| setting.id() == id)
 }
 
 pub(super) fn by_key(key: &str) -> Option<&'static Setting> {
@@ -89,7 +103,7 @@ const fn of_process(
     doc: &'static str,
     place: Place<Written>,
 ) -> Setting {
-    Setting { key, flag, example, doc, home: Home::Process(place) }
+    Setting { key, flag: Some(flag), example, doc, home: Home::Process(place) }
 }
 
 const fn of_backend(
@@ -99,10 +113,25 @@ const fn of_backend(
     doc: &'static str,
     place: Place<BackendTlsWritten>,
 ) -> Setting {
-    Setting { key, flag, example, doc, home: Home::Backend(place) }
+    Setting { key, flag: Some(flag), example, doc, home: Home::Backend(place) }
+}
+
+const fn of_table(
+    key: &'static str,
+    example: &'static str,
+    doc: &'static str,
+    place: &'static dyn Listed,
+) -> Setting {
+    Setting { key, flag: None, example, doc, home: Home::Listed(place) }
 }
 
 impl Setting {
+    /// How the code and later errors know it.
+    #[must_use]
+    pub fn id(&self) -> &'static str {
+        self.flag.unwrap_or(self.key)
+    }
+
     /// What was typed for it, which is all that there is of it then.
     ///
     /// # Errors
@@ -111,6 +140,7 @@ impl Setting {
         match &self.home {
             Home::Process(place) => place.read(to, words),
             Home::Backend(place) => place.read(&mut to.tls.backend, words),
+            Home::Listed(place) => place.read_in_last(to, words),
             Home::BackendUrl => {
                 to.backends = words.iter().map(|&url| url.into()).collect();
                 Ok(())
@@ -118,20 +148,21 @@ impl Setting {
         }
     }
 
-    /// The same for one backend of the file.
-    pub(super) fn read_of_backend(
-        &self,
-        to: &mut BackendTlsWritten,
-        word: &str,
-    ) -> Result<(), Misread> {
-        match &self.home {
-            Home::Backend(place) => place.read(to, &[word]),
-            Home::Process(_) | Home::BackendUrl => Ok(()),
+    /// The same in the table of the file that was begun last.
+    pub(super) fn read_in_last(&self, to: &mut Written, words: &[&str]) -> Result<(), Misread> {
+        let last = to.backends.last_mut();
+        match (&self.home, last) {
+            (Home::Backend(place), Some(last)) => place.read(&mut last.tls, words),
+            (Home::BackendUrl, Some(last)) => {
+                last.url = words.concat();
+                Ok(())
+            }
+            _ => self.read(to, words),
         }
     }
 
-    /// What is written for it; `None` if nothing is. Each backend's own is one
-    /// word, empty where it has none.
+    /// What is written for it; `None` if nothing is. Of what each table of a
+    /// list has there is one word for each, empty where it has none.
     pub(super) fn words(&self, of: &mut Written) -> Option<Vec<String>> {
         match &self.home {
             Home::Process(place) => place.words(of),
@@ -142,6 +173,7 @@ impl Setting {
                 let own: Vec<_> = of.backends.iter_mut().map(|one| own(&mut one.tls)).collect();
                 own.iter().any(|word| *word != unset).then_some(own)
             }
+            Home::Listed(place) => place.words_of_all(of),
             Home::BackendUrl => {
                 let urls: Vec<_> = of.backends.iter().map(|one| one.url.clone()).collect();
                 (!urls.is_empty()).then_some(urls)
@@ -156,6 +188,7 @@ impl Setting {
         let (words, unset) = match &self.home {
             Home::Process(place) => (place.words(&mut Written::default()), place.unset()),
             Home::Backend(place) => (place.words(&mut BackendTlsWritten::default()), place.unset()),
+            Home::Listed(place) => (place.words_of_none(), place.unset()),
             Home::BackendUrl => (None, ""),
         };
         words.map_or_else(|| unset.to_owned(), |words| words.join(", "))
@@ -167,6 +200,7 @@ impl Setting {
         match &self.home {
             Home::Process(place) => place.unit(),
             Home::Backend(place) => place.unit(),
+            Home::Listed(place) => place.unit(),
             Home::BackendUrl => "URL",
         }
     }
@@ -176,13 +210,14 @@ impl Setting {
         match &self.home {
             Home::Process(place) => place.form(),
             Home::Backend(place) => place.form(),
+            Home::Listed(place) => place.form(),
             Home::BackendUrl => Form::Words,
         }
     }
 
     /// Whether each backend has its own in the file.
     pub(super) fn is_of_backend(&self) -> bool {
-        !matches!(self.home, Home::Process(_))
+        self.key.starts_with("backend.")
     }
 
     /// The table it stands in, empty at the top, and its name there.

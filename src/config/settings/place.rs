@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::base::units::{Size, Time, UnitError};
-use crate::config::words::{NoCount, NotCount, count, count_or_auto};
+use crate::config::keys::KeySource;
+use crate::config::words::{NoCount, NotCount, count, count_or_auto, decimal};
+use crate::config::written::NamedWritten;
 
 /// Leads to one field of `W`, and says how that field is written.
 pub enum Place<W: 'static> {
@@ -13,6 +15,9 @@ pub enum Place<W: 'static> {
     Size(fn(&mut W) -> &mut usize),
     Count(fn(&mut W) -> &mut usize),
     Number(Number<W>),
+    OptionalNumber(OptionalNumber<W>),
+    /// A number with a fraction, after what it means to leave it out.
+    Decimal(&'static str, fn(&mut W) -> &mut Option<f32>),
     /// Zero is how the operator writes "no limit".
     Limit(fn(&mut W) -> &mut Option<NonZeroUsize>),
     CountOrAuto(fn(&mut W) -> &mut Option<usize>),
@@ -26,12 +31,26 @@ pub enum Place<W: 'static> {
     Files(fn(&mut W) -> &mut Vec<PathBuf>),
     Choice(Choice<W>),
     Switch(Switch<W>),
+    /// On, off, or nothing.
+    OptionalSwitch(fn(&mut W) -> &mut Option<bool>),
+    /// Values by names of the operator's choice.
+    Named(fn(&mut W) -> &mut Vec<NamedWritten>),
+    /// Where a secret is found.
+    Key(fn(&mut W) -> &mut Option<KeySource>),
 }
 
 /// A whole number of a type of its own.
 pub struct Number<W: 'static> {
     pub read: fn(&mut W, &str) -> Result<(), NotCount>,
     pub show: fn(&W) -> String,
+}
+
+/// The same, or nothing.
+pub struct OptionalNumber<W: 'static> {
+    /// What it means to leave it out.
+    pub unset: &'static str,
+    pub read: fn(&mut W, &str) -> Result<(), NotCount>,
+    pub show: fn(&W) -> Option<String>,
 }
 
 /// One of a few words.
@@ -65,6 +84,13 @@ pub enum Misread {
     NotOneOf(&'static [&'static str]),
     #[error("this is what a PEM file holds, and is not shown; give the file's path")]
     Contents,
+    #[error("this is no number; write it like 0.5")]
+    NotDecimal,
+    #[error(
+        "a key does not stand in the file itself, so this is not shown; write env:NAME for an \
+         environment variable or file:PATH for a file that holds it"
+    )]
+    NoKeySource,
 }
 
 impl<W> Place<W> {
@@ -84,6 +110,15 @@ impl<W> Place<W> {
             Self::Size(at) => *at(to) = word.parse::<Size>()?.0,
             Self::Count(at) => *at(to) = count(word)?,
             Self::Number(number) => (number.read)(to, word)?,
+            Self::OptionalNumber(number) => (number.read)(to, word)?,
+            Self::Decimal(_, at) => *at(to) = Some(decimal(word).ok_or(Misread::NotDecimal)?),
+            Self::OptionalSwitch(at) => *at(to) = Some(switch(word)?),
+            Self::Named(at) => {
+                let mut words = all();
+                let name = words.next().unwrap_or_default();
+                at(to).push(NamedWritten { name, values: words.collect() });
+            }
+            Self::Key(at) => *at(to) = Some(KeySource::read(word).ok_or(Misread::NoKeySource)?),
             Self::Limit(at) => *at(to) = NonZeroUsize::new(count(word)?),
             Self::CountOrAuto(at) => *at(to) = count_or_auto(word)?,
             Self::Text(_, at) => word.clone_into(at(to)),
@@ -97,9 +132,8 @@ impl<W> Place<W> {
                 let index = choice.words.iter().position(|known| *known == word);
                 (choice.choose)(to, index.ok_or(Misread::NotOneOf(choice.words))?);
             }
-            Self::Switch(switch) => {
-                let index = SWITCH.iter().position(|known| *known == word);
-                (switch.turn)(to, index.ok_or(Misread::NotOneOf(&SWITCH))? == 1);
+            Self::Switch(turn) => {
+                (turn.turn)(to, switch(word)?);
             }
         }
         Ok(())
@@ -123,6 +157,11 @@ impl<W> Place<W> {
             Self::Size(at) => one(Size(*at(of)).to_string()),
             Self::Count(at) => one(at(of).to_string()),
             Self::Number(number) => one((number.show)(of)),
+            Self::OptionalNumber(number) => (number.show)(of).map(|word| vec![word]),
+            Self::Decimal(_, at) => at(of).map(|number| vec![number.to_string()]),
+            Self::OptionalSwitch(at) => at(of).map(|on| vec![on.to_string()]),
+            Self::Named(at) => some(at(of).iter().map(ToString::to_string).collect()),
+            Self::Key(at) => at(of).as_ref().map(|key| vec![key.to_string()]),
             Self::Limit(at) => one(at(of).map_or(0, NonZeroUsize::get).to_string()),
             Self::CountOrAuto(at) => {
                 one(at(of).map_or_else(|| "auto".to_owned(), |count| count.to_string()))
@@ -142,7 +181,10 @@ impl<W> Place<W> {
     /// What it means that nothing stands there; empty where that says itself.
     pub fn unset(&self) -> &'static str {
         match self {
-            Self::OptionalText([_, unset], _) | Self::File(unset, _) => unset,
+            Self::OptionalText([_, unset], _)
+            | Self::File(unset, _)
+            | Self::Decimal(unset, _)
+            | Self::OptionalNumber(OptionalNumber { unset, .. }) => unset,
             Self::Choice(choice) => choice.unset,
             _ => "",
         }
@@ -153,22 +195,34 @@ impl<W> Place<W> {
         match self {
             Self::Time(_) => "TIME",
             Self::Size(_) => "SIZE",
-            Self::Count(_) | Self::Number(_) | Self::Limit(_) | Self::CountOrAuto(_) => "COUNT",
+            Self::Count(_)
+            | Self::Number(_)
+            | Self::OptionalNumber(_)
+            | Self::Limit(_)
+            | Self::CountOrAuto(_) => "COUNT",
             Self::Text(unit, _) | Self::OptionalText([unit, _], _) | Self::Texts(unit, _) => unit,
             Self::File(..) | Self::Files(_) => "FILE",
             Self::Choice(choice) => choice.unit,
-            Self::Switch(_) => "",
+            Self::Decimal(..) => "NUMBER",
+            Self::Switch(_) | Self::OptionalSwitch(_) => "",
+            Self::Named(_) => "VALUES BY NAME",
+            Self::Key(_) => "KEY",
         }
     }
 
     /// How it is written.
     pub fn form(&self) -> Form {
         match self {
-            Self::Count(_) | Self::Number(_) | Self::Limit(_) => Form::Number,
+            Self::Count(_) | Self::Number(_) | Self::OptionalNumber(_) | Self::Limit(_) => {
+                Form::Number
+            }
             Self::CountOrAuto(_) => Form::NumberOrWord,
             Self::Texts(..) | Self::Files(_) => Form::Words,
             Self::Choice(choice) => Form::OneOf(choice.words),
             Self::Switch(switch) => Form::Switch { flag_says: switch.flag_says },
+            Self::OptionalSwitch(_) => Form::Switch { flag_says: true },
+            Self::Decimal(..) => Form::Decimal,
+            Self::Named(_) => Form::Named,
             _ => Form::Word,
         }
     }
@@ -183,12 +237,20 @@ pub enum Form {
     OneOf(&'static [&'static str]),
     Number,
     NumberOrWord,
+    Decimal,
+    /// A table whose names are the operator's, of one or several words each.
+    Named,
     Switch {
         flag_says: bool,
     },
 }
 
 const SWITCH: [&str; 2] = ["false", "true"];
+
+fn switch(word: &str) -> Result<bool, Misread> {
+    let index = SWITCH.iter().position(|known| *known == word);
+    Ok(index.ok_or(Misread::NotOneOf(&SWITCH))? == 1)
+}
 
 /// Who pastes a key where its path belongs is not to find it in the log.
 fn path(word: &str) -> Result<PathBuf, Misread> {

@@ -24,7 +24,7 @@ pub(super) const PLACES: Group = Group {
         ),
         Setting {
             key: "backend.url",
-            flag: "--backend",
+            flag: Some("--backend"),
             example: "https://models.example.com/v1",
             doc: "Model server: http://HOST:PORT[/BASE], https://… or unix:/PATH; repeatable",
             home: Home::BackendUrl,

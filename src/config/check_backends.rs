@@ -1,0 +1,118 @@
+//! Written -> the plan's backends.
+
+use std::num::NonZeroU32;
+
+use super::address::{is_same_place, read_backend};
+use super::check_models::{WEIGHT_MAX, WEIGHTS_SUM};
+use super::check_tls;
+use super::error::Fault;
+use super::faults::Faults;
+use super::plan::{Address, BackendPlan};
+use super::route_fault::RouteFault;
+use super::written::{BackendWritten, Written};
+
+/// Each of them has a pool, a block of figures and rows in the metrics of every
+/// core.
+const BACKENDS_MAX: usize = 1024;
+/// Names stand in headers and metrics; DNS names are no longer.
+pub(super) const PLAIN_BYTES_MAX: usize = 253;
+
+/// In the order of what was written; `None` where a URL is not understood.
+pub(super) fn check_backends(
+    written: &Written,
+    listeners: &[Address],
+    faults: &mut Faults,
+) -> Vec<Option<BackendPlan>> {
+    const FLAG: &str = "--backend";
+    let count = written.backends.len();
+    if count > BACKENDS_MAX {
+        let reason = "each has figures of its own on every core";
+        let what = "backends";
+        faults.add(FLAG, "", RouteFault::TooMany { what, count, most: BACKENDS_MAX, reason });
+        return vec![None; count];
+    }
+    let mut backends: Vec<Option<BackendPlan>> = Vec::new();
+    for (place, one) in written.backends.iter().enumerate() {
+        let read = faults.take((FLAG, place), &one.url, read_backend(&one.url));
+        let backend = read.map(|mut backend| {
+            name(place, one, &mut backend, &backends, faults);
+            if listeners.iter().any(|listener| is_same_place(&backend.address, listener)) {
+                faults.add((FLAG, place), &one.url, Fault::BackendIsListener);
+            }
+            check_tls::name_backend(&written.tls.backend.or(&one.tls), &mut backend);
+            backend
+        });
+        backends.push(backend.map(|backend| own(place, one, backend, faults)));
+    }
+    if written.backends.is_empty() && !written.demo {
+        faults.add(FLAG, "", Fault::NoBackend);
+    }
+    if count > 0 && !written.demo && written.backends.iter().all(|one| one.weight == 0) {
+        faults.add("backend.weight", 0, RouteFault::NoWeight);
+    }
+    backends
+}
+
+/// What candidates may call them.
+pub(super) fn names(backends: &[Option<BackendPlan>]) -> Vec<Option<String>> {
+    backends.iter().map(|one| one.as_ref().map(|one| one.name.clone())).collect()
+}
+
+fn name(
+    place: usize,
+    written: &BackendWritten,
+    backend: &mut BackendPlan,
+    others: &[Option<BackendPlan>],
+    faults: &mut Faults,
+) {
+    const NAME: &str = "backend.name";
+    if let Some(name) = &written.name {
+        if !is_plain(name) {
+            faults.add((NAME, place), name, RouteFault::NotPlain(PLAIN_BYTES_MAX));
+        }
+        backend.name.clone_from(name);
+    }
+    let Some(twin) = others.iter().flatten().find(|known| known.name == backend.name) else {
+        return;
+    };
+    let url = &written.url;
+    match &written.name {
+        Some(name) => {
+            let taken = RouteFault::NameTaken("a backend".to_owned());
+            faults.add((NAME, place), name, taken);
+        }
+        None if twin.address == backend.address => {
+            faults.add(("--backend", place), url, Fault::BackendTwice);
+        }
+        None => faults.add(("--backend", place), url, Fault::BackendSchemes),
+    }
+}
+
+/// What a backend has beside its place.
+fn own(
+    place: usize,
+    written: &BackendWritten,
+    backend: BackendPlan,
+    faults: &mut Faults,
+) -> BackendPlan {
+    const WEIGHT: &str = "backend.weight";
+    if written.weight > WEIGHT_MAX {
+        let most = WEIGHT_MAX.to_string();
+        faults.add((WEIGHT, place), written.weight, Fault::TooLarge { most, reason: WEIGHTS_SUM });
+    }
+    let capacity = written.capacity.and_then(NonZeroU32::new);
+    if written.capacity.is_some() && capacity.is_none() {
+        faults.add(("backend.capacity", place), 0, Fault::BackendCapacityZero);
+    }
+    BackendPlan { weight: written.weight, capacity, dialect: written.dialect, ..backend }
+}
+
+/// Whether the name can stand in a header, a log line and a metric as it is.
+pub(super) fn is_plain(name: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b',' | b'"' | b'\\');
+    (1..=PLAIN_BYTES_MAX).contains(&name.len()) && name.bytes().all(is_plain)
+}
+
+#[cfg(test)]
+#[path = "check_backends_tests.rs"]
+mod tests;

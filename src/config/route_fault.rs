@@ -1,0 +1,141 @@
+//! What can be wrong with models and routes: one variant a fault, each with its
+//! reason and its mend.
+
+/// The reason and the mend, in one sentence. A key in it is where the operator
+/// would look for what is missing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RouteFault {
+    // Names.
+    #[error("there are {count} {what} and at most {most} are taken, as {reason}; leave some out")]
+    TooMany { what: &'static str, count: usize, most: usize, reason: &'static str },
+    #[error("the name is missing; write one")]
+    Nameless,
+    #[error("the name is empty; write one, or leave this out")]
+    NameEmpty,
+    #[error("the name holds a control byte, such as a line break; leave it out")]
+    NameControl,
+    #[error("no request is read for a name of more than {0} bytes; write a shorter one")]
+    NameLong(usize),
+    #[error("a pattern has one * at most; keep one of them")]
+    TwoStars,
+    #[error(
+        "the name stands in headers and figures; write 1 to {0} letters, digits and signs \
+         without blanks, commas, quotes, backslashes and control bytes"
+    )]
+    NotPlain(usize),
+    #[error("{0} is called so already; give each a name of its own")]
+    NameTaken(String),
+
+    // What one leads to.
+    #[error("there is no backend.name like this, and no URL; {0}")]
+    UnknownBackend(Near),
+    #[error("there is no model.name, model.aliases or backend.models with this name; {0}")]
+    UnknownModel(Near),
+    #[error("this backend stands in the list twice; name it once")]
+    BackendTwice,
+    #[error(
+        "a backend is sent one name, and this has a *; write a whole name, or leave it out for \
+         what the client wrote"
+    )]
+    SentStar,
+    #[error(
+        "this backend does not serve {0}; add the name to its backend.models, or leave the \
+         backend out"
+    )]
+    NotServedBy(String),
+    #[error("no backend serves {0}; add the name to the backend.models of one")]
+    NotServed(String),
+    #[error("fallbacks lead back: {0}; leave one of them out")]
+    Cycle(String),
+    #[error(
+        "{model} is answered in the {speaks} API only, and {by} asks in the other; name a model \
+         whose backend.dialect fits"
+    )]
+    NoDialect { model: String, speaks: &'static str, by: &'static str },
+    #[error("every weight is 0, so that none would answer; give one a weight")]
+    NoWeight,
+    #[error(
+        "a conversation has one candidate only, and no route.to parts it, so this has no effect; \
+         leave it out"
+    )]
+    StickyAlone,
+
+    // Rules.
+    #[error(
+        "every request that meets this is taken by route {0} before it; put this one first, or \
+         leave it out"
+    )]
+    Unreachable(String),
+    #[error("the route leads nowhere; add to = \"MODEL\", or a mirror")]
+    Nowhere,
+    #[error("a shadow only decides, and this one leads to no model; add to = \"MODEL\"")]
+    ShadowNowhere,
+    #[error("route.shadow does not act, so no copy is ever sent; leave one of the two out")]
+    ShadowMirror,
+    #[error("there is no mirror.model, so this has no effect; add it, or leave this out")]
+    MirrorNobody,
+    #[error("how many are copied is missing; add mirror.percent, like 5")]
+    MirrorShare,
+    #[error("a share is from 0 to 100; write it so")]
+    Percent,
+    #[error("a complexity is from 0 to 1; write it so")]
+    Complexity,
+    #[error("this is more than {0} ({1}), so no request meets both; lower it or raise the other")]
+    MinAboveMax(&'static str, String),
+    #[error("a header's name is letters, digits and signs like - and _; write it without others")]
+    HeaderName,
+    #[error("this header stands here twice; put its values in one list")]
+    HeaderTwice,
+    #[error("no path begins so; begin with / or *")]
+    PathStart,
+}
+
+impl RouteFault {
+    /// Whether it is found where something is missing, and so also where that
+    /// was written and not understood.
+    pub(super) const fn is_of_absence(&self) -> bool {
+        matches!(
+            self,
+            Self::NoWeight
+                | Self::StickyAlone
+                | Self::Unreachable(_)
+                | Self::Nowhere
+                | Self::ShadowNowhere
+                | Self::MirrorNobody
+                | Self::MirrorShare
+        )
+    }
+}
+
+/// What may have been meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Near {
+    One(String),
+    /// Nothing is near; some of those that are known.
+    Known(Vec<String>),
+}
+
+/// So many names are shown where none is near.
+const SHOWN: usize = 8;
+
+impl Near {
+    pub(super) fn of<'a>(word: &str, known: impl Iterator<Item = &'a str> + Clone) -> Self {
+        match super::nearest::nearest_of(word, known.clone()) {
+            Some(near) => Self::One(near.to_owned()),
+            None => Self::Known(known.take(SHOWN).map(str::to_owned).collect()),
+        }
+    }
+}
+
+impl std::fmt::Display for Near {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::One(near) => write!(f, "did you mean {near}?"),
+            Self::Known(known) if known.is_empty() => f.write_str("none is named at all; add it"),
+            Self::Known(known) if known.len() < SHOWN => {
+                write!(f, "known are {}", known.join(", "))
+            }
+            Self::Known(known) => write!(f, "known are {} and others", known.join(", ")),
+        }
+    }
+}
