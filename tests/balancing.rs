@@ -32,6 +32,8 @@ const LONG: Duration = Duration::from_secs(600);
 fn ejecting(after: u32, pause: Duration) -> impl Fn(&mut Written) {
     move |written| {
         written.balancing.policy = Policy::RoundRobin;
+        // What its backends say is what a client sees.
+        written.retry.attempts = 1;
         written.balancing.ejection.after = NonZeroU32::new(after);
         written.balancing.ejection.pause = pause;
         written.balancing.ejection.pause_max = LONG;

@@ -14,7 +14,7 @@ use super::{
     link::Link,
 };
 use crate::{
-    http::{BodyDecoder, BodyFraming},
+    http::{BodyDecoder, BodyFraming, write},
     llm::{Complaint, First, FirstEvent, StreamEnd, Trouble, read_complaint},
     rt::{Stream, TAIL_ROOM, World},
 };
@@ -92,7 +92,9 @@ pub async fn hold<'s, W: World>(
     mut answer: Answer<'s, W::Stream>,
 ) -> Result<Answer<'s, W::Stream>, Unheld<'s, W::Stream>> {
     let is_event = answer.head.content == Content::Events && answer.head.status == 200;
+    // As for every piece there must be room for the size line of a chunk.
     let mut body = stage.lend_buffer();
+    body.resize(write::CHUNK_PREFIX_MAX, 0);
     let mut reading = Reading::of(&answer);
     client.wait_until(stage, Wait::MoreAnswer, stage.now().after(REST_OF_ERROR));
     let mut is_whole;
@@ -144,8 +146,9 @@ pub async fn hold<'s, W: World>(
         link.give_back(stage);
     }
     stage.return_buffer(std::mem::replace(&mut answer.received, body));
-    answer.body_at = 0;
-    answer.head.framing = BodyFraming::Length(answer.received.len() as u64);
+    answer.body_at = write::CHUNK_PREFIX_MAX;
+    let length = answer.received.len() - answer.body_at;
+    answer.head.framing = BodyFraming::Length(length as u64);
     Ok(answer)
 }
 

@@ -1,7 +1,7 @@
 //! The story of one request, one file per verb. Read from top to bottom:
 //!
-//! 1. `understand`, `body`: what is asked. The head is parsed, the body read to
-//!    its limit and skimmed.
+//! 1. `understand`, `travel`, `body`: what is asked. The head is parsed, the
+//!    body read to its limit and skimmed.
 //! 2. `permit`: is there room for it.
 //! 3. `attempt`, `ways`, `ask`, `converse`, `hold`, `link`, `pool`: a backend is
 //!    chosen and asked, and another one if it fails.
@@ -42,6 +42,7 @@ mod settle;
 mod stage;
 mod story;
 mod tee;
+mod travel;
 mod understand;
 mod verdict;
 mod ways;

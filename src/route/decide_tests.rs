@@ -1,5 +1,6 @@
 use super::*;
 use crate::{
+    base::BackendId,
     http::{HeaderTable, Limits, parse_request},
     llm::Dialect,
 };
