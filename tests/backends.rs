@@ -237,10 +237,13 @@ fn a_head_without_end_is_given_up() {
 
 #[test]
 fn a_body_that_is_malformed_in_mid_stream_is_a_cut() {
-    let answer = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\
-                  transfer-encoding: chunked\r\n\r\n9\r\ndata: {}\n\r\n\r\nno size\r\n";
-    let answer =
-        answer.replace("data: {}\n\r\n", "data: 1\n\n\r\n").replace("\r\n\r\nno", "\r\nno");
+    // Its first event is told before anybody looks at the fault.
+    let comment = format!(": {}\n\n", "y".repeat(2000));
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n\
+         9\r\ndata: 1\n\n\r\n{:x}\r\n{comment}\r\nno size\r\n",
+        comment.len()
+    );
     let backend = Backend::saying(answer);
     let proxy = Proxy::before(backend.address);
     let answer = proxy.client().post("/v1/chat/completions", "", streamed(3));
