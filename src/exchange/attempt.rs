@@ -82,6 +82,7 @@ enum Stuck {
 }
 
 /// What follows an attempt.
+#[allow(clippy::large_enum_variant, reason = "the large one is the usual one, and is moved once")]
 enum Turn<'s, S> {
     /// Another attempt.
     On,

@@ -54,6 +54,10 @@ pub struct Outgoing {
     name: Option<OtherName>,
 }
 
+/// What is sent of a body apart: a part of it, or two with another name
+/// between them.
+pub type Parts<'a> = (Range<usize>, Option<(&'a [u8], Range<usize>)>);
+
 /// Another name of the model than the client has written.
 #[derive(Debug)]
 struct OtherName {
@@ -277,9 +281,8 @@ impl Outgoing {
         self.apart.is_some()
     }
 
-    /// What is to be sent of a body apart, of so many bytes: a part, or two
-    /// with another name between them.
-    pub fn parts_apart(&self, body_bytes: usize) -> (Range<usize>, Option<(&[u8], Range<usize>)>) {
+    /// What is to be sent of a body apart, of so many bytes.
+    pub fn parts_apart(&self, body_bytes: usize) -> Parts<'_> {
         match &self.name {
             None => (0..body_bytes, None),
             Some(name) if name.at.start <= FRONT_BYTES_MAX => (name.at.end..body_bytes, None),
