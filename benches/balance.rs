@@ -35,7 +35,7 @@ fn answer(fleet: &Fleet, turn: &mut Turn, chance: &mut Chance, nanos: u64) {
 
 /// Of all, as the fleet's policy says.
 fn ask(fleet: &Fleet) -> Ask<'_> {
-    Ask { among: fleet.everyone(), tried: &[], policy: fleet.policy(), work: black_box(WORK) }
+    Ask::new(fleet.everyone(), fleet.policy(), black_box(WORK))
 }
 
 fn bench_pick(c: &mut Criterion) {

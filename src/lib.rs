@@ -8,7 +8,7 @@
 //! 7  server/                         one process: threads, signals, drain
 //! 6  shard/        mock/             one core's loop | an LLM that answers, stalls and lies on command
 //! 5  config/       admin/            settings -> Plan | health, metrics
-//! 4  exchange/                       the story of one request, one file per verb
+//! 4  exchange/    probe/             the story of one request, one file per verb | are backends well
 //! 3  balance/ route/ retry/          decisions, each alone
 //! 2  llm/         wire/              what the bytes mean: dialects, peek, usage, errors | a stream is a stream
 //! 1  http/ sse/ json/ tls/ rt/       formats, no I/O | the runtime seam: traits, and monoio behind them
@@ -37,6 +37,7 @@ pub mod retry;
 pub mod route;
 
 pub mod exchange;
+pub mod probe;
 
 pub mod admin;
 pub mod config;

@@ -24,9 +24,10 @@ use support::{
 };
 use tokenring::{
     admin::{Facts, pages},
-    exchange::{BackendSettings, Common, Counters, Settings, Stage},
-    rt::{self, Clock, KernelWorld, Letterbox, Listener, Mailbox, Peer, Socket},
-    shard::{House, Letter, Shard},
+    balance::Fleet,
+    exchange::{BackendSettings, Counters, Generation, Ground, Settings, Stage},
+    rt::{self, Clock, KernelWorld, Letterbox, Listener, Mailbox, Peer},
+    shard::{House, Letter, Mail, Shard},
 };
 
 const CHAT: &str = "/v1/chat/completions";
@@ -96,7 +97,7 @@ fn a_connection_between_two_requests_is_closed_at_once() {
 /// Returns once it has drained.
 fn shard_beside_one_that_has_ended(
     listener: OwnedFd,
-    mailbox: (Mailbox<Letter<Socket>>, Letterbox<Letter<Socket>>),
+    mailbox: (Mailbox<Mail<KernelWorld>>, Letterbox<Mail<KernelWorld>>),
 ) {
     let plan = plan(&["http://127.0.0.1:1".to_owned()], |_| ());
     let settings = Settings {
@@ -110,14 +111,15 @@ fn shard_beside_one_that_has_ended(
         backends: vec![BackendSettings::default()],
         panics_at: None,
     };
-    let common = Arc::new(Common::new(1, plan.balancing));
+    let fleet = Arc::new(Fleet::new(1, plan.balancing));
     let facts = Facts {
         version: "",
-        driver: String::new(),
+        driver: Arc::default(),
         panics: || 0,
         certificates: None,
-        common: Arc::clone(&common),
+        fleet: Arc::clone(&fleet),
         backends: vec![String::new()],
+        probes: [].into(),
     };
     let (counters, house) = (Arc::new(Counters::default()), Arc::new(House::new(2, None)));
     // The other one has fewer, and so is the better place.
@@ -127,7 +129,17 @@ fn shard_beside_one_that_has_ended(
     runtime.block_on(async {
         let pages = pages(Arc::new([Arc::clone(&counters)]), facts);
         let world = KernelWorld::new(Clock::start());
-        let stage = Stage::new(world, settings, common, counters, pages, 0, 1);
+        let ground = Ground::new(world, settings.pool, Arc::default(), counters, 1);
+        let generation = Generation {
+            number: 1,
+            settings,
+            pages,
+            fleet,
+            security: vec![()],
+            addresses: vec![Vec::new()],
+            kept: vec![None],
+        };
+        let stage = Stage::new(Rc::new(ground), &generation, 0);
         let listener = Listener::adopt(listener).unwrap();
         let shard = Shard::new(0, stage, vec![mailbox.0, ended], house, 9);
         Rc::new(shard).run(vec![(listener, false)], mailbox.1).await;

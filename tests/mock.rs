@@ -476,3 +476,19 @@ fn every_thread_answers_on_the_one_port() {
     }
     assert_eq!((mock.drivers().len(), mock.stats().requests), (2, 64));
 }
+
+#[test]
+fn an_answer_that_went_out_whole_is_written_down_by_its_id() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ids");
+    let mock = start_with(|script| script.answered = Some(file.clone()));
+    for words in ["x-request-id: a", "x-request-id: b\r\nx-mock-cut-at: 1", "x-request-id: c"] {
+        let mut client = Client::connect(&mock);
+        let words = format!("{words}\r\nconnection: close\r\n");
+        client.send_post("/v1/chat/completions", &words, STREAM);
+        assert!(client.rest().unwrap().starts_with("HTTP/1.1 200 OK\r\n"));
+    }
+    // A stopped mock has written all of it.
+    drop(mock);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "a\nc\n");
+}

@@ -102,6 +102,12 @@ class Process:
                 os.killpg(self._child.pid, signal.SIGKILL)
                 self._child.wait()
 
+    def kill(self):
+        """At once and without a word, as a machine that fails."""
+        if self._child.poll() is None:
+            os.killpg(self._child.pid, signal.SIGKILL)
+        self._child.wait()
+
     def must_run(self):
         if self._child.poll() is not None:
             raise Failure(f"{self.name} ended during the run; it said:\n{self.log()}")

@@ -51,6 +51,15 @@ def program(name):
     return path
 
 
+def binary():
+    """Our own program, as fast as it has been built."""
+    for profile in ("release", "debug"):
+        path = ROOT / "target" / profile / "tokenring"
+        if path.exists():
+            return path
+    raise Failure("tokenring is not built: cargo build --release")
+
+
 def example(name):
     """A program of ours that is built as an example."""
     for profile in ("release", "debug"):

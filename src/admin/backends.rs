@@ -11,7 +11,7 @@ use crate::{
 
 /// Appends the figures of every backend.
 pub fn render(page: &mut String, facts: &Facts, now: Instant) {
-    let fleet = &facts.common.fleet;
+    let fleet = &facts.fleet;
     let figures = facts.backends.iter().enumerate();
     let figures: Vec<(String, Figures)> = figures
         .filter_map(|(place, name)| Some((escaped(name), fleet.figures(BackendId(place), now)?)))
@@ -48,6 +48,12 @@ pub fn render(page: &mut String, facts: &Facts, now: Instant) {
     family("tokenring_backend_ttft_seconds", gauge, help, &|f| f.first_token.and_then(shown));
     let help = "Estimated time for each token of an answer.";
     family("tokenring_backend_tpot_seconds", gauge, help, &|f| f.pace.and_then(shown));
+    let help = "Tokens of prompts that were sent to it by what they begin with, estimated.";
+    let prompt_tokens = |f: &Figures| shown(f.prompt_tokens);
+    family("tokenring_backend_prefix_tokens_total", "counter", help, &prompt_tokens);
+    let help = "Those of them that it is thought to have read before.";
+    let read = |f: &Figures| shown(f.prompt_tokens_read);
+    family("tokenring_backend_prefix_tokens_read_total", "counter", help, &read);
     let help = "Requests sent to it, attempts included.";
     family("tokenring_backend_picks_total", "counter", help, &|f| shown(f.picks));
     let help = "Requests at which it failed.";
@@ -62,7 +68,7 @@ fn shown(value: impl Display) -> Shown {
 }
 
 /// A label's value in the text format: three bytes are written otherwise.
-fn escaped(name: &str) -> String {
+pub(super) fn escaped(name: &str) -> String {
     name.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
@@ -72,31 +78,29 @@ mod tests {
 
     use super::*;
     use crate::{
-        balance::{Ask, Balancing, EngineFigures, Probed, Shape, Turn, Work},
+        balance::{Ask, Balancing, EngineFigures, Fleet, Probed, Shape, Turn, Work},
         base::Chance,
-        exchange::Common,
     };
 
     #[test]
     fn each_backend_has_its_figures() {
-        let common = Arc::new(Common::new(2, Balancing::DEFAULT));
-        let (mut turn, mut chance) = (Turn::new(&common.fleet, 0), Chance::seeded(1));
+        let fleet = Arc::new(Fleet::new(2, Balancing::DEFAULT));
+        let (mut turn, mut chance) = (Turn::new(&fleet, 0), Chance::seeded(1));
         let now = Instant::from_nanos(1);
         let work = Work { prompt_bytes: 400, shape: Shape::Streamed };
         let mut pick = |tried: &[BackendId]| {
-            let fleet = &common.fleet;
-            let ask = Ask { among: fleet.everyone(), tried, policy: fleet.policy(), work };
+            let ask = Ask { tried, ..Ask::new(fleet.everyone(), fleet.policy(), work) };
             fleet.pick(&mut turn, &ask, now, &mut chance).unwrap()
         };
         pick(&[BackendId(0)]).failed(None, now);
-        common.fleet.set_probed(BackendId(1), Probed::Unhealthy, now);
+        fleet.set_probed(BackendId(1), Probed::Unhealthy, now);
         let told = EngineFigures { waiting: 5, running: 2, kv_usage: 0.5 };
-        common.fleet.note_engine(BackendId(0), told, now);
+        fleet.note_engine(BackendId(0), told, now);
         let (_waits, mut streams) = (pick(&[BackendId(1)]), pick(&[BackendId(1)]));
         streams.first_byte(Instant::from_nanos(1_000_000_001));
         let mut page = String::new();
         let facts = Facts {
-            common: Arc::clone(&common),
+            fleet: Arc::clone(&fleet),
             backends: vec!["a:1".to_owned(), "unix:/x\"\\y".to_owned()],
             ..Facts::of_no_backend()
         };

@@ -3,7 +3,7 @@
 
 use std::{fmt::Write, sync::Arc};
 
-use super::{Facts, backends, retries};
+use super::{Facts, backends, probes, retries};
 use crate::{
     base::Instant,
     exchange::{Counters, Kind},
@@ -39,9 +39,11 @@ pub fn render(shards: &[Arc<Counters>], facts: &Facts, now: Instant) -> Vec<u8> 
     }
     retries::render(&mut page, shards);
     backends::render(&mut page, facts, now);
+    probes::render(&mut page, facts);
     let panics = (facts.panics)();
     line(&mut page, "tokenring_panics_total", "counter", "Tasks that panicked.", "", panics);
-    let labels = format!("{{version=\"{}\",driver=\"{}\"}}", facts.version, facts.driver);
+    let driver = facts.driver.get().map_or("", String::as_str);
+    let labels = format!("{{version=\"{}\",driver=\"{driver}\"}}", facts.version);
     line(&mut page, "tokenring_info", "gauge", "What runs.", &labels, 1);
     page.into_bytes()
 }
@@ -65,7 +67,7 @@ mod tests {
         shards[1].connections_open.add(1);
         let facts = Facts {
             version: "1.2",
-            driver: "epoll".into(),
+            driver: Arc::new("epoll".to_owned().into()),
             panics: || 4,
             ..Facts::of_no_backend()
         };

@@ -3,35 +3,43 @@
 mod backends;
 mod certificates;
 mod metrics;
+mod probes;
 mod retries;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 pub use certificates::CertificateFigures;
 
-use crate::exchange::{
-    Common, Counters,
-    pages::{Page, PageRequest, Pages},
+use crate::{
+    balance::Fleet,
+    exchange::{
+        Counters,
+        pages::{Page, PageRequest, Pages},
+    },
+    probe::ProbeFigures,
 };
 
 /// What the pages show besides the counters.
 #[derive(Clone, Debug)]
 pub struct Facts {
     pub version: &'static str,
-    pub driver: String,
+    /// Known once the first shard runs.
+    pub driver: Arc<OnceLock<String>>,
     /// Tasks that panicked so far.
     pub panics: fn() -> u64,
     /// `None` without TLS.
     pub certificates: Option<Arc<CertificateFigures>>,
     /// What is known of the backends, and their names in the same order.
-    pub common: Arc<Common>,
+    pub fleet: Arc<Fleet>,
     pub backends: Vec<String>,
+    /// What probes have found out, in the same order.
+    pub probes: Arc<[Arc<ProbeFigures>]>,
 }
 
 /// The pages of one shard. `shards` are the counters of all of them.
 #[must_use]
 pub fn pages(shards: Arc<[Arc<Counters>]>, facts: Facts) -> Pages {
-    Box::new(move |request| page(&request, &shards, &facts))
+    Arc::new(move |request| page(&request, &shards, &facts))
 }
 
 fn page(request: &PageRequest<'_>, shards: &[Arc<Counters>], facts: &Facts) -> Option<Page> {
@@ -67,11 +75,12 @@ mod tests {
         pub(super) fn of_no_backend() -> Self {
             Self {
                 version: "",
-                driver: String::new(),
+                driver: Arc::default(),
                 panics: || 0,
                 certificates: None,
-                common: Arc::new(Common::new(0, Balancing::DEFAULT)),
+                fleet: Arc::new(Fleet::new(0, Balancing::DEFAULT)),
                 backends: Vec::new(),
+                probes: [].into(),
             }
         }
     }

@@ -6,7 +6,7 @@
 //! last may be back, and an error is certain otherwise. Who bears no more
 //! requests is in none of them.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use smallvec::SmallVec;
 
@@ -14,6 +14,7 @@ use super::{
     BackendId, Policy, Turn,
     cost::{PEAK_DECAY, Terms, cost},
     load::{Load, Room},
+    prefixes::Held,
     seat::Seat,
 };
 use crate::base::Chance;
@@ -34,7 +35,7 @@ const USUAL: usize = 64;
 
 /// Who may be chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Group {
+pub enum Group {
     WithRoom,
     Well,
     /// Those without a share.
@@ -46,7 +47,7 @@ const GROUPS: [Group; 4] = [Group::WithRoom, Group::Well, Group::Reserve, Group:
 
 /// One choice to be made.
 pub struct Choice<'f> {
-    pub loads: &'f [Load],
+    pub loads: &'f [Arc<Load>],
     pub seats: &'f [Seat],
     /// Whether all seats have the same weight, and that is not zero.
     pub is_even: bool,
@@ -59,26 +60,45 @@ pub struct Choice<'f> {
     pub gate: f32,
     /// Those to choose from.
     pub among: &'f [BackendId],
+    /// What stands for the conversation, if it is known.
+    pub conversation: Option<u64>,
+    /// Who has read how much of it.
+    pub held: &'f Held,
+    pub tokens_per_block: f32,
+    /// How many times the soonest's cost an affinity is worth.
+    pub patience: f32,
     /// Backends that this request has been sent to.
     pub tried: &'f [BackendId],
 }
 
+/// What came of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chosen {
+    pub backend: BackendId,
+    /// The room that the backend must still have when its place is taken.
+    pub room: Room,
+    /// Of the prompt, those that it has not read.
+    pub tokens: u64,
+}
+
 impl Choice<'_> {
-    /// Also says what room the chosen one must still have when it is taken.
-    pub fn make(&self, turn: &mut Turn, chance: &mut Chance) -> Option<(BackendId, Room)> {
+    pub fn make(&self, turn: &mut Turn, chance: &mut Chance) -> Option<Chosen> {
         if self.among.is_empty() {
             return None;
         }
         GROUPS.into_iter().find_map(|group| {
-            let chosen = match self.policy {
-                Policy::RoundRobin => self.in_turn(group, turn),
-                Policy::LeastInFlight => self.emptiest(group, chance),
-                Policy::Random => self.anyone(group, chance),
-                Policy::PowerOfTwo => self.of_two(group, chance, with_one_more),
-                Policy::PeakEwma => self.of_two(group, chance, |load| self.peak(load)),
-                Policy::LeastLatency => self.soonest(group, chance),
-            };
-            chosen.map(|place| (self.among[place], self.room(group, place)))
+            let all = |place| (place, self.terms.tokens);
+            let (place, tokens) = match self.policy {
+                Policy::RoundRobin => self.in_turn(group, turn).map(all),
+                Policy::LeastInFlight => self.emptiest(group, chance).map(all),
+                Policy::Random => self.anyone(group, chance).map(all),
+                Policy::PowerOfTwo => self.of_two(group, chance, with_one_more).map(all),
+                Policy::PeakEwma => self.of_two(group, chance, |load| self.peak(load)).map(all),
+                Policy::LeastLatency => self.soonest(group, chance).map(all),
+                Policy::SessionHash => self.by_conversation(group, turn, chance),
+                Policy::Prefix => self.by_prefix(group, self.held, turn, chance),
+            }?;
+            Some(Chosen { backend: self.among[place], room: self.room(group, place), tokens })
         })
     }
 
@@ -87,15 +107,15 @@ impl Choice<'_> {
         self.among.iter().any(|backend| !self.tried.contains(backend))
     }
 
-    fn load(&self, place: usize) -> &Load {
+    pub(super) fn load(&self, place: usize) -> &Load {
         &self.loads[self.among[place].0]
     }
 
-    fn seat(&self, place: usize) -> &Seat {
+    pub(super) fn seat(&self, place: usize) -> &Seat {
         &self.seats[self.among[place].0]
     }
 
-    fn admits(&self, group: Group, place: usize) -> bool {
+    pub(super) fn admits(&self, group: Group, place: usize) -> bool {
         let (health, now) = (&self.load(place).health, self.terms.now);
         let has_share = || self.is_even || self.seat(place).weight > 0;
         let is_well = || health.is_well(now);
@@ -113,18 +133,21 @@ impl Choice<'_> {
     /// Where a backend's part is no factor of what is compared, its part is
     /// how often it is in the choice.
     fn passes_gate(&self, place: usize) -> bool {
-        !matches!(self.policy, Policy::LeastLatency | Policy::Random)
-            || self.gate < self.load(place).health.share(self.slow_start, self.terms.now)
+        let is_factor = matches!(
+            self.policy,
+            Policy::RoundRobin | Policy::LeastInFlight | Policy::PowerOfTwo | Policy::PeakEwma
+        );
+        is_factor || self.gate < self.load(place).health.share(self.slow_start, self.terms.now)
     }
 
     fn room(&self, group: Group, place: usize) -> Room {
         let in_flight = self.seat(place).capacity;
         let in_flight = in_flight.map_or(Room::WIDE.in_flight, |capacity| capacity.get());
         let health = &self.load(place).health;
-        // Only `LeastLatency` has use for what a new backend's first answer
+        // Only those who ask the cost have use for what a new backend's first answer
         // tells; others hold back from those on probation alone.
-        let ramps = group == Group::WithRoom
-            && (self.policy == Policy::LeastLatency || health.is_on_probation());
+        let ramps =
+            group == Group::WithRoom && (self.policy.asks_cost() || health.is_on_probation());
         let waiting = if ramps { health.waiting_max() } else { None };
         Room { in_flight, waiting: waiting.unwrap_or(Room::WIDE.waiting) }
     }
@@ -183,12 +206,12 @@ impl Choice<'_> {
     }
 
     /// Where none has a share, all have the same.
-    fn weight(&self, place: usize) -> f32 {
+    pub(super) fn weight(&self, place: usize) -> f32 {
         self.seat(place).weight.max(1) as f32
     }
 
     /// The one that would answer soonest, of a few.
-    fn soonest(&self, group: Group, chance: &mut Chance) -> Option<usize> {
+    pub(super) fn soonest(&self, group: Group, chance: &mut Chance) -> Option<usize> {
         let cost = |place: usize| cost(self.load(place), &self.terms);
         let (few, is_even) = (self.among.len() <= MANY, self.is_even);
         match (few, is_even) {
@@ -201,10 +224,20 @@ impl Choice<'_> {
                     (chance.exponential() * cost.powi(4) / self.weight(place), place)
                 }))
             }
-            (true, true) if self.among.len() < MANY => {
-                least_of(self.draw::<2>(group, chance), cost)
-            }
-            _ => least_of(self.drawn::<DRAWN_OF_MANY>(group, chance), cost),
+            _ => least_of(self.draw_few(group, chance), cost),
+        }
+    }
+
+    /// A few to compare.
+    pub(super) fn draw_few(
+        &self,
+        group: Group,
+        chance: &mut Chance,
+    ) -> SmallVec<[usize; DRAWN_OF_MANY]> {
+        if self.is_even && self.among.len() < MANY {
+            self.draw::<2>(group, chance).into_iter().collect()
+        } else {
+            self.drawn::<DRAWN_OF_MANY>(group, chance)
         }
     }
 

@@ -2,17 +2,22 @@
 //! choose among them.
 
 use std::{
-    sync::atomic::{AtomicBool, AtomicU32, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
 use super::{
     BackendId, Balancing, EngineFigures, Figures, Policy, Probed, Ticket, Turn, Work,
+    blocks::BLOCK_BYTES,
     choice::Choice,
     cost::{Terms, Usual},
     load::Load,
+    prefixes::Prefixes,
     prompts::Prompts,
-    seat::Seat,
+    seat::{Seat, mix},
 };
 use crate::base::{Chance, Instant};
 
@@ -24,17 +29,21 @@ const USUAL_EVERY: Duration = Duration::from_millis(250);
 /// the backends pass for full: each time somebody else was served.
 const RACES_MAX: usize = 16;
 
-/// What is known of all backends. One for the process; it outlives changes of
-/// addresses.
+/// What is known of all backends of one plan. It outlives changes of addresses;
+/// what is known of a backend outlives plans that leave it as it is.
 #[derive(Debug)]
 pub struct Fleet {
-    loads: Box<[Load]>,
+    /// Each on cache lines of its own, and shared with the fleets of other
+    /// plans that have the same backend.
+    loads: Box<[Arc<Load>]>,
     seats: Box<[Seat]>,
     everyone: Box<[BackendId]>,
+    /// Who has read which conversations, where anybody asks.
+    prefixes: Option<Prefixes>,
     /// Whether all weigh the same, and something.
     is_even: bool,
     balancing: Balancing,
-    pub(super) prompts: Prompts,
+    pub(super) prompts: Arc<Prompts>,
     /// The bits of the numbers of [`Usual`] that are medians.
     usual: [AtomicU32; 3],
     /// A shard decides whether to eject: no other does at that moment, or
@@ -51,6 +60,18 @@ pub struct Ask<'a> {
     pub tried: &'a [BackendId],
     pub policy: Policy,
     pub work: Work,
+    /// What stands for its conversation, where that is known (`session_hash`).
+    pub conversation: Option<u64>,
+    /// What its conversation begins with (`prefix`; see [`hashes`](super::hashes)).
+    pub hashes: &'a [u64],
+}
+
+impl<'a> Ask<'a> {
+    /// One that was sent nowhere yet and belongs to no conversation.
+    #[must_use]
+    pub fn new(among: &'a [BackendId], policy: Policy, work: Work) -> Self {
+        Self { among, tried: &[], policy, work, conversation: None, hashes: &[] }
+    }
 }
 
 /// Why no backend was chosen.
@@ -72,17 +93,63 @@ impl Fleet {
 
     #[must_use]
     pub fn of(seats: Vec<Seat>, balancing: Balancing) -> Self {
+        let loads = seats.iter().map(|_| Arc::default()).collect();
+        Self::with(loads, Arc::default(), Usual::GUESS, seats, balancing)
+    }
+
+    /// The fleet of a plan that follows this one's, of `seats`. `known` says of
+    /// each of them which backend it was here; what is known of it goes on,
+    /// requests under way included. The share of the others grows from `now`
+    /// on.
+    #[must_use]
+    pub fn followed_by(
+        &self,
+        known: &[Option<BackendId>],
+        seats: Vec<Seat>,
+        balancing: Balancing,
+        now: Instant,
+    ) -> Self {
+        let load = |place| {
+            let known = known.get(place).copied().flatten();
+            known.and_then(|known: BackendId| self.loads.get(known.0)).map(Arc::clone)
+        };
+        let loads: Vec<_> = (0..seats.len()).map(load).collect();
+        let came: Vec<_> = (0..loads.len()).filter(|&place| loads[place].is_none()).collect();
+        let loads = loads.into_iter().map(Option::unwrap_or_default).collect();
+        let prompts = Arc::clone(&self.prompts);
+        let next = Self::with(loads, prompts, self.usual(), seats, balancing);
+        came.into_iter().for_each(|place| next.came(BackendId(place), now));
+        next
+    }
+
+    fn with(
+        loads: Box<[Arc<Load>]>,
+        prompts: Arc<Prompts>,
+        usual: Usual,
+        seats: Vec<Seat>,
+        balancing: Balancing,
+    ) -> Self {
         let first_weight = seats.first().map_or(1, |seat| seat.weight);
         Self {
-            loads: seats.iter().map(|_| Load::default()).collect(),
+            loads,
             everyone: (0..seats.len()).map(BackendId).collect(),
             is_even: first_weight > 0 && seats.iter().all(|seat| seat.weight == first_weight),
+            prefixes: (balancing.policy == Policy::Prefix)
+                .then(|| Prefixes::new(seats.len(), balancing.prefix_bytes)),
             seats: seats.into(),
             balancing,
-            prompts: Prompts::default(),
-            usual: numbers(Usual::GUESS).map(|number| AtomicU32::new(number.to_bits())),
+            prompts,
+            usual: numbers(usual).map(|number| AtomicU32::new(number.to_bits())),
             ejecting: AtomicBool::new(false),
         }
+    }
+
+    /// The same for a fleet of which some models ask who has read what.
+    #[must_use]
+    pub fn remembering_prefixes(mut self) -> Self {
+        let bytes = self.balancing.prefix_bytes;
+        self.prefixes.get_or_insert_with(|| Prefixes::new(self.seats.len(), bytes));
+        self
     }
 
     /// Chooses a backend, and counts the request there.
@@ -106,23 +173,38 @@ impl Fleet {
             shape: ask.work.shape,
             now,
         };
+        let prefixes = self.prefixes.as_ref().filter(|_| ask.policy == Policy::Prefix);
+        let held = prefixes.map(|prefixes| prefixes.held(ask.hashes)).unwrap_or_default();
         let choice = Choice {
             loads: &self.loads,
             seats: &self.seats,
             is_even: self.is_even,
             policy: ask.policy,
             slow_start: self.balancing.slow_start,
-            gate: chance.fraction(),
+            gate: ask.conversation.map_or_else(|| chance.fraction(), gate_of),
+            conversation: ask.conversation,
+            held: &held,
+            tokens_per_block: self.prompts.tokens(BLOCK_BYTES as u32) as f32,
+            patience: self.balancing.affinity_percent as f32 / 100.0,
             terms,
             among: ask.among,
             tried: ask.tried,
         };
         for _ in 0..RACES_MAX {
-            let Some((chosen, room)) = choice.make(turn, chance) else { break };
+            let Some(chosen) = choice.make(turn, chance) else { break };
+            let work = (ask.work, chosen.tokens);
             // Another shard may have taken the place meanwhile.
-            if let Some(ticket) = Ticket::begin(self, chosen, (ask.work, tokens), room, now) {
-                return Ok(ticket);
+            let Some(ticket) = Ticket::begin(self, chosen.backend, work, chosen.room, now) else {
+                continue;
+            };
+            if ask.policy.is_affine() {
+                turn.give(chosen.backend);
             }
+            if let Some(prefixes) = prefixes {
+                prefixes.note(ask.hashes, chosen.backend);
+                self.load(chosen.backend).count_read(tokens, tokens - chosen.tokens.min(tokens));
+            }
+            return Ok(ticket);
         }
         Err(if choice.is_full() { NoPick::Full } else { NoPick::Nobody })
     }
@@ -179,6 +261,8 @@ impl Fleet {
             kv_usage: others.kv_usage,
             first_token: slowness.map(|slowness| slowness * self.prompts.line().at(1000.0)),
             pace: load.pace.last(),
+            prompt_tokens: load.prompt_tokens(),
+            prompt_tokens_read: load.prompt_tokens_read(),
             picks: load.picks(),
             failures: load.failures(),
         })
@@ -239,17 +323,21 @@ impl Fleet {
         }
     }
 
-    /// A backend was not there before: its share grows from now on.
+    /// A backend was not there before: its share grows from now on, and its
+    /// cache is empty.
     pub fn came(&self, backend: BackendId, now: Instant) {
         if let Some(load) = self.loads.get(backend.0) {
             load.health.came(now);
+        }
+        if let Some(prefixes) = &self.prefixes {
+            prefixes.forget(backend);
         }
     }
 
     /// Never more than half are left out: the others could not bear it, and
     /// would fail in their turn.
     fn bears_without(&self, backend: BackendId, now: Instant) -> bool {
-        let is_out = |load: &&Load| load.health.is_out(now);
+        let is_out = |load: &&Arc<Load>| load.health.is_out(now);
         let out = self.loads.iter().filter(is_out).count();
         let is_more = usize::from(!self.load(backend).health.is_out(now));
         2 * (out + is_more) <= self.loads.len()
@@ -262,7 +350,7 @@ impl Fleet {
         turn.usual_at = Some(now);
         let mut median = |figure: fn(&Load) -> Option<f32>, guess| {
             turn.sorted.clear();
-            turn.sorted.extend(self.loads.iter().filter_map(figure));
+            turn.sorted.extend(self.loads.iter().filter_map(|load| figure(load)));
             turn.sorted.sort_unstable_by(f32::total_cmp);
             // Of two in the middle the lower: of two backends, the fast one.
             let middle = turn.sorted.len().saturating_sub(1) / 2;
@@ -280,6 +368,59 @@ impl Fleet {
     }
 }
 
+/// A conversation passes the same gates each time.
+fn gate_of(conversation: u64) -> f32 {
+    (mix(conversation) >> 40) as f32 / (1_u32 << 24) as f32
+}
+
 fn numbers(usual: Usual) -> [f32; 3] {
     [usual.slowness, usual.pace, usual.first_byte]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Instant = Instant::from_nanos(1);
+
+    /// A request that fails at a backend.
+    fn fails_at(fleet: &Fleet, place: usize) {
+        let (mut turn, mut chance) = (Turn::new(fleet, 0), Chance::seeded(1));
+        let (among, work) = ([BackendId(place)], Work::default());
+        let ask = Ask::new(&among, fleet.policy(), work);
+        fleet.pick(&mut turn, &ask, NOW, &mut chance).unwrap().failed(None, NOW);
+    }
+
+    fn failures(fleet: &Fleet) -> Vec<u64> {
+        let figures = (0..).map_while(|place| fleet.figures(BackendId(place), NOW));
+        figures.map(|figures| figures.failures).collect()
+    }
+
+    fn seats(count: usize) -> Vec<Seat> {
+        (0..count).map(|place| Seat::of(&place.to_string())).collect()
+    }
+
+    #[test]
+    fn what_is_known_of_a_backend_goes_with_it_into_the_next_plan() {
+        let before = Fleet::new(2, Balancing::DEFAULT);
+        fails_at(&before, 1);
+        before.prompts.learn_line(1000.0, 0.001);
+        let known = [None, Some(BackendId(1)), None];
+        let after = before.followed_by(&known, seats(3), Balancing::DEFAULT, NOW);
+        assert_eq!(failures(&after), [0, 1, 0]);
+        assert_eq!(after.prompts.line(), before.prompts.line());
+        // A request that is still told by the plan before counts in both.
+        fails_at(&before, 1);
+        assert_eq!((failures(&before), failures(&after)), (vec![0, 2], vec![0, 2, 0]));
+    }
+
+    #[test]
+    fn a_backend_that_was_none_of_the_plan_before_begins_anew() {
+        let before = Fleet::new(1, Balancing::DEFAULT);
+        fails_at(&before, 0);
+        for known in [&[Some(BackendId(7))][..], &[None], &[]] {
+            let after = before.followed_by(known, seats(1), Balancing::DEFAULT, NOW);
+            assert_eq!(failures(&after), [0]);
+        }
+    }
 }

@@ -33,6 +33,10 @@ pub struct Load {
     pub first_byte: Estimate,
     picks: AtomicU64,
     failures: AtomicU64,
+    /// Tokens of prompts whose beginning was looked up, and of those that it
+    /// had read already.
+    prompt_tokens: AtomicU64,
+    prompt_tokens_read: AtomicU64,
 }
 
 /// Requests of one backend, 20 bits for each count: a change of several is
@@ -117,6 +121,10 @@ pub struct Figures {
     pub first_token: Option<f32>,
     /// Seconds for each token of an answer.
     pub pace: Option<f32>,
+    /// Of prompts that were sent to it by what they begin with, and of those
+    /// what it is thought to have read already.
+    pub prompt_tokens: u64,
+    pub prompt_tokens_read: u64,
     pub picks: u64,
     pub failures: u64,
 }
@@ -173,6 +181,19 @@ impl Load {
 
     pub fn end_stream(&self) {
         self.counts.fetch_sub(Counts::STREAMS, Relaxed);
+    }
+
+    pub fn count_read(&self, tokens: u64, read: u64) {
+        self.prompt_tokens.fetch_add(tokens, Relaxed);
+        self.prompt_tokens_read.fetch_add(read, Relaxed);
+    }
+
+    pub fn prompt_tokens(&self) -> u64 {
+        self.prompt_tokens.load(Relaxed)
+    }
+
+    pub fn prompt_tokens_read(&self) -> u64 {
+        self.prompt_tokens_read.load(Relaxed)
     }
 
     pub fn count_failure(&self) {

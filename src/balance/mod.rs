@@ -12,6 +12,8 @@
 //! `cost` says how soon a backend would answer and why, `choice` how the
 //! policies choose, `health` when a backend is left alone.
 
+mod affinity;
+mod blocks;
 mod choice;
 mod cost;
 mod engine;
@@ -20,6 +22,9 @@ mod fleet;
 mod health;
 mod load;
 mod policy;
+#[cfg(test)]
+mod prefix_scenario_tests;
+mod prefixes;
 mod prompts;
 #[cfg(test)]
 mod scenario_tests;
@@ -28,6 +33,7 @@ mod ticket;
 mod turn;
 
 pub use crate::base::BackendId;
+pub use blocks::{BLOCK_BYTES, hashes};
 pub use engine::EngineFigures;
 pub use fleet::{Ask, Fleet, NoPick};
 pub use health::Probed;

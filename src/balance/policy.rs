@@ -22,16 +22,22 @@ pub enum Policy {
     Random,
     /// The one with fewer requests under way, of two drawn at random.
     PowerOfTwo,
+    /// The one that a conversation's key and the backends' names agree on.
+    SessionHash,
+    /// The one that has read most of the conversation.
+    Prefix,
 }
 
 impl Policy {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::LeastLatency,
         Self::RoundRobin,
         Self::LeastInFlight,
         Self::PeakEwma,
         Self::Random,
         Self::PowerOfTwo,
+        Self::SessionHash,
+        Self::Prefix,
     ];
 
     /// As the operator writes it, and other routers do for theirs.
@@ -44,7 +50,21 @@ impl Policy {
             Self::PeakEwma => "peak_ewma",
             Self::Random => "random",
             Self::PowerOfTwo => "power_of_two",
+            Self::SessionHash => "session_hash",
+            Self::Prefix => "prefix",
         }
+    }
+
+    /// Whether it keeps conversations where they were.
+    #[must_use]
+    pub const fn is_affine(self) -> bool {
+        matches!(self, Self::SessionHash | Self::Prefix)
+    }
+
+    /// Whether it asks how soon a backend would answer.
+    #[must_use]
+    pub const fn asks_cost(self) -> bool {
+        matches!(self, Self::LeastLatency | Self::SessionHash | Self::Prefix)
     }
 }
 
@@ -58,6 +78,11 @@ pub struct Balancing {
     /// How long the share of a backend grows that has come, or come back; zero
     /// is not at all.
     pub slow_start: Duration,
+    /// What the backend of a conversation may cost, in hundredths of the
+    /// soonest's cost, before it is let go; at least a hundred.
+    pub affinity_percent: u32,
+    /// Bytes of text that a backend's cache of keys and values holds.
+    pub prefix_bytes: usize,
     pub ejection: Ejection,
 }
 
@@ -81,6 +106,9 @@ impl Balancing {
         capacity: 256,
         // As long as an engine takes to warm its caches.
         slow_start: Duration::from_secs(10),
+        affinity_percent: 200,
+        // A million tokens: a model of 8 billion weights on one large card.
+        prefix_bytes: 4 << 20,
         ejection: Ejection::DEFAULT,
     };
 }

@@ -254,7 +254,7 @@ fn run(scenario: Scenario, chooser: Chooser, shards: usize, seed: u64) -> Outcom
         } else {
             let (turn, chance) = (&mut turns[shard], &mut chances[shard]);
             let (among, policy) = (fleet.everyone(), fleet.policy());
-            let ask = Ask { among, tried: &[], policy, work };
+            let ask = Ask::new(among, policy, work);
             let ticket = fleet.pick(turn, &ask, at(now), chance).unwrap();
             (ticket.backend().0, Some(ticket))
         };

@@ -29,7 +29,7 @@ fn send(fleet: &Fleet, backend: usize, work: Work, millis: u64) -> Ticket<'_> {
 }
 
 fn ask(fleet: &Fleet, work: Work) -> Ask<'_> {
-    Ask { among: fleet.everyone(), tried: &[], policy: fleet.policy(), work }
+    Ask::new(fleet.everyone(), fleet.policy(), work)
 }
 
 /// Nothing is under way any more.

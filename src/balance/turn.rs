@@ -10,6 +10,9 @@ pub struct Turn {
     first: usize,
     /// How far each backend is in its turns; the one furthest behind is next.
     passes: Vec<u64>,
+    /// Requests that each backend was given of late, and all of them.
+    given: Vec<f32>,
+    given_in_all: f32,
     pub(super) usual_at: Option<Instant>,
     /// Room to sort estimates in.
     pub(super) sorted: Vec<f32>,
@@ -22,6 +25,9 @@ const STRIDE: u64 = 1 << 20;
 /// That of a backend whose share has just begun to grow.
 const STRIDE_MAX: u64 = 16 * STRIDE;
 
+/// Requests for each backend after which half of them are forgotten.
+const OF_LATE: f32 = 64.0;
+
 impl Turn {
     /// `first` is where this shard begins, so that shards that start together
     /// do not all begin with the same backend.
@@ -31,9 +37,28 @@ impl Turn {
         Self {
             first: first % backends.max(1),
             passes: vec![0; backends],
+            given: vec![0.0; backends],
+            given_in_all: 0.0,
             usual_at: None,
             sorted: Vec::with_capacity(backends),
         }
+    }
+
+    /// Notes who was given a request.
+    pub(super) fn give(&mut self, backend: BackendId) {
+        if let Some(given) = self.given.get_mut(backend.0) {
+            *given += 1.0;
+            self.given_in_all += 1.0;
+        }
+        if self.given_in_all > OF_LATE * self.given.len() as f32 {
+            self.given.iter_mut().for_each(|given| *given /= 2.0);
+            self.given_in_all /= 2.0;
+        }
+    }
+
+    /// How many it was given of late.
+    pub(super) fn recent(&self, backend: BackendId) -> f32 {
+        self.given.get(backend.0).copied().unwrap_or_default()
     }
 
     /// Whose turn it is of these, each with its part and place. It is the
@@ -114,6 +139,17 @@ mod tests {
         count(&mut turn, &[(0, 1.0), (1, 1.0)], 1000);
         let counts = count(&mut turn, &[(0, 1.0), (1, 1.0), (2, 1.0)], 30);
         assert!(counts[2] <= 11, "{counts:?}");
+    }
+
+    #[test]
+    fn what_was_given_is_forgotten_by_half_again_and_again() {
+        let mut turn = turn(4);
+        (0..10_000).for_each(|_| turn.give(BackendId(1)));
+        turn.give(BackendId(7));
+        assert!((128.0..=256.0).contains(&turn.recent(BackendId(1))));
+        assert_eq!((turn.recent(BackendId(0)), turn.recent(BackendId(7))), (0.0, 0.0));
+        (0..2_000).for_each(|_| turn.give(BackendId(0)));
+        assert!(turn.recent(BackendId(1)) < 2.0);
     }
 
     #[test]

@@ -6,6 +6,8 @@
     reason = "these comments are the help, where brackets are brackets"
 )]
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use crate::base::units::{Size, Time};
@@ -74,6 +76,9 @@ struct AnswerFlags {
     /// Pad an unstreamed answer's body to this size [default: as it comes]
     #[arg(long, value_name = "SIZE")]
     body_bytes: Option<Size>,
+    /// Add the x-request-id of each answer that went out whole to this file [default: none]
+    #[arg(long, value_name = "FILE")]
+    answered: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -84,6 +89,12 @@ struct FaultFlags {
         default_value_t = MockScript::STATUS
     )]
     status: u16,
+    /// Answer /health with this status; --fault-every does not concern it
+    #[arg(
+        long, value_name = "CODE", value_parser = count::<u16>,
+        default_value_t = MockScript::STATUS
+    )]
+    health_status: u16,
     /// Send retry-after with the --status, which is other than 200 [default: none]
     #[arg(long, value_name = "TIME")]
     retry_after: Option<Time>,
@@ -126,6 +137,7 @@ impl MockFlags {
                 token_bytes: answers.token_bytes.0,
                 body_bytes: answers.body_bytes.map(|size| size.0),
                 status: faults.status,
+                health_status: faults.health_status,
                 retry_after: faults.retry_after.map(|time| time.0),
                 stall_at: faults.stall_at,
                 cut_at: faults.cut_at,
@@ -133,6 +145,7 @@ impl MockFlags {
                 omit_done: faults.omit_done,
                 fault_every: faults.fault_every,
                 close_after: faults.close_after,
+                answered: answers.answered,
             },
         }
     }

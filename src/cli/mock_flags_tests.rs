@@ -44,11 +44,13 @@ fn each_trait_of_an_answer_has_its_flag() {
     check(&["--tokens", "7"], |w| w.script.tokens = 7);
     check(&["--token-bytes", "7B"], |w| w.script.token_bytes = 7);
     check(&["--body-bytes", "7B"], |w| w.script.body_bytes = Some(7));
+    check(&["--answered", "ids"], |w| w.script.answered = Some("ids".into()));
 }
 
 #[test]
 fn each_fault_has_its_flag() {
     check(&["--status", "503"], |w| w.script.status = 503);
+    check(&["--health-status", "503"], |w| w.script.health_status = 503);
     check(&["--retry-after", "2s"], |w| w.script.retry_after = Some(Duration::from_secs(2)));
     check(&["--stall-at", "0"], |w| w.script.stall_at = Some(0));
     check(&["--cut-at", "7"], |w| w.script.cut_at = Some(7));

@@ -9,6 +9,7 @@
 //! This is the one room that speaks on standard error by itself, and the only
 //! one that reads the environment.
 
+mod import;
 mod log;
 mod machine;
 mod mock_flags;
@@ -29,6 +30,7 @@ use crate::config::{
 };
 use crate::tls::UnixTime;
 
+use self::import::Import;
 use self::log::LogLevel;
 use self::mock_flags::MockFlags;
 use self::serve_flags::ServeFlags;
@@ -61,6 +63,9 @@ enum Job {
     },
     /// Print every setting with its key, flag, unit, default and an example
     Reference,
+    /// Tell another proxy's configuration in ours, and what is lost
+    #[command(subcommand)]
+    Import(Import),
     /// Be an LLM that answers, stalls and fails on command, to test against
     Mock(Box<MockFlags>),
 }
@@ -106,6 +111,7 @@ impl Job {
             Self::Serve(flags) => serve(&flags),
             Self::Check { file } => check(&file),
             Self::Reference => print(&reference()),
+            Self::Import(import) => import.run(),
             Self::Mock(flags) => match check_mock(&flags.into_written(), &machine::ask()) {
                 Ok(plan) => finish(crate::mock::serve(plan)),
                 Err(errors) => refuse(&errors, Some("mock")),

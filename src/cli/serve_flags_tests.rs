@@ -98,6 +98,8 @@ fn each_setting_of_balancing_has_its_flag() {
         }
     }
     check(&["--backend-capacity", "7"], |w| w.balancing.capacity = 7);
+    check(&["--affinity-percent", "170"], |w| w.balancing.affinity_percent = 170);
+    check(&["--prefix-bytes", "1MiB"], |w| w.balancing.prefix_bytes = 1 << 20);
     check(&["--slow-start", "123ms"], |w| w.balancing.slow_start = time);
     check(&["--eject-after", "7"], |w| w.balancing.ejection.after = NonZeroU32::new(7));
     check(&["--eject-after", "0"], |w| w.balancing.ejection.after = None);

@@ -5,10 +5,12 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use crate::base::units::{Size, Time};
+use crate::probe::UNDER_WAY_MAX;
 
 use super::address::{is_path, read_listen};
 use super::check_backends::{check_backends, names};
 use super::check_balancing::check_balancing;
+use super::check_probes::check_probes;
 use super::check_retry::check_retry;
 use super::check_routes::check_routes;
 use super::check_tls;
@@ -25,6 +27,8 @@ const OPEN_FILES_OF_PROCESS: usize = 64;
 /// Descriptors of a shard: ring or epoll, wake-up, listeners, the reserve that
 /// lets it refuse a client when descriptors run out.
 const OPEN_FILES_OF_SHARD: usize = 16;
+/// A thread of its own, and the connections of probes under way.
+const OPEN_FILES_OF_PROBES: usize = OPEN_FILES_OF_SHARD + UNDER_WAY_MAX;
 /// Less would refuse ordinary requests of the official SDKs.
 const HEAD_BYTES_MIN: usize = 1024;
 const SSE_EVENT_BYTES_MIN: usize = 1024;
@@ -49,8 +53,9 @@ pub fn check(written: &Written, machine: &Machine) -> Result<Plan, Vec<PlanError
     faults.at_most("--drain", Time(written.drain), Time(Deadlines::LONGEST), LONGER_IS_NO_END);
     let limits = check_limits(&written.limits, &written.pool, &mut faults);
     let pool = check_pool(&written.pool, deadlines.keep_alive, &mut faults);
-    let balancing = check_balancing(&written.balancing, &mut faults);
+    let balancing = check_balancing(&written.balancing, &written.models, &mut faults);
     let retry = check_retry(written, &mut faults);
+    check_probes(&written.probes, &mut faults);
     if !written.proxy_path.starts_with('/') || !is_path(&written.proxy_path) {
         faults.add("--proxy-path", &written.proxy_path, Fault::ProxyPath(Plan::PROXY_PATH));
     }
@@ -76,6 +81,7 @@ pub fn check(written: &Written, machine: &Machine) -> Result<Plan, Vec<PlanError
             retry,
             routes,
             models,
+            probes: written.probes.clone(),
             resolve_every: written.resolve_every,
             drain: written.drain,
             proxy_path: written.proxy_path.clone(),
@@ -246,7 +252,8 @@ impl OpenFiles {
         let idle =
             shards.saturating_mul(backends + demo).saturating_mul(written.pool.idle_per_backend);
         let admin = if written.admin.is_some() { Limits::ADMIN_CONNECTIONS } else { 0 };
-        let own = OPEN_FILES_OF_PROCESS + OPEN_FILES_OF_SHARD * (shards + demo) + admin;
+        let probes = if written.probes.asks() { OPEN_FILES_OF_PROBES } else { 0 };
+        let own = OPEN_FILES_OF_PROCESS + OPEN_FILES_OF_SHARD * (shards + demo) + admin + probes;
         Self { own, held: own.saturating_add(idle), each_connection: 2 + demo }
     }
 }

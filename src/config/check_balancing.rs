@@ -3,17 +3,26 @@
 use super::check::check_time;
 use super::error::Fault;
 use super::faults::Faults;
+use super::written::ModelWritten;
 use super::{Balancing, Ejection, Policy};
-use crate::base::units::Time;
+use crate::balance::BLOCK_BYTES;
+use crate::base::units::{Size, Time};
 
-pub(super) fn check_balancing(written: &Balancing, faults: &mut Faults) -> Balancing {
+pub(super) fn check_balancing(
+    written: &Balancing,
+    models: &[ModelWritten],
+    faults: &mut Faults,
+) -> Balancing {
     const CAPACITY: &str = "--backend-capacity";
-    if written.policy != Policy::LeastLatency && faults.is_typed(CAPACITY) {
+    let mut policies = models.iter().filter_map(|model| model.policy).chain([written.policy]);
+    if !policies.any(Policy::asks_cost) && faults.is_typed(CAPACITY) {
         // In a file it may stand for the day when the policy changes.
-        let only = Policy::LeastLatency.name();
-        faults.add(CAPACITY, written.capacity, Fault::PolicyWithoutCapacity(only));
+        let policy = written.policy.name();
+        faults.add(CAPACITY, written.capacity, Fault::PolicyWithoutCapacity(policy));
     }
     faults.at_least(CAPACITY, written.capacity, 1);
+    faults.at_least("--affinity-percent", written.affinity_percent, 100);
+    faults.at_least("--prefix-bytes", Size(written.prefix_bytes), Size(BLOCK_BYTES));
     if !written.slow_start.is_zero() {
         check_time("--slow-start", written.slow_start, faults);
     }

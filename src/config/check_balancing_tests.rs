@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::super::{Given, Machine, Plan, Written, check};
 use super::*;
+use crate::config::Policy;
 
 /// One backend; `given` are the flags that were typed.
 fn plan_of(
@@ -31,6 +32,8 @@ fn what_was_written_is_in_the_plan() {
         policy: Policy::PeakEwma,
         capacity: 1,
         slow_start: Duration::from_millis(10),
+        affinity_percent: 100,
+        prefix_bytes: 256,
         ejection: Ejection {
             after: NonZeroU32::new(32),
             below_percent: NonZeroU8::new(99),
@@ -59,7 +62,7 @@ fn what_has_no_effect_is_said() {
     check_refused(
         &["--backend-capacity"],
         |balancing| balancing.policy = Policy::Random,
-        "--backend-capacity 256: only least_latency asks how much a backend bears, \
+        "--backend-capacity 256: random does not ask how much a backend bears, \
          so this has no effect; leave it out",
     );
     check_refused(
@@ -89,6 +92,16 @@ fn a_bound_that_cannot_be_met_is_refused() {
         &[],
         |balancing| balancing.capacity = 0,
         "--backend-capacity 0: the value must be at least 1; raise it",
+    );
+    check_refused(
+        &[],
+        |balancing| balancing.affinity_percent = 99,
+        "--affinity-percent 99: the value must be at least 100; raise it",
+    );
+    check_refused(
+        &[],
+        |balancing| balancing.prefix_bytes = 255,
+        "--prefix-bytes 255B: the value must be at least 256B; raise it",
     );
     check_refused(
         &[],

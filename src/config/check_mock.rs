@@ -31,6 +31,9 @@ fn check_script(script: &MockScript, faults: &mut Faults) {
     if !(200..=599).contains(&script.status) {
         faults.add("--status", script.status, Fault::MockStatus);
     }
+    if !(200..=599).contains(&script.health_status) {
+        faults.add("--health-status", script.health_status, Fault::MockStatus);
+    }
     check_faults(script, faults);
     if script.models.iter().any(String::is_empty) {
         faults.add("--models", script.models.join(","), Fault::MockModelEmpty);

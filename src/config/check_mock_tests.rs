@@ -101,6 +101,9 @@ fn the_mock_answers_with_a_final_status() {
     let sentence = "--status 101: a final answer has a status from 200 to 599; \
                     choose one of these";
     check_mock_refused(|script| script.status = 101, sentence);
+    let sentence = "--health-status 600: a final answer has a status from 200 to 599; \
+                    choose one of these";
+    check_mock_refused(|script| script.health_status = 600, sentence);
 }
 
 #[test]

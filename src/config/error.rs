@@ -102,7 +102,7 @@ pub enum Fault {
     BackendIsListener,
 
     // Balancing.
-    #[error("only {0} asks how much a backend bears, so this has no effect; leave it out")]
+    #[error("{0} does not ask how much a backend bears, so this has no effect; leave it out")]
     PolicyWithoutCapacity(&'static str),
     #[error("no backend is ever ejected, so this has no effect; leave it out, or give {0}")]
     NeverEjected(&'static str),
@@ -133,6 +133,9 @@ pub enum Fault {
     // Models and routes.
     #[error(transparent)]
     Route(#[from] RouteFault),
+    // Probes.
+    #[error("no backend is ever asked, so this has no effect; leave it out, or add {0} TIME")]
+    NeverAsked(&'static str),
 
     // TLS.
     #[error("a TLS listener needs a certificate; add --tls-cert FILE and --tls-key FILE")]

@@ -233,6 +233,7 @@ impl Reader<'_> {
             let name = key.get_ref().as_ref();
             let Some(words) = words(Form::Words, value) else {
                 self.wrong_type(setting, place, key.span(), value);
+                // Its place is taken, so that those behind it keep theirs.
                 let _ = setting.read_in_last(&mut self.written, &[name]);
                 continue;
             };

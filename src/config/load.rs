@@ -28,13 +28,25 @@ const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// # Errors
 /// Why it cannot be read, in one sentence.
 pub fn read_config(path: &Path) -> Result<ConfigFile, String> {
+    read_text(path, "TOML")
+}
+
+/// Another proxy's configuration.
+///
+/// # Errors
+/// Why it cannot be read, in one sentence.
+pub fn read_foreign(path: &Path) -> Result<ConfigFile, String> {
+    read_text(path, "YAML")
+}
+
+fn read_text(path: &Path, language: &str) -> Result<ConfigFile, String> {
     let name = path.display().to_string();
     let no_text = |_| "it is not UTF-8".to_owned();
     let bytes = read_file(path).map_err(|error| reason(&error));
     match bytes.and_then(|bytes| String::from_utf8(bytes).map_err(no_text)) {
         Ok(text) => Ok(ConfigFile { name, text }),
         Err(reason) => Err(format!(
-            "{name}: the file cannot be read ({reason}); give a file in TOML that this user may read"
+            "{name}: the file cannot be read ({reason}); give a file in {language} that this user may read"
         )),
     }
 }

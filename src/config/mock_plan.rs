@@ -1,5 +1,6 @@
 //! What the built-in mock listens on and how it answers and fails.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{Address, DriverChoice};
@@ -36,6 +37,8 @@ pub struct MockScript {
     pub body_bytes: Option<usize>,
     /// The status; other than 200 comes with an error body and no tokens.
     pub status: u16,
+    /// The status of `/health`.
+    pub health_status: u16,
     /// Sent as `retry-after` with a status other than 200.
     pub retry_after: Option<Duration>,
     /// Falls silent for ever before this token (the first is 0).
@@ -53,6 +56,9 @@ pub struct MockScript {
     pub fault_every: u32,
     /// Closes each connection after this many answers; `None` is never.
     pub close_after: Option<u32>,
+    /// Gets a line with the `x-request-id` of each answer that went out whole;
+    /// it outlives a mock that is killed.
+    pub answered: Option<PathBuf>,
 }
 
 impl MockScript {
@@ -67,6 +73,7 @@ impl MockScript {
             token_bytes: Self::TOKEN_BYTES,
             body_bytes: None,
             status: Self::STATUS,
+            health_status: Self::STATUS,
             retry_after: None,
             stall_at: None,
             cut_at: None,
@@ -74,6 +81,7 @@ impl MockScript {
             omit_done: false,
             fault_every: Self::FAULT_EVERY,
             close_after: None,
+            answered: None,
         }
     }
 

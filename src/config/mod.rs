@@ -20,6 +20,7 @@ mod check_backends;
 mod check_balancing;
 mod check_mock;
 mod check_models;
+mod check_probes;
 mod check_retry;
 mod check_routes;
 mod check_tls;
@@ -30,6 +31,7 @@ mod faults;
 mod file;
 mod file_fault;
 mod given;
+pub mod import;
 mod in_force;
 mod keys;
 mod load;
@@ -57,7 +59,8 @@ pub use given::{Given, Told};
 pub use in_force::{Changes, FileInForce};
 pub use keys::KeySource;
 pub use load::{
-    check_file_and_flags, check_with_files, read_config, read_files, system_authorities,
+    check_file_and_flags, check_with_files, read_config, read_files, read_foreign,
+    system_authorities,
 };
 pub use material::{BackendMaterial, SystemAuthorities, TlsFiles, TlsMaterial};
 pub use mock_plan::{MockPlan, MockScript};
@@ -75,6 +78,7 @@ pub use written::{
 
 pub use crate::balance::{Balancing, Ejection, Policy};
 pub use crate::exchange::{Credentials, Deadlines, HeaderPlan, Limits, PoolPlan};
+pub use crate::probe::{EnginePlan, HealthPlan, ProbePlan};
 pub use crate::retry::RetryPlan;
 pub use crate::rt::DriverChoice;
 pub use crate::tls::{ClientAuth, MinVersion, Verification};

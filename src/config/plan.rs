@@ -15,6 +15,7 @@ use crate::balance::{Balancing, Policy};
 use crate::base::Secret;
 use crate::exchange::{Credentials, Deadlines, HeaderPlan, Limits, PoolPlan};
 use crate::llm::Dialect;
+use crate::probe::ProbePlan;
 use crate::retry::RetryPlan;
 use crate::route::RoutePlan;
 use crate::rt::DriverChoice;
@@ -47,6 +48,8 @@ pub struct Plan {
     pub pool: PoolPlan,
     /// How a backend is chosen.
     pub balancing: Balancing,
+    /// How backends are asked how they are.
+    pub probes: ProbePlan,
     /// Which models answer, and where. Its backends are those above in their
     /// order, and with `demo` the demo's mock behind them.
     pub routes: RoutePlan,

@@ -1,5 +1,7 @@
 //! Facts about the table of settings.
 
+use std::time::Duration;
+
 use super::*;
 use crate::config::settings::list_of;
 use crate::config::{Limits, Machine, Plan, check};
@@ -72,6 +74,9 @@ fn company(written: &mut Written) {
     if written.backends.is_empty() {
         written.backends = vec!["https://b".into()];
     }
+    let seven = Duration::from_secs(7);
+    written.probes.health.interval.get_or_insert(seven);
+    written.probes.engine.interval.get_or_insert(seven);
     let tls = &mut written.tls;
     tls.listen.push("127.0.0.1:4443".into());
     if tls.certificates.len() < 2 {

@@ -18,6 +18,7 @@ use super::{
 };
 use crate::balance::Balancing;
 use crate::llm::Dialect;
+use crate::probe::ProbePlan;
 use crate::retry::{Class, RetryPlan};
 use crate::tls::{ClientAuth, MinVersion, Verification};
 
@@ -46,6 +47,7 @@ pub struct Written {
     /// Its `on` is not looked at, `retry_on` here is.
     pub retry: RetryPlan,
     pub retry_on: Vec<String>,
+    pub probes: ProbePlan,
     pub resolve_every: Duration,
     pub drain: Duration,
     pub proxy_path: String,
@@ -83,6 +85,7 @@ impl Default for Written {
             balancing: Balancing::DEFAULT,
             retry: RetryPlan::DEFAULT,
             retry_on: Class::ALL.map(|class| class.name().to_owned()).into(),
+            probes: ProbePlan::default(),
             resolve_every: Plan::RESOLVE_EVERY,
             drain: Plan::DRAIN,
             proxy_path: Plan::PROXY_PATH.to_owned(),

@@ -62,13 +62,16 @@ impl<'s, S: Stream> Link<'s, S> {
     }
 
     /// Both messages have ended cleanly and nothing is left unread: the
-    /// connection may carry another request.
+    /// connection may carry another request. Where it may not, as its backend is
+    /// none of the plan any more or has idle ones enough, it ends in order.
     pub fn give_back<W: World<Stream = S>>(self, stage: &Stage<W>) {
         let mut pools = stage.pools.borrow_mut();
         if pools.has_room(self.backend, self.moves) {
             let stream = Rc::clone(&self.stream);
             let receive = receive(&stream, stage.lend_buffer());
             pools.give_back(self.backend, stream, receive, stage.now());
+        } else {
+            self.stream.finish();
         }
     }
 }

@@ -13,7 +13,8 @@
 //! 7. `refuse`: the only room where a fault becomes an answer.
 //!
 //! `client` and `inbound` are what a connection brings to each of its requests,
-//! `stage` is what all requests of a shard share. All is generic over the world
+//! `stage` is what all requests of a shard share that are told by one plan,
+//! `ground` what all of them share, `generation` what a shard is told of a plan. All is generic over the world
 //! (`rt::World`), so the same story runs on a kernel and in a simulation.
 
 mod answer;
@@ -24,6 +25,8 @@ mod client;
 mod connect;
 mod converse;
 mod counters;
+mod generation;
+mod ground;
 mod hold;
 pub mod inbound;
 mod link;
@@ -50,9 +53,11 @@ mod ways;
 pub use body::{consume, receive};
 pub use client::{Client, Interrupt, Wait};
 pub use counters::{Counter, Counters, Kind};
+pub use generation::Generation;
+pub use ground::{Common, Ground};
 pub use settings::{
     BackendSettings, Credential, Credentials, Deadlines, HeaderPlan, Limits, PoolPlan, Settings,
 };
-pub use stage::{Common, Stage};
+pub use stage::Stage;
 pub use story::{After, refuse_head, tell};
 pub use understand::{Asker, asker_of, too_large};

@@ -1,6 +1,8 @@
 //! Pages that Token Ring serves itself. Which there are is decided above
 //! (`admin/`); here is only the door.
 
+use std::sync::Arc;
+
 use crate::base::Instant;
 
 /// What a page may depend on.
@@ -26,4 +28,4 @@ pub struct Page {
 }
 
 /// The page for a request, if it asks for one.
-pub type Pages = Box<dyn Fn(PageRequest<'_>) -> Option<Page>>;
+pub type Pages = Arc<dyn Fn(PageRequest<'_>) -> Option<Page> + Send + Sync>;

@@ -15,6 +15,7 @@
 //! ```
 
 use std::{
+    cell::RefCell,
     future::Future,
     pin::Pin,
     rc::Rc,
@@ -22,6 +23,7 @@ use std::{
     time::Duration,
 };
 
+use super::settings::PoolPlan;
 use crate::{
     balance::BackendId,
     base::Instant,
@@ -39,11 +41,20 @@ pub fn receive<S: Stream>(stream: &Rc<S>, buffer: Vec<u8>) -> Receive {
 
 /// Idle connections, at most a set number for each backend.
 pub struct Pools<S> {
-    idle: Vec<Vec<Idle<S>>>,
-    /// How often each backend has moved.
-    moves: Vec<u64>,
+    /// Each is shared with the pools of other generations of the plan that have
+    /// the same backend, so that a connection which comes back late is found.
+    pools: Vec<Rc<RefCell<Pool<S>>>>,
     per_backend_max: usize,
     idle_timeout: Duration,
+}
+
+/// Those of one backend.
+struct Pool<S> {
+    idle: Vec<Idle<S>>,
+    /// How often the backend has moved.
+    moves: u64,
+    /// It is no backend of the plan any more.
+    closed: bool,
 }
 
 struct Idle<S> {
@@ -82,16 +93,50 @@ pub struct Taken<S> {
     pub old: Vec<Farewell<S>>,
 }
 
+impl<S> Default for Pool<S> {
+    fn default() -> Self {
+        Self { idle: Vec::new(), moves: 0, closed: false }
+    }
+}
+
 impl<S: Stream> Pools<S> {
-    pub fn new(backends: usize, per_backend_max: usize, idle_timeout: Duration) -> Self {
-        let idle = (0..backends).map(|_| Vec::new()).collect();
-        Self { idle, moves: vec![0; backends], per_backend_max, idle_timeout }
+    pub fn new(backends: usize, plan: PoolPlan) -> Self {
+        let pools = (0..backends).map(|_| Rc::default()).collect();
+        Self::of(pools, plan)
+    }
+
+    fn of(pools: Vec<Rc<RefCell<Pool<S>>>>, plan: PoolPlan) -> Self {
+        Self { pools, per_backend_max: plan.idle_per_backend, idle_timeout: plan.idle_timeout }
+    }
+
+    /// The pools of the next generation; `kept` says of each of its backends
+    /// which one it is here, where connections may go on.
+    pub fn followed_by(&self, kept: &[Option<BackendId>], plan: PoolPlan) -> Self {
+        let pool = |kept: &Option<BackendId>| {
+            let pool = kept.and_then(|kept| self.pools.get(kept.0));
+            pool.map(Rc::clone).unwrap_or_default()
+        };
+        Self::of(kept.iter().map(pool).collect(), plan)
+    }
+
+    /// Gives up the connections to all other backends than those, for ever.
+    pub fn close_others(&mut self, kept: &[Option<BackendId>]) -> Vec<Farewell<S>> {
+        let mut gone = Vec::new();
+        for (place, pool) in self.pools.iter().enumerate() {
+            if !kept.contains(&Some(BackendId(place))) {
+                let mut pool = pool.borrow_mut();
+                pool.closed = true;
+                gone.extend(pool.idle.drain(..).filter_map(farewell));
+            }
+        }
+        gone
     }
 
     /// A connection that may carry the next request, with its receive armed.
     pub fn take(&mut self, backend: BackendId, now: Instant) -> Taken<S> {
         let mut taken = Taken { usable: None, old: Vec::new() };
-        let Some(idle) = self.idle.get_mut(backend.0) else { return taken };
+        let Some(pool) = self.pools.get(backend.0) else { return taken };
+        let idle = &mut pool.borrow_mut().idle;
         while let Some(mut candidate) = idle.pop() {
             if candidate.poll().is_ready() {
                 continue; // It has ended, or said what nobody asked for.
@@ -109,13 +154,15 @@ impl<S: Stream> Pools<S> {
     /// Tells connections that lead to where a backend is from those that lead
     /// to where it was.
     pub fn moves(&self, backend: BackendId) -> u64 {
-        self.moves.get(backend.0).copied().unwrap_or_default()
+        self.pools.get(backend.0).map_or(0, |pool| pool.borrow().moves)
     }
 
     /// Whether a connection that was made after so many moves may come back.
     pub fn has_room(&self, backend: BackendId, moves: u64) -> bool {
-        let has_room = |idle: &Vec<_>| idle.len() < self.per_backend_max;
-        self.moves(backend) == moves && self.idle.get(backend.0).is_some_and(has_room)
+        self.pools.get(backend.0).is_some_and(|pool| {
+            let pool = pool.borrow();
+            !pool.closed && pool.moves == moves && pool.idle.len() < self.per_backend_max
+        })
     }
 
     /// Keeps a connection on which both messages have ended cleanly.
@@ -123,30 +170,26 @@ impl<S: Stream> Pools<S> {
         let mut candidate = Idle { stream, receive, since: now };
         // The first poll starts the receive; it may bring something at once.
         if candidate.poll().is_pending()
-            && let Some(idle) = self.idle.get_mut(backend.0)
+            && let Some(pool) = self.pools.get(backend.0)
         {
-            idle.push(candidate);
+            pool.borrow_mut().idle.push(candidate);
         }
     }
 
     /// The backend is reached elsewhere now: gives up its idle connections,
     /// and takes back none that was made before.
     pub fn moved(&mut self, backend: BackendId) -> Vec<Farewell<S>> {
-        if let Some(moves) = self.moves.get_mut(backend.0) {
-            *moves += 1;
-        }
-        self.forget(backend)
-    }
-
-    fn forget(&mut self, backend: BackendId) -> Vec<Farewell<S>> {
-        let idle = self.idle.get_mut(backend.0).map(std::mem::take).unwrap_or_default();
-        idle.into_iter().filter_map(farewell).collect()
+        let Some(pool) = self.pools.get(backend.0) else { return Vec::new() };
+        let mut pool = pool.borrow_mut();
+        pool.moves += 1;
+        pool.idle.drain(..).filter_map(farewell).collect()
     }
 
     /// Gives up what has been idle too long, ended, or said something.
     pub fn sweep(&mut self, now: Instant) -> Vec<Farewell<S>> {
         let mut gone = Vec::new();
-        for idle in &mut self.idle {
+        for pool in &self.pools {
+            let idle = &mut pool.borrow_mut().idle;
             // The oldest stand in front.
             let old = idle.partition_point(|idle| now.since(idle.since) >= self.idle_timeout);
             gone.extend(idle.drain(..old).filter_map(farewell));
@@ -156,7 +199,7 @@ impl<S: Stream> Pools<S> {
     }
 
     pub fn idle_count(&self) -> usize {
-        self.idle.iter().map(Vec::len).sum()
+        self.pools.iter().map(|pool| pool.borrow().idle.len()).sum()
     }
 }
 

@@ -1,82 +1,57 @@
-//! What all requests of one shard share: the world, the settings, pools,
-//! counters. One thread uses it; every borrow ends before the next wait.
+//! One shard's stage for one generation of the plan: what all requests that are
+//! told by this plan share. One thread uses it; every borrow ends before the
+//! next wait.
+//!
+//! ```text
+//!           ┌─ Stage 1 ◄── requests that began before the reload
+//! Ground ◄──┤    │ idle connections to backends that stay
+//!           │    ▼
+//!           └─ Stage 2 ◄── requests that begin now
+//! ```
+//!
+//! A stage goes when its last request ends.
 
 use std::{
     cell::{Cell, RefCell},
-    future::poll_fn,
-    sync::{Arc, atomic::AtomicUsize},
-    task::{Poll, Waker},
-    time::Duration,
+    ops::Deref,
+    rc::Rc,
+    sync::Arc,
 };
 
 use super::{
-    Counters,
+    generation::Generation,
+    ground::Ground,
     own_fields::OwnFields,
     pages::Pages,
     pool::{Farewell, Pools},
     settings::{BackendSettings, Settings},
 };
 use crate::{
-    balance::{Ask, BackendId, Balancing, Fleet, Ticket, Turn, Work},
-    base::{Buffers, Chance, Instant, Seldom, Timer, Wheel},
+    balance::{Ask, BackendId, Fleet, Ticket, Turn, Work},
+    base::Seldom,
     http,
     retry::Budget,
     rt::{ConnectAddress, World},
 };
 
-/// What all shards of a process share.
-#[derive(Debug)]
-pub struct Common {
-    /// What is known of the backends.
-    pub fleet: Fleet,
-    /// Bytes held of request bodies, and for events that have not come whole.
-    pub body_bytes: AtomicUsize,
-    /// Requests under way.
-    pub requests: AtomicUsize,
-    /// How many attempts beyond the first there may be.
-    pub retries: Budget,
-}
-
-impl Common {
-    /// For backends of which nothing is said but that they are there.
-    #[must_use]
-    pub fn new(backends: usize, balancing: Balancing) -> Self {
-        Self::of(Fleet::new(backends, balancing))
-    }
-
-    #[must_use]
-    pub fn of(fleet: Fleet) -> Self {
-        Self {
-            fleet,
-            body_bytes: AtomicUsize::new(0),
-            requests: AtomicUsize::new(0),
-            retries: Budget::default(),
-        }
-    }
-}
-
-/// One shard's stage.
+/// One generation of the plan in one shard.
 pub struct Stage<W: World> {
-    pub world: W,
+    /// Its fields are the stage's: see `deref`.
+    pub ground: Rc<Ground<W>>,
+    /// Which generation it is.
+    pub number: u64,
     pub settings: Settings,
     pub http_limits: http::Limits,
-    pub counters: Arc<Counters>,
-    pub common: Arc<Common>,
-    pub buffers: RefCell<Buffers>,
+    /// What is known of the backends, by all shards.
+    pub fleet: Arc<Fleet>,
     pub pools: RefCell<Pools<W::Stream>>,
     turn: RefCell<Turn>,
     /// What connections to each backend are secured with.
     pub security: Vec<W::Security>,
-    /// When it was last said what is wrong with TLS, to each backend and …
+    /// When it was last said what is wrong with TLS, to each backend.
     pub tls_notes: RefCell<Vec<Seldom>>,
-    /// … of clients that too many handshakes wait, or that TLS comes where it
-    /// is not spoken.
-    pub shed_note: Seldom,
-    pub plain_note: Seldom,
     /// The addresses of each backend, as last resolved.
     pub addresses: RefCell<Vec<Vec<ConnectAddress>>>,
-    pub chance: RefCell<Chance>,
-    pub draining: Cell<bool>,
     pub pages: Pages,
     /// Room to leave before a request's fields: the most that any backend
     /// needs, without method and target.
@@ -84,130 +59,106 @@ pub struct Stage<W: World> {
     pub own_fields: OwnFields,
     /// Requests that the budget of retries has not been told of yet.
     untold: Cell<u32>,
-    polled_at: Cell<Instant>,
-    wheel: RefCell<Wheel>,
-    wheel_task: Cell<Option<Waker>>,
+}
+
+impl<W: World> Deref for Stage<W> {
+    type Target = Ground<W>;
+
+    fn deref(&self) -> &Ground<W> {
+        &self.ground
+    }
 }
 
 impl<W: World> Stage<W> {
+    /// The stage of a shard that has none yet; `first_backend` is asked first.
     pub fn new(
-        world: W,
-        settings: Settings,
-        common: Arc<Common>,
-        counters: Arc<Counters>,
-        pages: Pages,
+        ground: Rc<Ground<W>>,
+        plan: &Generation<W::Security>,
         first_backend: usize,
-        seed: u64,
     ) -> Self {
-        let pool = settings.pool;
+        let pools = Pools::new(plan.settings.backends.len(), plan.settings.pool);
+        Self::with(ground, plan, pools, first_backend)
+    }
+
+    /// The stage that follows this one. Idle connections to backends that stay
+    /// go there; the others are closed, and none comes back to them.
+    #[must_use]
+    pub fn followed_by(&self, plan: &Generation<W::Security>, first_backend: usize) -> Self {
+        let nobody = vec![None; plan.settings.backends.len()];
+        let follows = plan.number == self.number + 1;
+        let kept = if follows { &plan.kept } else { &nobody };
+        let pools = self.pools.borrow().followed_by(kept, plan.settings.pool);
+        let gone = self.pools.borrow_mut().close_others(kept);
+        self.say_farewell(gone);
+        let next = Self::with(Rc::clone(&self.ground), plan, pools, first_backend);
+        for (place, kept) in kept.iter().enumerate() {
+            let before = self.addresses.borrow();
+            let before = kept.and_then(|kept| before.get(kept.0));
+            let now = plan.addresses.get(place);
+            if before.is_some() && before != now {
+                let gone = next.pools.borrow_mut().moved(BackendId(place));
+                next.say_farewell(gone);
+            }
+        }
+        next
+    }
+
+    fn with(
+        ground: Rc<Ground<W>>,
+        plan: &Generation<W::Security>,
+        pools: Pools<W::Stream>,
+        first_backend: usize,
+    ) -> Self {
+        let settings = plan.settings.clone();
         let backends = settings.backends.len();
         let longest = settings.backends.iter().map(BackendSettings::prefix_bytes).max();
+        let mut addresses = plan.addresses.clone();
+        addresses.resize(backends, Vec::new());
         Self {
+            ground,
+            number: plan.number,
             http_limits: http::Limits {
                 head_bytes_max: settings.limits.head_bytes,
                 headers_max: settings.limits.headers,
                 target_bytes_max: settings.limits.target_bytes,
             },
-            counters,
-            turn: RefCell::new(Turn::new(&common.fleet, first_backend)),
-            common,
-            buffers: RefCell::new(Buffers::new(pool.buffer_bytes, pool.buffers)),
-            pools: RefCell::new(Pools::new(backends, pool.idle_per_backend, pool.idle_timeout)),
-            security: (0..backends).map(|_| W::Security::default()).collect(),
+            fleet: Arc::clone(&plan.fleet),
+            pools: RefCell::new(pools),
+            turn: RefCell::new(Turn::new(&plan.fleet, first_backend)),
+            security: plan.security.clone(),
             tls_notes: RefCell::new((0..backends).map(|_| Seldom::default()).collect()),
-            shed_note: Seldom::default(),
-            plain_note: Seldom::default(),
-            addresses: RefCell::new(vec![Vec::new(); backends]),
-            chance: RefCell::new(Chance::seeded(seed)),
-            draining: Cell::new(false),
-            pages,
+            addresses: RefCell::new(addresses),
+            pages: Arc::clone(&plan.pages),
             prefix_room: longest.unwrap_or_default(),
             own_fields: OwnFields::new(&settings),
             untold: Cell::new(0),
-            polled_at: Cell::new(world.now()),
-            wheel: RefCell::new(Wheel::new(world.now())),
-            wheel_task: Cell::new(None),
             settings,
-            world,
         }
     }
 
-    /// The time at which the task under way was last polled. A request asks
-    /// for it a dozen times, and between two polls hardly any passes.
-    pub fn now(&self) -> Instant {
-        self.polled_at.get()
-    }
-
-    /// The time that the task has worked since it was polled.
-    pub fn since_poll(&self) -> Duration {
-        self.world.now().since(self.polled_at.get())
-    }
-
-    /// Asks the world's clock; whoever is polled does so first.
-    pub fn look_at_clock(&self) {
-        self.polled_at.set(self.world.now());
-    }
-
-    pub fn lend_buffer(&self) -> Vec<u8> {
-        self.buffers.borrow_mut().lend()
-    }
-
-    pub fn return_buffer(&self, buffer: Vec<u8>) {
-        self.buffers.borrow_mut().give_back(buffer);
-    }
-
-    pub(super) fn set_timer(&self, timer: &Timer, at: Instant) {
-        let earlier = self.wheel.borrow_mut().set(timer, at);
-        if earlier && let Some(task) = self.wheel_task.take() {
-            task.wake();
-        }
-    }
-
-    /// Turns the deadline wheel for ever. One task of the shard runs this; it
-    /// sleeps until the next deadline and is woken when an earlier one is set.
-    pub async fn turn_wheel(&self) {
-        loop {
-            let next = self.wheel.borrow().next();
-            let at = next.unwrap_or_else(|| self.world.now().after(LONG_SLEEP));
-            let mut sleep = std::pin::pin!(self.world.sleep_until(at));
-            poll_fn(|cx| {
-                let moved = self.wheel.borrow().next().is_some_and(|next| next < at);
-                if moved || sleep.as_mut().poll(cx).is_ready() {
-                    return Poll::Ready(());
-                }
-                self.wheel_task.set(Some(cx.waker().clone()));
-                Poll::Pending
-            })
-            .await;
-            let fired = self.wheel.borrow_mut().advance(self.world.now());
-            let _ = fired; // Each woken connection counts what it was waiting for.
+    /// A backend is reached elsewhere now.
+    pub fn move_backend(&self, backend: BackendId, to: &[ConnectAddress]) {
+        if let Some(known) = self.addresses.borrow_mut().get_mut(backend.0)
+            && known != to
+        {
+            to.clone_into(known);
+            let gone = self.pools.borrow_mut().moved(backend);
+            self.say_farewell(gone);
         }
     }
 
     /// Closes what lies idle: backend connections beyond their time or closed
     /// by their backend, and buffers that a quiet shard does not need.
-    pub async fn sweep(&self) {
-        let mut quiet_buffers = 0;
-        loop {
-            self.world.sleep_until(self.world.now().after(SWEEP_INTERVAL)).await;
-            self.look_at_clock();
-            assert!(self.settings.panics_at.as_deref() != Some("sweep"), "the sweep panics");
-            let now = self.now();
-            let (gone, idle) = {
-                let mut pools = self.pools.borrow_mut();
-                (pools.sweep(now), pools.idle_count())
-            };
-            self.say_farewell(gone);
-            self.counters.backend_connections_idle.set(idle as u64);
-            // Half of what lay unused for a whole interval goes.
-            let mut buffers = self.buffers.borrow_mut();
-            let free = buffers.free_count();
-            if free <= quiet_buffers {
-                buffers.trim(free / 2);
-            }
-            quiet_buffers = buffers.free_count();
-            self.counters.operations.set(crate::rt::operations());
-        }
+    pub fn sweep(&self) {
+        assert!(self.settings.panics_at.as_deref() != Some("sweep"), "the sweep panics");
+        let (gone, idle) = {
+            let mut pools = self.pools.borrow_mut();
+            (pools.sweep(self.now()), pools.idle_count())
+        };
+        self.say_farewell(gone);
+        self.counters.backend_connections_idle.set(idle as u64);
+        self.trim_buffers();
+        self.counters.operations.set(crate::rt::operations());
     }
 
     /// Closes connections that will not be used again.
@@ -226,9 +177,9 @@ impl<W: World> Stage<W> {
         tried: &[BackendId],
     ) -> Option<Ticket<'_>> {
         let (mut turn, mut chance) = (self.turn.borrow_mut(), self.chance.borrow_mut());
-        let fleet = &self.common.fleet;
+        let fleet = &self.fleet;
         let among = among.unwrap_or(fleet.everyone());
-        let ask = Ask { among, tried, policy: fleet.policy(), work };
+        let ask = Ask { tried, ..Ask::new(among, fleet.policy(), work) };
         fleet.pick(&mut turn, &ask, self.now(), &mut chance).ok()
     }
 
@@ -251,13 +202,9 @@ impl<W: World> Stage<W> {
 
     /// Whether a new request could be answered now.
     pub fn is_ready(&self) -> bool {
-        !self.draining.get() && self.common.fleet.any_ready(self.now())
+        !self.draining.get() && self.fleet.any_ready(self.now())
     }
 }
 
 /// Requests of which the budget of retries is told at once.
 const TOLD_AT_ONCE: u32 = 32;
-/// How long the wheel sleeps when there is no deadline at all.
-const LONG_SLEEP: Duration = Duration::from_secs(60);
-/// How often idle things are looked at.
-const SWEEP_INTERVAL: Duration = Duration::from_millis(500);

@@ -12,7 +12,7 @@ use super::{
     deliver::{linger, write_last_refusal},
     desk::Desk,
     inbox::{Ending, Inbox, receiving_beside},
-    order::{Order, read_order},
+    order::{Order, Route, read_order},
     outbox::{Gone, Outbox},
     perform::{Done, Performance},
     reply::Refusal,
@@ -64,8 +64,8 @@ async fn work<W: World>(desk: &Desk<W>, stream: &W::Stream, inbox: &Inbox) -> En
             refuse(desk, stream, inbox, &mut outbox, Some(&order), &refusal).await;
             return Ending::Close;
         }
-        let mut performance = Performance::new(desk, inbox, &mut outbox, &order, &body);
-        match performance.answer().await {
+        let done = Performance::new(desk, inbox, &mut outbox, &order, &body).answer().await;
+        match done {
             Ok(Done::KeepAlive) => {}
             Ok(Done::Close) => return Ending::Close,
             Ok(Done::Reset) => return Ending::Reset,
@@ -95,7 +95,9 @@ async fn next_order<W: World>(desk: &Desk<W>, inbox: &Inbox) -> Result<Order, No
             Some(length) => {
                 let head = unread.get(..length).unwrap_or_default();
                 let remember = |id: &[u8]| desk.stats.is_repeated(id);
-                let order = read_order(head, &limits, |route| desk.turn(route), remember);
+                let keeps_id = desk.stats.lists_answers();
+                let turn = |route: &Route| desk.turn(route);
+                let order = read_order(head, &limits, turn, remember, keeps_id);
                 (length, Some(order))
             }
             None if unread.len() > limits.head_bytes_max => {

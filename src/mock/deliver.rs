@@ -21,7 +21,7 @@ use super::{
     perform::{Done, JSON, Performance},
     reply::{Answer, Events, Form, Message, Refusal, Whole, write_refusal},
     script::{Fault, Framing, Place},
-    stats::Gauge,
+    stats::{Gauge, UnderWay},
     text::digest,
 };
 
@@ -66,6 +66,7 @@ impl<W: World> Performance<'_, '_, W> {
             _ => None,
         });
         let last = answer.tokens.saturating_sub(1);
+        self.wait(0).await?;
         self.wait(struck.map_or(last, |(index, _)| index)).await?;
         let close = self.begin(200, JSON, Framing::Length, Some(whole.length()));
         if self.order.head_only {
@@ -163,6 +164,12 @@ impl<W: World> Performance<'_, '_, W> {
 
     /// Waits until token `index` is due, unless the client leaves first.
     async fn wait(&self, index: u32) -> Result<(), Gone> {
+        self.until(index).await?;
+        self.under_way.iter().for_each(UnderWay::runs);
+        Ok(())
+    }
+
+    async fn until(&self, index: u32) -> Result<(), Gone> {
         let due = self.start.after(self.turn.due(index));
         let has_left = || self.inbox.ended().is_some() && !self.turn.deaf;
         if has_left() {
@@ -263,6 +270,9 @@ impl<W: World> Performance<'_, '_, W> {
         self.outbox.end_of_body();
         self.outbox.flush().await?;
         self.desk.counters().count(|c| &c.answers, 1);
+        if let Some(id) = &self.order.id {
+            self.desk.stats.answered(id);
+        }
         Ok(if close { Done::Close } else { Done::KeepAlive })
     }
 }

@@ -27,6 +27,8 @@ pub struct Order {
     pub fault: Option<ScriptFault>,
     /// Its `x-request-id` had been seen before.
     pub is_repeated: bool,
+    /// Its `x-request-id`, if that is to be kept.
+    pub id: Option<Vec<u8>>,
     /// Of the body to be echoed, else empty.
     pub content_type: Vec<u8>,
 }
@@ -41,6 +43,8 @@ pub enum Route {
     /// `HEAD /`, which some clients probe, and GET.
     Root,
     Health,
+    /// As an engine has them.
+    Metrics,
     Stats,
     /// The head that came, told as JSON.
     EchoHead(Vec<u8>),
@@ -49,12 +53,14 @@ pub enum Route {
 }
 
 /// Reads one whole head. `plain_turn` is what the script says to a request
-/// for this endpoint; `is_repeated` remembers request ids.
+/// for this endpoint; `is_repeated` remembers request ids, which are kept with
+/// the order only if `keeps_id`.
 pub fn read_order(
     head: &[u8],
     limits: &Limits,
     plain_turn: impl FnOnce(&Route) -> Turn,
     is_repeated: impl FnOnce(&[u8]) -> bool,
+    keeps_id: bool,
 ) -> Result<Order, RequestFault> {
     let mut table = HeaderTable::new();
     let request = parse_request(head, limits, &mut table)?;
@@ -89,6 +95,7 @@ pub fn read_order(
         turn,
         fault,
         is_repeated: id.is_some_and(is_repeated),
+        id: id.filter(|_| keeps_id).map(<[u8]>::to_vec),
         content_type: content_type.unwrap_or_default().to_vec(),
     })
 }
@@ -99,9 +106,10 @@ impl Route {
         match request.path {
             b"/" if is_read => return Self::Root,
             b"/health" if is_read => return Self::Health,
+            b"/metrics" if is_read => return Self::Metrics,
             b"/mock/stats" if is_read => return Self::Stats,
             b"/mock/echo" => return Self::EchoHead(listing(request)),
-            b"/" | b"/health" | b"/mock/stats" => return Self::MethodUnknown,
+            b"/" | b"/health" | b"/metrics" | b"/mock/stats" => return Self::MethodUnknown,
             _ => {}
         }
         let endpoint = Endpoint::of(request.path);

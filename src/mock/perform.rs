@@ -15,10 +15,12 @@ use super::{
         Answer, Embeddings, Form, Refusal, Whole, write_model, write_models, write_token_count,
     },
     script::{Place, Turn},
+    stats::UnderWay,
     text::digest,
 };
 
 pub(super) const JSON: &[u8] = b"application/json";
+const PROMETHEUS: &[u8] = b"text/plain; version=0.0.4; charset=utf-8";
 
 /// What becomes of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +40,8 @@ pub struct Performance<'a, 'c, W: World> {
     pub(super) turn: Turn,
     /// When the request had been read.
     pub(super) start: Instant,
+    /// An LLM request, as long as it is one.
+    pub(super) under_way: Option<UnderWay<'a>>,
 }
 
 impl<'a, 'c, W: World> Performance<'a, 'c, W> {
@@ -49,7 +53,7 @@ impl<'a, 'c, W: World> Performance<'a, 'c, W> {
         body: &'a [u8],
     ) -> Self {
         let start = desk.world.now();
-        Self { desk, inbox, outbox, order, body, turn: order.turn, start }
+        Self { desk, inbox, outbox, order, body, turn: order.turn, start, under_way: None }
     }
 
     /// # Errors
@@ -82,7 +86,14 @@ impl<'a, 'c, W: World> Performance<'a, 'c, W> {
                 _ => return self.refusal(model_unknown()).await,
             },
             Route::Root => page.extend_from_slice(b"{\"server\":\"tokenring mock\"}"),
-            Route::Health => page.extend_from_slice(b"{\"status\":\"ok\"}"),
+            Route::Health => match self.desk.stats.health() {
+                200..=299 => page.extend_from_slice(b"{\"status\":\"ok\"}"),
+                status => return self.refusal(Refusal::on_command(status)).await,
+            },
+            Route::Metrics => {
+                self.desk.stats.totals().write_metrics(&mut page);
+                return self.page(200, PROMETHEUS, &page).await;
+            }
             Route::Stats => self.desk.stats.totals().write(&mut page),
             Route::EchoHead(listing) => {
                 page.extend_from_slice(listing);
@@ -103,6 +114,7 @@ impl<'a, 'c, W: World> Performance<'a, 'c, W> {
     }
 
     async fn llm(&mut self, endpoint: Endpoint) -> Result<Done, Gone> {
+        self.under_way = Some(UnderWay::begin(self.desk.counters()));
         if self.turn.status != 200 {
             return self.refusal(Refusal::on_command(self.turn.status)).await;
         }

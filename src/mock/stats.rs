@@ -3,7 +3,10 @@
 //! Each thread counts in a block of its own; whoever asks gets the sum.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    cell::Cell,
+    fs::File,
+    io::Write,
+    sync::atomic::{AtomicU16, AtomicU64, Ordering::Relaxed},
     time::Duration,
 };
 
@@ -69,6 +72,10 @@ counters! {
     connections_open,
     /// Streamed answers under way; falls as well as rises.
     streams_open,
+    /// LLM requests before their first token, and past it; both fall as well
+    /// as rise.
+    requests_waiting,
+    requests_running,
     tokens_made,
     /// Tokens made more than 100 ms after the client's end was seen.
     tokens_after_client_left,
@@ -84,14 +91,20 @@ pub struct Stats {
     threads: Box<[Counters]>,
     /// The digest of an id, in the slot that its low bits name.
     ids: Box<[AtomicU64]>,
+    /// Gets the id of each answer that went out whole.
+    answered: Option<File>,
+    /// The status of `/health`.
+    health: AtomicU16,
 }
 
 impl Stats {
     #[must_use]
-    pub fn new(threads: usize) -> Self {
+    pub fn new(threads: usize, health: u16, answered: Option<File>) -> Self {
         Self {
             threads: (0..threads).map(|_| Counters::default()).collect(),
             ids: (0..IDS_MAX).map(|_| AtomicU64::new(0)).collect(),
+            answered,
+            health: AtomicU16::new(health),
         }
     }
 
@@ -106,6 +119,31 @@ impl Stats {
         let digest = digest(id).max(1); // 0 marks an empty slot
         let slot = &self.ids[digest as usize % IDS_MAX];
         slot.swap(digest, Relaxed) == digest
+    }
+
+    /// Whether anybody wants to know of each answer by its id.
+    #[must_use]
+    pub fn lists_answers(&self) -> bool {
+        self.answered.is_some()
+    }
+
+    /// The answer to the request of this id went out whole. Its line is one
+    /// write, so that lines of several mocks in one file stay whole.
+    pub fn answered(&self, id: &[u8]) {
+        let Some(mut file) = self.answered.as_ref() else { return };
+        let line = [id, b"\n"].concat();
+        if let Err(error) = file.write_all(&line) {
+            tracing::error!(%error, "an answer is missing in the list of those that were given");
+        }
+    }
+
+    #[must_use]
+    pub fn health(&self) -> u16 {
+        self.health.load(Relaxed)
+    }
+
+    pub fn set_health(&self, status: u16) {
+        self.health.store(status, Relaxed);
     }
 
     #[must_use]
@@ -152,7 +190,54 @@ impl Drop for Gauge<'_> {
     }
 }
 
+/// One LLM request, from when it was understood to its end.
+pub struct UnderWay<'c> {
+    counters: &'c Counters,
+    runs: Cell<bool>,
+}
+
+impl<'c> UnderWay<'c> {
+    pub fn begin(counters: &'c Counters) -> Self {
+        counters.requests_waiting.fetch_add(1, Relaxed);
+        Self { counters, runs: Cell::new(false) }
+    }
+
+    /// Its first token is made, or it fails in its place.
+    pub fn runs(&self) {
+        if !self.runs.replace(true) {
+            self.counters.requests_waiting.fetch_sub(1, Relaxed);
+            self.counters.requests_running.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        let counter = if self.runs.get() {
+            &self.counters.requests_running
+        } else {
+            &self.counters.requests_waiting
+        };
+        counter.fetch_sub(1, Relaxed);
+    }
+}
+
 impl Totals {
+    /// Appends an engine's metrics, in vLLM's names.
+    pub fn write_metrics(&self, out: &mut Vec<u8>) {
+        let gauges = [
+            ("vllm:num_requests_running", "past their first token", self.requests_running),
+            ("vllm:num_requests_waiting", "before their first token", self.requests_waiting),
+        ];
+        for (name, what, value) in gauges {
+            let gauge = format!(
+                "# HELP {name} Number of requests {what}.\n# TYPE {name} gauge\n\
+                 {name}{{engine=\"0\",model_name=\"mock\"}} {value}.0\n"
+            );
+            out.extend_from_slice(gauge.as_bytes());
+        }
+    }
+
     /// Appends them as a JSON object.
     pub fn write(&self, out: &mut Vec<u8>) {
         out.push(b'{');
@@ -175,7 +260,7 @@ mod tests {
 
     #[test]
     fn threads_are_summed_and_the_latest_is_the_largest() {
-        let stats = Stats::new(2);
+        let stats = Stats::new(2, 200, None);
         for (thread, late) in [(0, 50), (1, 150)] {
             let counters = stats.of_thread(thread);
             counters.count(|c| &c.requests, 2);
@@ -189,9 +274,32 @@ mod tests {
 
     #[test]
     fn an_id_is_repeated_from_its_second_time_on() {
-        let stats = Stats::new(1);
+        let stats = Stats::new(1, 200, None);
         let seen = ["a", "b", "a", "a"].map(|id| stats.is_repeated(id.as_bytes()));
         assert_eq!(seen, [false, false, true, true]);
+    }
+
+    #[test]
+    fn a_request_waits_and_then_runs_and_then_is_neither() {
+        let stats = Stats::new(1, 200, None);
+        let shown = || {
+            let mut out = Vec::new();
+            stats.totals().write_metrics(&mut out);
+            let page = String::from_utf8(out).unwrap();
+            let value = |name: &str| {
+                let line = page.split('\n').find(|line| line.starts_with(name)).unwrap();
+                line.rsplit_once(' ').unwrap().1.to_owned()
+            };
+            [value("vllm:num_requests_waiting"), value("vllm:num_requests_running")]
+        };
+        let request = UnderWay::begin(stats.of_thread(0));
+        let early = UnderWay::begin(stats.of_thread(0));
+        assert_eq!(shown(), ["2.0", "0.0"]);
+        request.runs();
+        request.runs();
+        assert_eq!(shown(), ["1.0", "1.0"]);
+        drop((request, early));
+        assert_eq!(shown(), ["0.0", "0.0"]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! listening socket.
 
 use std::{
+    fs::File,
     future::{Future, poll_fn},
     io,
     net::{Ipv4Addr, SocketAddr},
@@ -66,12 +67,20 @@ pub fn start(plan: MockPlan) -> anyhow::Result<MockHandle> {
     if !(200..=599).contains(&plan.script.status) {
         bail!("the mock's status is one from 200 to 599, not {}", plan.script.status);
     }
+    if !(200..=599).contains(&plan.script.health_status) {
+        bail!("the mock's health is a status from 200 to 599, not {}", plan.script.health_status);
+    }
     if plan.script.token_bytes > MockScript::TOKEN_BYTES_MAX {
         bail!("a token of the mock has at most {} bytes", MockScript::TOKEN_BYTES_MAX);
     }
     let (listeners, bound) = listen(&plan.listen, plan.cores.len())
         .with_context(|| format!("cannot listen on {}", plan.listen))?;
-    let stats = Arc::new(Stats::new(listeners.len()));
+    let answered = plan.script.answered.as_ref().map(|path| {
+        let file = File::options().append(true).create(true).open(path);
+        file.with_context(|| format!("cannot write to {}", path.display()))
+    });
+    let health = plan.script.health_status;
+    let stats = Arc::new(Stats::new(listeners.len(), health, answered.transpose()?));
     let mut handle = MockHandle { bound, drivers: Vec::new(), stats, threads: Vec::new() };
     let (ready, reports) = mpsc::channel();
     let clock = Clock::start();
@@ -149,6 +158,15 @@ impl MockHandle {
     #[must_use]
     pub fn stats(&self) -> Totals {
         self.stats.totals()
+    }
+
+    /// What `/health` is answered with from now on: a status from 200 to 599.
+    ///
+    /// # Panics
+    /// For any other.
+    pub fn set_health(&self, status: u16) {
+        assert!((200..=599).contains(&status), "{status} is no status of a final answer");
+        self.stats.set_health(status);
     }
 
     /// Ends all connections and threads at once, whatever they were doing, and

@@ -159,7 +159,7 @@ pub trait World: Clone + 'static {
     type Socket: Accepted;
     type Listener: Listen<Socket = Self::Socket>;
     /// What connections to one backend are secured with.
-    type Security: Default + 'static;
+    type Security: Default + Clone + Send + Sync + 'static;
 
     fn now(&self) -> Instant;
 

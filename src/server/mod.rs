@@ -2,9 +2,11 @@
 
 pub mod certificates;
 mod drain;
+mod generation;
 mod hangup;
 mod listeners;
 mod names;
+mod probes;
 mod shards;
 
 use std::{net::SocketAddr, sync::Arc};

@@ -3,7 +3,7 @@
 use std::{
     os::fd::OwnedFd,
     rc::Rc,
-    sync::{Arc, mpsc},
+    sync::{Arc, OnceLock, mpsc},
     thread::JoinHandle,
 };
 
@@ -12,25 +12,30 @@ use anyhow::{Context, anyhow, bail};
 use super::{
     certificates::{Certificates, Reloader},
     drain::Stopper,
+    generation::{Backends, Security, Shown, generation, seats},
     listeners::{self, Bound, Purpose},
     names,
+    probes::{self, Probes},
 };
 use crate::{
-    admin::{self, CertificateFigures, Facts},
-    balance::{BackendId, Figures, Fleet, Seat},
-    config::{BackendPlan, Plan},
-    exchange::{BackendSettings, Common, Counters, Credential, Deadlines, Settings, Stage},
+    balance::{BackendId, Figures, Fleet},
+    config::Plan,
+    exchange::{Common, Counters, Generation, Ground, Stage},
+    probe,
     rt::{
         self, Clock, ConnectAddress, DriverInForce, KernelWorld, Letterbox, Listener, Lookup,
         Mailbox, Resolver, Unsent, build, mailbox, pin_to, seed, spawn_thread,
     },
     shard::{House, Letter, Shard},
-    tls::{BackendTls, ServerTls},
+    tls::ServerTls,
     wire::{self, SecureWorld, Shared},
 };
 
 /// Letters that may wait for one shard: hand-overs of a burst of connections.
 const MAILBOX_LETTERS: usize = 1024;
+
+/// The generation of the plan that a process starts with.
+const FIRST: u64 = 1;
 
 /// A process whose shards run.
 pub struct Running {
@@ -43,14 +48,15 @@ pub struct Running {
     driver: String,
     stopper: Stopper,
     counters: Arc<[Arc<Counters>]>,
-    common: Arc<Common>,
+    fleet: Arc<Fleet>,
     clock: Clock,
     _resolver: Option<Resolver>,
+    _probes: Probes,
     reloader: Option<Reloader>,
 }
 
 /// What a shard is told.
-pub(super) type Mail = Letter<wire::Socket<rt::Socket>>;
+pub(super) type Mail = Letter<wire::Socket<rt::Socket>, Security>;
 
 /// A shard's last word: `None` for a clean end.
 type ShardEnd = (usize, Option<String>);
@@ -62,13 +68,12 @@ struct Job {
     plan: Arc<Plan>,
     sockets: Vec<(OwnedFd, Purpose)>,
     server_tls: Option<Arc<ServerTls>>,
-    backend_tls: Vec<Option<Arc<BackendTls>>>,
     letterbox: Letterbox<Mail>,
     mailboxes: Vec<Mailbox<Mail>>,
-    addresses: Vec<Vec<ConnectAddress>>,
+    generation: Arc<Generation<Security>>,
+    driver: Arc<OnceLock<String>>,
     counters: Arc<[Arc<Counters>]>,
     common: Arc<Common>,
-    certificates: Option<Arc<CertificateFigures>>,
     house: Arc<House>,
     clock: Clock,
 }
@@ -87,14 +92,25 @@ pub fn start(plan: Plan, lookup: Lookup) -> anyhow::Result<Running> {
     let (mailboxes, letterboxes): (Vec<_>, Vec<_>) =
         (0..shards).map(|_| mailbox(MAILBOX_LETTERS)).unzip();
     let stopper = Stopper { mailboxes: mailboxes.clone() };
-    let counters: Arc<[Arc<Counters>]> =
-        (0..shards).map(|_| Arc::new(Counters::default())).collect();
-    let per_address = plan.limits.connections_per_address.map(std::num::NonZero::get);
-    let house = Arc::new(House::new(shards, per_address));
+    let counters: Arc<[Arc<Counters>]> = (0..shards).map(|_| Arc::default()).collect();
+    let house = house_of(&plan);
     let addresses = names::resolve_all(&plan.backends, &lookup);
-    let seats = plan.backends.iter().map(seat).collect();
-    let common = Arc::new(Common::of(Fleet::of(seats, plan.balancing)));
-    let clock = Clock::start();
+    let (common, clock) = (Arc::new(Common::default()), Clock::start());
+    let fleet = Arc::new(Fleet::of(seats(&plan), plan.balancing));
+    let backends = Backends {
+        fleet: Arc::clone(&fleet),
+        security: certificates.backends.clone(),
+        addresses: addresses.clone(),
+        kept: vec![None; plan.backends.len()],
+        probes: plan.backends.iter().map(|_| Arc::default()).collect(),
+    };
+    let round = probes::round(&plan, &backends);
+    let shown = Shown {
+        counters: Arc::clone(&counters),
+        driver: Arc::default(),
+        certificates: certificates.figures(),
+    };
+    let first = Arc::new(generation(FIRST, &plan, backends, &shown));
     let (ready, readiness) = mpsc::channel();
     let (end, ends) = mpsc::channel();
     let mut threads = Vec::new();
@@ -105,13 +121,12 @@ pub fn start(plan: Plan, lookup: Lookup) -> anyhow::Result<Running> {
             plan: Arc::clone(&plan),
             sockets,
             server_tls: certificates.server.clone(),
-            backend_tls: certificates.backends.clone(),
             letterbox,
             mailboxes: mailboxes.clone(),
-            addresses: addresses.clone(),
+            generation: Arc::clone(&first),
+            driver: Arc::clone(&shown.driver),
             counters: Arc::clone(&counters),
             common: Arc::clone(&common),
-            certificates: certificates.figures(),
             house: Arc::clone(&house),
             clock,
         };
@@ -121,12 +136,11 @@ pub fn start(plan: Plan, lookup: Lookup) -> anyhow::Result<Running> {
         })?);
     }
     drop((ready, end));
-    let drivers: Vec<DriverInForce> = (0..shards)
-        .map(|_| readiness.recv().unwrap_or_else(|_| Err(anyhow!("a shard died at its start"))))
-        .collect::<anyhow::Result<_>>()?;
-    let news = stopper.clone();
-    let news = move |backend, to: &[_]| tell_addresses(&news, backend, to);
-    let resolver = names::watch(&plan.backends, &addresses, plan.resolve_every, lookup, news)?;
+    let drivers = all_ready(&readiness, shards)?;
+    let probes = Probes::start(plan.driver, clock, round)?;
+    let hear = Hearers { shards: stopper.clone(), probes: probes.mailbox() };
+    let hear = move |backend, to: &[_]| hear.addresses(FIRST, backend, to);
+    let resolver = names::watch(&plan.backends, &addresses, plan.resolve_every, lookup, hear)?;
     Ok(Running {
         threads,
         ends,
@@ -137,20 +151,46 @@ pub fn start(plan: Plan, lookup: Lookup) -> anyhow::Result<Running> {
         driver: driver_line(&drivers),
         stopper,
         counters,
-        common,
+        fleet,
         clock,
         _resolver: resolver,
+        _probes: probes,
         reloader: certificates.watch().context("certificate files cannot be watched")?,
     })
 }
 
-/// False if a mailbox was full: that shard has to be told another time.
-fn tell_addresses(to: &Stopper, backend: BackendId, addresses: &[ConnectAddress]) -> bool {
-    let letter = || Letter::Addresses(backend, addresses.to_vec());
-    // Every shard is told, also behind one that does not hear.
-    let is_full = |mailbox: &&Mailbox<_>| matches!(mailbox.send(letter()), Err(Unsent::Full(_)));
-    let deaf = to.mailboxes.iter().filter(is_full);
-    deaf.count() == 0
+/// Who has to know where backends are reached.
+struct Hearers {
+    shards: Stopper,
+    probes: Option<Mailbox<probe::Letter<Security>>>,
+}
+
+impl Hearers {
+    /// False if a mailbox was full: it has to be told another time.
+    fn addresses(&self, generation: u64, backend: BackendId, to: &[ConnectAddress]) -> bool {
+        let letter = || Letter::Addresses { generation, backend, addresses: to.to_vec() };
+        // Everybody is told, also behind one that does not hear.
+        let is_full =
+            |mailbox: &&Mailbox<_>| matches!(mailbox.send(letter()), Err(Unsent::Full(_)));
+        let deaf = self.shards.mailboxes.iter().filter(is_full).count();
+        let letter = probe::Letter::Addresses(backend, to.to_vec());
+        let probes = self.probes.as_ref().map(|probes| probes.send(letter));
+        deaf == 0 && !matches!(probes, Some(Err(Unsent::Full(_))))
+    }
+}
+
+fn house_of(plan: &Plan) -> Arc<House> {
+    let per_address = plan.limits.connections_per_address.map(std::num::NonZero::get);
+    Arc::new(House::new(plan.cores.len(), per_address))
+}
+
+/// Waits until every shard runs.
+fn all_ready(
+    readiness: &mpsc::Receiver<anyhow::Result<DriverInForce>>,
+    shards: usize,
+) -> anyhow::Result<Vec<DriverInForce>> {
+    let ready = |_| readiness.recv().unwrap_or_else(|_| Err(anyhow!("a shard died at its start")));
+    (0..shards).map(ready).collect()
 }
 
 fn driver_line(drivers: &[DriverInForce]) -> String {
@@ -198,25 +238,11 @@ fn run(job: Job, ready: &mpsc::Sender<anyhow::Result<DriverInForce>>) -> anyhow:
     runtime.block_on(async {
         let shared = Shared::new(job.server_tls, plan.tls.handshakes_waiting());
         let world = SecureWorld::new(KernelWorld::new(job.clock), shared);
-        let facts = Facts {
-            version: env!("CARGO_PKG_VERSION"),
-            driver: driver.to_string(),
-            panics: KernelWorld::panics,
-            certificates: job.certificates,
-            common: Arc::clone(&job.common),
-            backends: plan.backends.iter().map(|backend| backend.name.clone()).collect(),
-        };
-        let mut stage = Stage::new(
-            world,
-            settings(plan),
-            Arc::clone(&job.common),
-            Arc::clone(&job.counters[job.index]),
-            admin::pages(Arc::clone(&job.counters), facts),
-            job.index,
-            seed(),
-        );
-        *stage.addresses.borrow_mut() = job.addresses;
-        stage.security = job.backend_tls;
+        // All shards find the same driver, unless one lacks resources.
+        let _ = job.driver.set(driver.to_string());
+        let counters = Arc::clone(&job.counters[job.index]);
+        let ground = Rc::new(Ground::new(world, plan.pool, job.common, counters, seed()));
+        let stage = Stage::new(ground, &job.generation, job.index);
         let listeners = job
             .sockets
             .into_iter()
@@ -233,36 +259,6 @@ fn run(job: Job, ready: &mpsc::Sender<anyhow::Result<DriverInForce>>) -> anyhow:
         Rc::new(shard).run(listeners, job.letterbox).await;
         Ok(())
     })
-}
-
-fn seat(backend: &BackendPlan) -> Seat {
-    Seat { weight: backend.weight, capacity: backend.capacity, ..Seat::of(&backend.name) }
-}
-
-fn settings(plan: &Plan) -> Settings {
-    Settings {
-        deadlines: Deadlines { handshake: plan.tls.handshake_timeout(), ..plan.deadlines },
-        limits: plan.limits,
-        pool: plan.pool,
-        headers: plan.headers,
-        credentials: plan.credentials,
-        retry: plan.retry,
-        proxy_path: plan.proxy_path.clone(),
-        backends: plan
-            .backends
-            .iter()
-            .map(|backend| BackendSettings {
-                name: backend.name.clone(),
-                host_header: backend.host_header.clone(),
-                base_path: backend.base_path.clone(),
-                credential: backend
-                    .credential
-                    .as_ref()
-                    .map(|secret| Credential::new(secret.expose())),
-            })
-            .collect(),
-        panics_at: plan.panics_at.clone(),
-    }
 }
 
 impl Running {
@@ -297,13 +293,13 @@ impl Running {
     #[must_use]
     pub fn backends(&self) -> Vec<Figures> {
         let now = self.clock.now();
-        (0..).map_while(|place| self.common.fleet.figures(BackendId(place), now)).collect()
+        (0..).map_while(|place| self.fleet.figures(BackendId(place), now)).collect()
     }
 
-    /// What all shards share.
+    /// What is known of the backends, by all shards.
     #[must_use]
-    pub fn common(&self) -> Arc<Common> {
-        Arc::clone(&self.common)
+    pub fn fleet(&self) -> Arc<Fleet> {
+        Arc::clone(&self.fleet)
     }
 
     /// `None` when there is no TLS.

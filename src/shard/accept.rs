@@ -35,15 +35,15 @@ impl<W: World> Shard<W> {
                 refused = false;
                 continue;
             };
-            self.stage.counters.accept_failures.increment();
+            self.ground.counters.accept_failures.increment();
             // Said once until it is over: the want may last for hours.
             if !refused {
                 tracing::warn!(%error, "no connection can be accepted; raise the limit on \
                                         open files (ulimit -n) or lower --connections");
             }
             refused = true;
-            let later = self.stage.world.now().after(REST);
-            self.stage.world.sleep_until(later).await;
+            let later = self.ground.world.now().after(REST);
+            self.ground.world.sleep_until(later).await;
         }
         // Whoever has come until now is still answered, and told to close.
         while let Ok(Some(socket)) = listener.accept() {
@@ -55,7 +55,7 @@ impl<W: World> Shard<W> {
     fn accept_some(self: &Rc<Self>, listener: &W::Listener, admin: bool) -> io::Result<()> {
         for _ in 0..BATCH {
             let Some(socket) = listener.accept()? else { break };
-            self.stage.counters.connections_accepted.increment();
+            self.ground.counters.connections_accepted.increment();
             self.place(socket, admin);
         }
         Ok(())
@@ -65,10 +65,10 @@ impl<W: World> Shard<W> {
     fn place(self: &Rc<Self>, socket: W::Socket, admin: bool) {
         let shards = self.mailboxes.len();
         // In a drain the others may have ended, and nobody needs a better seat.
-        let goes_to = if shards < 2 || admin || self.stage.draining.get() {
+        let goes_to = if shards < 2 || admin || self.ground.draining.get() {
             self.index
         } else {
-            let step = 1 + self.stage.chance.borrow_mut().below(shards - 1);
+            let step = 1 + self.ground.chance.borrow_mut().below(shards - 1);
             self.house.better_of(self.index, (self.index + step) % shards)
         };
         let seat = if admin {
@@ -80,7 +80,7 @@ impl<W: World> Shard<W> {
             Ok(seat) if goes_to == self.index => self.serve(socket, seat, admin),
             Ok(seat) => self.hand_over(goes_to, socket, seat),
             Err(_) => {
-                self.stage.counters.connections_refused.increment();
+                self.ground.counters.connections_refused.increment();
                 socket.refuse(FULL);
             }
         }
@@ -89,7 +89,7 @@ impl<W: World> Shard<W> {
     fn hand_over(self: &Rc<Self>, to: usize, socket: W::Socket, seat: Seat) {
         let letter = Letter::Socket { socket, seat };
         match self.mailboxes[to].send(letter) {
-            Ok(()) => self.stage.counters.connections_handed_over.increment(),
+            Ok(()) => self.ground.counters.connections_handed_over.increment(),
             // That shard is not as idle as it seemed, or has ended. The seat is
             // counted there, which only makes it look a little busier.
             Err(Unsent::Full(letter) | Unsent::Ended(letter)) => self.read(letter),

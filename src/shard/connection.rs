@@ -18,7 +18,10 @@ use std::{
     task::Poll,
 };
 
-use super::greet::{greet, is_client_hello, note_tls_on_plain};
+use super::{
+    Shard,
+    greet::{greet, is_client_hello, note_tls_on_plain},
+};
 use crate::{
     base::TICK,
     exchange::{
@@ -36,38 +39,44 @@ use crate::{
 const LINGER_BYTES: usize = 1 << 20;
 
 /// Serves a connection to its end.
-pub async fn serve<W: World>(stage: &Stage<W>, client: &Client<W::Stream>, admin: bool) {
+pub async fn serve<W: World>(shard: &Shard<W>, client: &Client<W::Stream>, admin: bool) {
+    let ground = &shard.ground;
     client.belongs_to_this_task().await;
-    stage.look_at_clock();
+    ground.look_at_clock();
     // Large and over soon, so a resting connection does not carry it.
-    if client.stream.is_secure() && !Box::pin(greet(stage, client)).await {
+    if client.stream.is_secure() && !Box::pin(greet_by_plan(shard, client)).await {
         return;
     }
-    client.is_idle_from(stage.now());
-    while rest(stage, client).await {
-        let mut requests = Box::pin(busy(stage, client, admin));
+    client.is_idle_from(ground.now());
+    while rest(shard, client).await {
+        let mut requests = Box::pin(busy(shard, client, admin));
         let rests = poll_fn(|cx| {
-            stage.look_at_clock();
+            ground.look_at_clock();
             requests.as_mut().poll(cx)
         })
         .await;
         if !rests {
             return;
         }
-        stage.look_at_clock();
+        ground.look_at_clock();
     }
     // Nothing is under way, so its end is an orderly one.
     client.stream.finish();
 }
 
+async fn greet_by_plan<W: World>(shard: &Shard<W>, client: &Client<W::Stream>) -> bool {
+    greet(&shard.stage(), client).await
+}
+
 /// Waits without a buffer for the first byte of a request; false when the
-/// connection is to be closed.
-async fn rest<W: World>(stage: &Stage<W>, client: &Client<W::Stream>) -> bool {
-    stage.counters.connections_resting.increment();
-    client.wait_for_request(stage);
+/// connection is to be closed. It may last for long, so it keeps no plan.
+async fn rest<W: World>(shard: &Shard<W>, client: &Client<W::Stream>) -> bool {
+    let ground = &shard.ground;
+    ground.counters.connections_resting.increment();
+    client.wait_for_request(&shard.stage());
     let mut readable = pin!(client.stream.readable());
     let has_bytes = poll_fn(|cx| {
-        if stage.draining.get() {
+        if ground.draining.get() {
             // A request that has come already is still answered.
             return Poll::Ready(!client.stream.is_quiet());
         }
@@ -77,17 +86,22 @@ async fn rest<W: World>(stage: &Stage<W>, client: &Client<W::Stream>) -> bool {
         readable.as_mut().poll(cx).map(|result| result.is_ok())
     })
     .await;
-    stage.counters.connections_resting.subtract(1);
+    ground.counters.connections_resting.subtract(1);
     has_bytes
 }
 
 /// Answers requests until there is none for a while (true) or the connection
 /// is done with (false).
-async fn busy<W: World>(stage: &Stage<W>, client: &Client<W::Stream>, admin: bool) -> bool {
+async fn busy<W: World>(shard: &Shard<W>, client: &Client<W::Stream>, admin: bool) -> bool {
     let arm = |buffer| client.stream.recv_cancelable(buffer);
-    let mut inbound = pin!(Armed::new(arm, &stage.buffers));
+    let mut inbound = pin!(Armed::new(arm, &shard.ground.buffers));
+    let mut current = shard.stage();
     let rests = loop {
-        let after = match next_head(stage, client, inbound.as_mut()).await {
+        let next = next_head(&current, client, inbound.as_mut()).await;
+        // Each request is told by the plan that was in force when it had come.
+        shard.renew(&mut current);
+        let stage = &*current;
+        let after = match next {
             NextHead::Complete(bytes) => tell(stage, client, inbound.as_mut(), bytes, admin).await,
             NextHead::Refused(trouble) => {
                 let asker = asker_of(stage, inbound.as_mut().held());

@@ -13,8 +13,9 @@ struct Ban {
 }
 
 /// Rooms that decide. They know no socket, no thread, no file, no clock.
-const PURE_ROOMS: &[&str] =
-    &["base", "http", "sse", "json", "tls", "llm", "balance", "exchange", "config", "admin"];
+const PURE_ROOMS: &[&str] = &[
+    "base", "http", "sse", "json", "tls", "llm", "balance", "exchange", "probe", "config", "admin",
+];
 
 const PURE_BANS: &[Ban] = &[
     Ban {
@@ -79,7 +80,7 @@ const RUNTIME_BANS: &[Ban] = &[
 ];
 
 /// Rooms that read bytes from the wire.
-const WIRE_ROOMS: &[&str] = &["http", "sse", "json", "llm"];
+const WIRE_ROOMS: &[&str] = &["http", "sse", "json", "llm", "probe"];
 
 /// Methods that are too kind to wire bytes, as in `.trim(` or `.parse::`.
 const WIRE_METHODS: &[&str] =

@@ -17,9 +17,9 @@ use std::{
 };
 
 use tokenring::{
-    balance::{BackendId, Figures},
+    balance::{BackendId, Figures, Fleet},
     config::{Address, DriverChoice, Machine, MockPlan, MockScript, Plan, Written, check},
-    exchange::{Common, Counter, Counters},
+    exchange::{Counter, Counters},
     mock::{self, MockHandle},
     rt::{Lookup, Resolver},
     server::{self, Running},
@@ -88,7 +88,7 @@ pub fn url(address: SocketAddr) -> String {
 pub struct Proxy {
     pub address: SocketAddr,
     counters: Arc<[Arc<Counters>]>,
-    common: Arc<Common>,
+    fleet: Arc<Fleet>,
     running: Mutex<Option<Running>>,
 }
 
@@ -105,7 +105,7 @@ impl Proxy {
         Self {
             address: tcp.unwrap_or_else(|| ([127, 0, 0, 1], 0).into()),
             counters: running.counters().to_vec().into(),
-            common: running.common(),
+            fleet: running.fleet(),
             running: Mutex::new(Some(running)),
         }
     }
@@ -152,7 +152,7 @@ impl Proxy {
     /// What should be zero when no request is under way and is not.
     pub fn unsettled(&self) -> Vec<(&'static str, u64)> {
         let backends = (0..).map_while(|place| {
-            let figures = self.common.fleet.figures(BackendId(place), Default::default())?;
+            let figures = self.fleet.figures(BackendId(place), Default::default())?;
             Some(u64::from(figures.waiting + figures.streams))
         });
         let figures: [(&'static str, u64); 5] = [

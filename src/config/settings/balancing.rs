@@ -7,18 +7,21 @@ use crate::config::Policy;
 use crate::config::words::count;
 
 /// `-` stands for `_` as well: the names as they are shown, then the others.
-pub(super) const POLICY_WORDS: [&str; 11] = [
+pub(super) const POLICY_WORDS: [&str; 14] = [
     Policy::LeastLatency.name(),
     Policy::RoundRobin.name(),
     Policy::LeastInFlight.name(),
     Policy::PeakEwma.name(),
     Policy::Random.name(),
     Policy::PowerOfTwo.name(),
+    Policy::SessionHash.name(),
+    Policy::Prefix.name(),
     "least-latency",
     "round-robin",
     "least-in-flight",
     "peak-ewma",
     "power-of-two",
+    "session-hash",
 ];
 
 /// In the order of the words.
@@ -29,11 +32,14 @@ pub(super) const POLICIES: [Policy; POLICY_WORDS.len()] = [
     Policy::PeakEwma,
     Policy::Random,
     Policy::PowerOfTwo,
+    Policy::SessionHash,
+    Policy::Prefix,
     Policy::LeastLatency,
     Policy::RoundRobin,
     Policy::LeastInFlight,
     Policy::PeakEwma,
     Policy::PowerOfTwo,
+    Policy::SessionHash,
 ];
 
 pub(super) const BALANCING: Group = Group {
@@ -61,6 +67,23 @@ pub(super) const BALANCING: Group = Group {
                 read: |w, word| count(word).map(|count| w.balancing.capacity = count),
                 show: |w| w.balancing.capacity.to_string(),
             }),
+        ),
+        of_process(
+            "balancing.affinity_percent",
+            "--affinity-percent",
+            "150",
+            "What the backend of a conversation may cost, of the soonest's cost, before it is let go",
+            Place::Number(Number {
+                read: |w, word| count(word).map(|count| w.balancing.affinity_percent = count),
+                show: |w| w.balancing.affinity_percent.to_string(),
+            }),
+        ),
+        of_process(
+            "balancing.prefix_bytes",
+            "--prefix-bytes",
+            "1MiB",
+            "Text that a backend's cache of keys and values holds, as far as prefix counts on it",
+            Place::Size(|w| &mut w.balancing.prefix_bytes),
         ),
         of_process(
             "balancing.slow_start",

@@ -19,6 +19,7 @@ mod limits;
 mod lists;
 mod models;
 mod place;
+mod probes;
 mod process;
 mod retry;
 mod routes;
@@ -65,13 +66,14 @@ enum Home {
 }
 
 /// In the order of the help.
-pub static GROUPS: [Group; 13] = [
+pub static GROUPS: [Group; 14] = [
     process::PLACES,
     backends::BACKENDS,
     models::MODELS,
     routes::ROUTES,
     balancing::BALANCING,
     retry::RETRIES,
+    probes::PROBES,
     tls::TO_CLIENTS,
     tls::TO_BACKENDS,
     process::MACHINE,

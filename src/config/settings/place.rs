@@ -12,6 +12,8 @@ use crate::config::written::NamedWritten;
 /// Leads to one field of `W`, and says how that field is written.
 pub enum Place<W: 'static> {
     Time(fn(&mut W) -> &mut Duration),
+    /// Zero is how the operator writes "never".
+    TimeOrNever(fn(&mut W) -> &mut Option<Duration>),
     Size(fn(&mut W) -> &mut usize),
     Count(fn(&mut W) -> &mut usize),
     Number(Number<W>),
@@ -107,6 +109,9 @@ impl<W> Place<W> {
         };
         match self {
             Self::Time(at) => *at(to) = word.parse::<Time>()?.0,
+            Self::TimeOrNever(at) => {
+                *at(to) = Some(word.parse::<Time>()?.0).filter(|time| !time.is_zero());
+            }
             Self::Size(at) => *at(to) = word.parse::<Size>()?.0,
             Self::Count(at) => *at(to) = count(word)?,
             Self::Number(number) => (number.read)(to, word)?,
@@ -154,6 +159,7 @@ impl<W> Place<W> {
         let one = |word: String| Some(vec![word]);
         match self {
             Self::Time(at) => one(Time(*at(of)).to_string()),
+            Self::TimeOrNever(at) => one(Time(at(of).unwrap_or_default()).to_string()),
             Self::Size(at) => one(Size(*at(of)).to_string()),
             Self::Count(at) => one(at(of).to_string()),
             Self::Number(number) => one((number.show)(of)),
@@ -193,7 +199,7 @@ impl<W> Place<W> {
     /// The name of a value's kind, as in the help; empty for a switch.
     pub fn unit(&self) -> &'static str {
         match self {
-            Self::Time(_) => "TIME",
+            Self::Time(_) | Self::TimeOrNever(_) => "TIME",
             Self::Size(_) => "SIZE",
             Self::Count(_)
             | Self::Number(_)
