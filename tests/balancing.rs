@@ -32,6 +32,8 @@ const LONG: Duration = Duration::from_secs(600);
 fn ejecting(after: u32, pause: Duration) -> impl Fn(&mut Written) {
     move |written| {
         written.balancing.policy = Policy::RoundRobin;
+        // What its backends say is what a client sees.
+        written.retry.attempts = 1;
         written.balancing.ejection.after = NonZeroU32::new(after);
         written.balancing.ejection.pause = pause;
         written.balancing.ejection.pause_max = LONG;
@@ -198,7 +200,10 @@ fn a_stream_that_is_cut_is_its_backends_failure() {
 #[test]
 fn a_clients_fault_never_counts() {
     let strict = mock_with(|script| script.models = vec!["other".to_owned()]);
-    let proxy = Proxy::with(&[strict.address(), nowhere()], ejecting(1, LONG));
+    let proxy = Proxy::with(&[strict.address(), nowhere()], |written| {
+        ejecting(1, LONG)(written);
+        written.retry.attempts = 2;
+    });
     assert_eq!(count(&statuses(&mut proxy.client(), 20, &chat(1)), 404), 20);
     let figures = proxy.backends()[0];
     assert_eq!((figures.failures, figures.ejected, figures.picks), (0, false, 20));
@@ -207,7 +212,10 @@ fn a_clients_fault_never_counts() {
 #[test]
 fn a_client_that_leaves_never_counts() {
     let stalled = mock();
-    let proxy = Proxy::with(&[stalled.address(), nowhere()], ejecting(1, LONG));
+    let proxy = Proxy::with(&[stalled.address(), nowhere()], |written| {
+        ejecting(1, LONG)(written);
+        written.retry.attempts = 2;
+    });
     let (before, within) = ("x-mock-stall-at: head\r\n", "x-mock-stall-at: 2\r\n");
     for (headers, body, shown) in
         [(before, chat(5), false), (before, streamed(5), false), (within, streamed(5), true)]

@@ -5,6 +5,7 @@ mod certificates;
 mod metrics;
 mod probes;
 mod reloads;
+mod retries;
 
 use std::sync::{Arc, OnceLock};
 

@@ -8,6 +8,7 @@ mod instant;
 mod secret;
 mod seldom;
 mod span;
+mod stable;
 pub mod units;
 mod wheel;
 
@@ -19,4 +20,5 @@ pub use instant::Instant;
 pub use secret::Secret;
 pub use seldom::Seldom;
 pub use span::Span;
+pub use stable::{mixed, stable_hash};
 pub use wheel::{TICK, Timer, Wheel};

@@ -11,6 +11,7 @@ use super::address::{is_path, read_listen};
 use super::check_backends::{check_backends, names};
 use super::check_balancing::{check_balancing, check_queue};
 use super::check_probes::check_probes;
+use super::check_retry::check_retry;
 use super::check_routes::check_routes;
 use super::check_tls;
 use super::cores;
@@ -55,6 +56,7 @@ pub fn check(written: &Written, machine: &Machine) -> Result<Plan, Vec<PlanError
     let pool = check_pool(&written.pool, deadlines.keep_alive, &mut faults);
     let balancing = check_balancing(&written.balancing, &written.models, &mut faults);
     let queue = check_queue(&written.queue, &mut faults);
+    let retry = check_retry(written, &mut faults);
     check_probes(&written.probes, &mut faults);
     if !written.proxy_path.starts_with('/') || !is_path(&written.proxy_path) {
         faults.add("--proxy-path", &written.proxy_path, Fault::ProxyPath(Plan::PROXY_PATH));
@@ -79,6 +81,7 @@ pub fn check(written: &Written, machine: &Machine) -> Result<Plan, Vec<PlanError
             pool,
             balancing,
             queue,
+            retry,
             routes,
             models,
             probes: written.probes.clone(),

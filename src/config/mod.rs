@@ -21,6 +21,7 @@ mod check_balancing;
 mod check_mock;
 mod check_models;
 mod check_probes;
+mod check_retry;
 mod check_routes;
 mod check_tls;
 mod cores;
@@ -84,5 +85,6 @@ pub use written::{
 pub use crate::balance::{Balancing, Ejection, Policy};
 pub use crate::exchange::{Credentials, Deadlines, HeaderPlan, Limits, PoolPlan, QueuePlan};
 pub use crate::probe::{EnginePlan, HealthPlan, ProbePlan};
+pub use crate::retry::RetryPlan;
 pub use crate::rt::DriverChoice;
 pub use crate::tls::{ClientAuth, MinVersion, Verification};

@@ -16,6 +16,7 @@ use crate::base::Secret;
 use crate::exchange::{Credentials, Deadlines, HeaderPlan, Limits, PoolPlan, QueuePlan};
 use crate::llm::Dialect;
 use crate::probe::ProbePlan;
+use crate::retry::RetryPlan;
 use crate::route::RoutePlan;
 use crate::rt::DriverChoice;
 use crate::tls::ServerName;
@@ -55,6 +56,8 @@ pub struct Plan {
     pub routes: RoutePlan,
     /// In the order of the models of `routes`.
     pub models: Vec<ModelSettings>,
+    /// What follows when a backend fails.
+    pub retry: RetryPlan,
     /// How often the names of backends are resolved again.
     pub resolve_every: Duration,
     /// How often the configuration file is looked at.

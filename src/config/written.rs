@@ -20,6 +20,7 @@ use super::{
 use crate::balance::Balancing;
 use crate::llm::Dialect;
 use crate::probe::ProbePlan;
+use crate::retry::{Class, RetryPlan};
 use crate::tls::{ClientAuth, MinVersion, Verification};
 
 /// Settings of `serve` as the operator gave them.
@@ -45,6 +46,9 @@ pub struct Written {
     pub pool: PoolPlan,
     pub queue: QueuePlan,
     pub balancing: Balancing,
+    /// Its `on` is not looked at, `retry_on` here is.
+    pub retry: RetryPlan,
+    pub retry_on: Vec<String>,
     pub probes: ProbePlan,
     pub resolve_every: Duration,
     /// How often the file itself is looked at.
@@ -86,6 +90,8 @@ impl Default for Written {
             pool: PoolPlan::DEFAULT,
             queue: QueuePlan::DEFAULT,
             balancing: Balancing::DEFAULT,
+            retry: RetryPlan::DEFAULT,
+            retry_on: Class::ALL.map(|class| class.name().to_owned()).into(),
             probes: ProbePlan::default(),
             resolve_every: Plan::RESOLVE_EVERY,
             watch_every: Plan::WATCH_EVERY,

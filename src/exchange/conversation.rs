@@ -46,7 +46,7 @@ fn key_of(name: &[u8]) -> Option<u64> {
 /// In the order in which a model reads it, whatever the order in the body.
 fn beginnings(body: &[u8], peek: &Peek, seed: u64) -> Vec<u64> {
     let model = peek.model.map(|model| model.written(body)).unwrap_or_default();
-    let [tools, system, messages] = [peek.tools, peek.system, peek.messages]
+    let [tools, system, messages] = [peek.tools, peek.hints.system, peek.messages]
         .map(|span| span.map(|span| span.of(body)).unwrap_or_default());
     hashes(&[model, tools, system, messages], seed)
 }

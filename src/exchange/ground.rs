@@ -12,6 +12,7 @@ use std::{
 use super::{Counters, settings::PoolPlan};
 use crate::{
     base::{Buffers, Chance, Instant, Seldom, Timer, Wheel},
+    retry::Budget,
     rt::World,
 };
 
@@ -26,6 +27,8 @@ pub struct Common {
     pub queued: AtomicUsize,
     /// What conversations are told apart with, unknown to those who send them.
     pub hash_seed: u64,
+    /// How many attempts beyond the first there may be.
+    pub retries: Budget,
 }
 
 /// One shard's ground.

@@ -1,9 +1,10 @@
 //! The story of one request, one file per verb. Read from top to bottom:
 //!
-//! 1. `understand`, `body`: what is asked. The head is parsed, the body read to
-//!    its limit and skimmed.
+//! 1. `understand`, `travel`, `body`: what is asked. The head is parsed, the
+//!    body read to its limit and skimmed.
 //! 2. `permit`: is there room for it.
-//! 3. `attempt`, `converse`, `link`, `pool`: a backend is chosen and asked.
+//! 3. `attempt`, `ways`, `ask`, `converse`, `hold`, `link`, `pool`: a backend is
+//!    chosen and asked, and another one if it fails.
 //! 4. `answer`: the backend's head, written anew for the client.
 //! 5. `relay`, `pass`, `tee`: every byte as it comes; usage and the end are
 //!    read along.
@@ -17,6 +18,7 @@
 //! (`rt::World`), so the same story runs on a kernel and in a simulation.
 
 mod answer;
+mod ask;
 mod attempt;
 mod body;
 mod client;
@@ -26,6 +28,7 @@ mod converse;
 mod counters;
 mod generation;
 mod ground;
+mod hold;
 pub mod inbound;
 mod link;
 mod outgoing;
@@ -44,8 +47,10 @@ mod settle;
 mod stage;
 mod story;
 mod tee;
+mod travel;
 mod understand;
 mod verdict;
+mod ways;
 
 pub use body::{consume, receive};
 pub use client::{Client, Interrupt, Wait};
@@ -53,7 +58,8 @@ pub use counters::{Counter, Counters, Kind};
 pub use generation::Generation;
 pub use ground::{Common, Ground};
 pub use settings::{
-    BackendSettings, Credentials, Deadlines, HeaderPlan, Limits, PoolPlan, QueuePlan, Settings,
+    BackendSettings, Credential, Credentials, Deadlines, HeaderPlan, Limits, PoolPlan, QueuePlan,
+    Settings,
 };
 pub use stage::Stage;
 pub use story::{After, refuse_head, tell};

@@ -15,7 +15,7 @@ use std::{
 
 use super::{
     Client, Stage,
-    attempt::AttemptFault,
+    ask::AttemptFault,
     client::{Interrupt, Wait},
     permit::Permit,
 };

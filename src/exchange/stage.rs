@@ -11,7 +11,12 @@
 //!
 //! A stage goes when its last request ends.
 
-use std::{cell::RefCell, ops::Deref, rc::Rc, sync::Arc};
+use std::{
+    cell::{Cell, RefCell},
+    ops::Deref,
+    rc::Rc,
+    sync::Arc,
+};
 
 use super::{
     generation::Generation,
@@ -20,12 +25,13 @@ use super::{
     pages::Pages,
     pool::{Farewell, Pools},
     queue::Waiting,
-    settings::Settings,
+    settings::{BackendSettings, Settings},
 };
 use crate::{
     balance::{Ask, BackendId, Fleet, NoPick, Ticket, Turn},
     base::Seldom,
     http,
+    retry::Budget,
     rt::{ConnectAddress, World},
 };
 
@@ -50,10 +56,12 @@ pub struct Stage<W: World> {
     /// The addresses of each backend, as last resolved.
     pub addresses: RefCell<Vec<Vec<ConnectAddress>>>,
     pub pages: Pages,
-    /// Room to leave before a request's fields: the longest request line and
-    /// host of all backends, without method and target.
+    /// Room to leave before a request's fields: the most that any backend
+    /// needs, without method and target.
     pub prefix_room: usize,
     pub own_fields: OwnFields,
+    /// Requests that the budget of retries has not been told of yet.
+    untold: Cell<u32>,
 }
 
 impl<W: World> Deref for Stage<W> {
@@ -106,13 +114,9 @@ impl<W: World> Stage<W> {
     ) -> Self {
         let settings = plan.settings.clone();
         let backends = settings.backends.len();
+        let longest = settings.backends.iter().map(BackendSettings::prefix_bytes).max();
         let mut addresses = plan.addresses.clone();
         addresses.resize(backends, Vec::new());
-        let longest = settings
-            .backends
-            .iter()
-            .map(|backend| backend.host_header.len() + backend.base_path.len())
-            .max();
         Self {
             ground,
             number: plan.number,
@@ -131,6 +135,7 @@ impl<W: World> Stage<W> {
             pages: Arc::clone(&plan.pages),
             prefix_room: longest.unwrap_or_default(),
             own_fields: OwnFields::new(&settings),
+            untold: Cell::new(0),
             settings,
         }
     }
@@ -173,8 +178,28 @@ impl<W: World> Stage<W> {
         self.fleet.pick(&mut turn, ask, self.now(), &mut chance)
     }
 
+    /// Counts a request that may be retried. The budget, which all shards
+    /// share, is told of many at once.
+    pub fn count_for_retries(&self) {
+        let untold = self.untold.get() + 1;
+        self.untold.set(untold);
+        if untold >= TOLD_AT_ONCE {
+            self.retry_budget();
+        }
+    }
+
+    /// What all shards may spend on further attempts, up to date.
+    pub fn retry_budget(&self) -> &Budget {
+        let budget = &self.common.retries;
+        budget.deposit(self.untold.take(), self.settings.retry.budget_percent);
+        budget
+    }
+
     /// Whether a new request could be answered now.
     pub fn is_ready(&self) -> bool {
         !self.draining.get() && self.fleet.any_ready(self.now())
     }
 }
+
+/// Requests of which the budget of retries is told at once.
+const TOLD_AT_ONCE: u32 = 32;

@@ -4,9 +4,6 @@
 
 use std::time::Duration;
 
-use memchr::{memchr, memmem};
-use smallvec::SmallVec;
-
 use super::{
     Stage,
     conversation::Conversation,
@@ -14,18 +11,17 @@ use super::{
     pages::{Page, PageRequest},
     permit::Permit,
     request_id::RequestId,
-    settings::{Credentials, Settings},
+    travel::{begin, write_fields},
 };
 use crate::{
     balance::{Priority, Shape, Work},
     base::Instant,
-    http::{
-        BodyFraming, HeadFault, HeaderTable, Name, Request, RequestFault, Version,
-        names_other_charset, parse_request,
-    },
-    llm::{Dialect, Endpoint, Trouble, is_json, peek},
+    http::{BodyFraming, HeadFault, HeaderTable, Request, RequestFault, Version, parse_request},
+    llm::{Dialect, Endpoint, Model, Trouble, is_json, peek},
+    retry::Repeatable,
     rt::World,
 };
+use memchr::{memchr, memmem};
 
 /// The path of the small proxy that most people write first.
 const PROXY: &[u8] = b"/proxy";
@@ -59,8 +55,12 @@ pub struct Asked<'s> {
     /// How urgent it is, where the client may say so.
     pub priority: Priority,
     pub conversation: Conversation,
+    /// Whether it may be asked of two backends.
+    pub repeatable: Repeatable,
     /// What it asks of a backend, once its body has been read.
     pub work: Work,
+    /// Where its body names the model, if that was looked for.
+    pub model: Option<Model>,
     /// Held as long as the body is.
     pub body_permit: Option<Permit<'s>>,
 }
@@ -135,12 +135,9 @@ pub fn head<'s, W: World>(
     let endpoint = Endpoint::of(if is_proxy { target } else { request.path });
     let refused = |trouble, dialect| HeadRefused { trouble, asker: Asker { dialect, to_head } };
     refuse_hidden(request.path, endpoint, refused)?;
-    if asks_for_websocket(&request) && endpoint == Endpoint::Responses {
-        // An SDK that tries a WebSocket falls back to events at a 426.
-        return Err(refused(Trouble::UpgradeRequired, endpoint.dialect()));
-    }
+    refuse_websocket(&request, endpoint, refused)?;
     panic_as_told(stage, request.path);
-    let mut outgoing = Outgoing::begin(stage.lend_buffer(), method, target, stage.prefix_room);
+    let mut outgoing = begin(stage, &request, target);
     // What `/proxy` answers must be told from an error that is no JSON.
     let reads_answer = is_proxy || is_read_by_us(endpoint);
     let (request_id, in_other_charset) =
@@ -162,7 +159,9 @@ pub fn head<'s, W: World>(
         outgoing,
         priority: priority(stage, &request),
         conversation: Conversation::of_head(stage, &request),
+        repeatable: Repeatable::of(method, endpoint.needs_model()),
         work: Work::default(),
+        model: None,
         body_permit: None,
     }))
 }
@@ -186,6 +185,7 @@ impl Asked<'_> {
             self.conversation.read(stage, body, &peek);
             let shape = shape_of(self.endpoint, peek.stream);
             self.work = Work { prompt_bytes: peek.prompt_bytes, shape };
+            self.model = peek.model;
         }
         Ok(())
     }
@@ -254,92 +254,21 @@ fn refuse_hidden(
     Err(refused(trouble, decoded.dialect()))
 }
 
-fn asks_for_websocket(request: &Request<'_, '_>) -> bool {
-    request.upgrade
+/// An SDK that tries a WebSocket falls back to events at a 426.
+fn refuse_websocket(
+    request: &Request<'_, '_>,
+    endpoint: Endpoint,
+    refused: impl FnOnce(Trouble, Dialect) -> HeadRefused,
+) -> Result<(), HeadRefused> {
+    let asks = request.upgrade
         && request
             .fields
             .get(b"upgrade")
-            .is_some_and(|protocol| protocol.eq_ignore_ascii_case(b"websocket"))
-}
-
-/// Writes the fields that travel on, and those that we add. Returns the
-/// request's id, and whether the body is in a charset other than UTF-8.
-fn write_fields<W: World>(
-    stage: &Stage<W>,
-    request: &Request<'_, '_>,
-    forwarded: &[u8],
-    reads_answer: bool,
-    outgoing: &mut Outgoing,
-) -> (RequestId, bool) {
-    let settings = &stage.settings;
-    let mut given_id = None;
-    let mut in_other_charset = false;
-    let mut senders = SmallVec::<[&[u8]; 4]>::new();
-    outgoing.forward(&request.fields, |name, value| match fate(name, settings, reads_answer) {
-        Fate::Travels => true,
-        Fate::EndsHere => false,
-        Fate::RequestId => {
-            given_id = RequestId::from_client(value);
-            false
-        }
-        Fate::ContentType => {
-            in_other_charset |= names_other_charset(value);
-            true
-        }
-        Fate::ForwardedFor => {
-            senders.push(value);
-            false
-        }
-    });
-    let request_id = given_id.unwrap_or_else(|| RequestId::new(&mut stage.chance.borrow_mut()));
-    if settings.headers.request_id {
-        outgoing.field(b"x-request-id", request_id.as_bytes());
+            .is_some_and(|protocol| protocol.eq_ignore_ascii_case(b"websocket"));
+    if asks && endpoint == Endpoint::Responses {
+        return Err(refused(Trouble::UpgradeRequired, endpoint.dialect()));
     }
-    if settings.headers.forwarded {
-        write_forwarded(outgoing, &senders, forwarded);
-    }
-    let own = &stage.own_fields;
-    outgoing.lines(if reads_answer { &own.read_request } else { &own.request });
-    (request_id, in_other_charset)
-}
-
-/// Ends the list of whom a request was forwarded for with its sender. Several
-/// lines are one list (RFC 9110, section 5.3).
-fn write_forwarded(outgoing: &mut Outgoing, senders: &[&[u8]], own_lines: &[u8]) {
-    const NAME: &[u8] = b"x-forwarded-for: ";
-    let (name, own) = own_lines.split_at_checked(NAME.len()).unwrap_or_default();
-    outgoing.lines(name);
-    for sender in senders.iter().filter(|sender| !sender.is_empty()) {
-        outgoing.lines(sender);
-        outgoing.lines(b", ");
-    }
-    outgoing.lines(own);
-}
-
-/// What becomes of an end-to-end field of a request.
-enum Fate {
-    Travels,
-    EndsHere,
-    RequestId,
-    ContentType,
-    ForwardedFor,
-}
-
-#[inline]
-fn fate(name: Name, settings: &Settings, reads_answer: bool) -> Fate {
-    let ours = &settings.headers;
-    match name {
-        Name::Credential if settings.credentials == Credentials::Drop => Fate::EndsHere,
-        Name::RequestId if ours.request_id => Fate::RequestId,
-        Name::ContentType => Fate::ContentType,
-        Name::ForwardedFor if ours.forwarded => Fate::ForwardedFor,
-        // These name one client, and whoever sends them to us can name any.
-        // What a proxy in front of us knows stands in X-Forwarded-For, behind
-        // which we put what we know ourselves.
-        Name::ForwardedProto | Name::OtherForwarded if ours.forwarded => Fate::EndsHere,
-        Name::AcceptEncoding if reads_answer => Fate::EndsHere,
-        _ => Fate::Travels,
-    }
+    Ok(())
 }
 
 /// Whether we look into this endpoint's answers: for usage, or for the mark

@@ -39,7 +39,7 @@ pub(crate) mod mutate;
 mod tests;
 
 pub use fault::{FaultKind, JsonFault};
-pub use skim::{Kind, Member, Skimmer, Value, check};
+pub use skim::{Elements, Kind, Member, Skimmer, Value, check};
 pub use write::write_string;
 
 /// Brackets within brackets, the outermost included. serde_json, which many

@@ -159,6 +159,49 @@ impl<'b> Skimmer<'b> {
     }
 }
 
+/// Walks over an array's elements, as [`Skimmer`] does over members.
+pub struct Elements<'b> {
+    cursor: Cursor<'b>,
+    state: State,
+}
+
+impl<'b> Elements<'b> {
+    /// Over an array found as a value of an outer one, in the same buffer.
+    pub fn nested(bytes: &'b [u8], array: Span) -> Result<Self, JsonFault> {
+        let bytes = bytes.get(..array.end as usize).unwrap_or_default();
+        let mut cursor = Cursor::new(bytes, array.start as usize);
+        cursor.blanks();
+        if cursor.byte() != Some(b'[') {
+            return Err(cursor.fault(FaultKind::ExpectedValue));
+        }
+        cursor.step();
+        Ok(Self { cursor, state: State::First })
+    }
+
+    /// The next element, or nothing when the array has ended. After a fault or
+    /// the end it must not be asked again.
+    pub fn next_element(&mut self) -> Result<Option<Value>, JsonFault> {
+        let cursor = &mut self.cursor;
+        cursor.blanks();
+        match (self.state, cursor.byte()) {
+            (State::Done, _) => return Ok(None),
+            (_, Some(b']')) => {
+                cursor.step();
+                self.state = State::Done;
+                return Ok(None);
+            }
+            (State::First, _) => {}
+            (State::Next, Some(b',')) => {
+                cursor.step();
+                cursor.blanks();
+            }
+            (State::Next, _) => return Err(cursor.fault(FaultKind::ExpectedCommaOrBracket)),
+        }
+        self.state = State::Next;
+        value(cursor, DEPTH_MAX - 1).map(Some)
+    }
+}
+
 /// Whether `bytes` are one JSON value of any kind and nothing else, by the
 /// whole grammar.
 pub fn check(bytes: &[u8]) -> Result<(), JsonFault> {

@@ -6,6 +6,7 @@ use serde_json::Value as Tree;
 
 use super::mutate::each_mutation;
 use super::*;
+use crate::base::Span;
 
 #[track_caller]
 fn check_valid(text: &str) {
@@ -287,4 +288,30 @@ fn agrees_with_serde_json_on_members() {
         compared += 1;
     });
     assert!(compared > 2_000, "{compared} compared");
+}
+
+/// The elements of an array, up to the first fault.
+fn elements_of(text: &str) -> Result<Vec<&str>, JsonFault> {
+    let array = Span::new(0, text.len());
+    let mut elements = Elements::nested(text.as_bytes(), array)?;
+    let mut found = Vec::new();
+    while let Some(value) = elements.next_element()? {
+        found.push(&text[value.span.start as usize..value.span.end as usize]);
+    }
+    Ok(found)
+}
+
+#[test]
+fn gives_elements_in_order() {
+    for (text, expected) in [
+        ("[]", &[][..]),
+        ("[ ]", &[]),
+        ("[1, \"a\" ,{\"b\":[2]}]", &["1", "\"a\"", "{\"b\":[2]}"]),
+        ("[[],[1]]", &["[]", "[1]"]),
+    ] {
+        assert_eq!(elements_of(text).unwrap(), expected, "{text}");
+    }
+    for (text, offset) in [("[1 2]", 3), ("[,]", 1), ("[1,]", 3), ("{}", 0), ("[1", 2), ("[", 1)] {
+        assert_eq!(elements_of(text).unwrap_err().offset, offset, "{text}");
+    }
 }

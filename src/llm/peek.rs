@@ -35,11 +35,47 @@ pub struct Peek {
     /// `prompt` stands first.
     pub messages: Option<Span>,
     pub tools: Option<Span>,
-    /// What the model is told before the conversation, where that stands apart
-    /// (`system`, `instructions`).
-    pub system: Option<Span>,
+    /// What is there besides, for whoever wants to know more: see `reading`.
+    pub hints: Hints,
     /// Bytes of the text the model will read, in JSON's writing: an estimate.
     pub prompt_bytes: u32,
+}
+
+/// Members that say who asks and how hard it is. Of none of them depends what
+/// a backend obeys, so the last of several counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hints {
+    /// `system` or `instructions`, whatever it is.
+    pub system: Option<Span>,
+    /// `prompt_cache_key`, a string.
+    pub cache_key: Option<Span>,
+    /// `user`, a string.
+    pub user: Option<Span>,
+    /// `metadata`, an object.
+    pub metadata: Option<Span>,
+    /// `response_format`, `output_config`, `output_format` or `text`, an object.
+    pub format: Option<Span>,
+    /// `reasoning_effort`, `reasoning` or `thinking`.
+    pub effort: Option<Span>,
+}
+
+impl Hints {
+    fn note(&mut self, member: &Member<'_>) {
+        let Value { kind, span } = member.value;
+        let is_string = matches!(kind, Kind::String { .. });
+        match member.key {
+            b"prompt_cache_key" if is_string => self.cache_key = Some(span),
+            b"user" if is_string => self.user = Some(span),
+            b"metadata" if kind == Kind::Object => self.metadata = Some(span),
+            b"response_format" | b"output_config" | b"output_format" | b"text"
+                if kind == Kind::Object =>
+            {
+                self.format = Some(span);
+            }
+            b"reasoning_effort" | b"reasoning" | b"thinking" => self.effort = Some(span),
+            _ => {}
+        }
+    }
 }
 
 /// Reads a body that must be a JSON object.
@@ -51,8 +87,9 @@ pub fn peek(body: &[u8], endpoint: Endpoint) -> Result<Peek, PeekFault> {
     let mut seen = KeysSeen::default();
     let mut members = Skimmer::document(body)?;
     while let Some(member) = members.next_member()? {
-        if let Some(key) = seen.key_of(&member)? {
-            found.read(body, key, &member)?;
+        match seen.key_of(&member)? {
+            Some(key) => found.read(body, key, &member)?,
+            None => found.hints.note(&member),
         }
     }
     if found.model.is_none() && endpoint.needs_model() {
@@ -67,6 +104,13 @@ pub fn is_json(body: &[u8]) -> Result<(), JsonFault> {
 }
 
 impl Peek {
+    /// Whether tools are offered: an empty list offers none.
+    #[must_use]
+    pub fn offers_tools(&self, body: &[u8]) -> bool {
+        let is_empty = |byte: &u8| matches!(byte, b'[' | b']' | b' ' | b'\t' | b'\r' | b'\n');
+        self.tools.is_some_and(|tools| !tools.of(body).iter().all(is_empty))
+    }
+
     fn read(&mut self, body: &[u8], key: Key, member: &Member<'_>) -> Result<(), PeekFault> {
         let value = member.value;
         match key {
@@ -87,7 +131,7 @@ impl Peek {
                 self.count_prompt(value);
             }
             Key::System | Key::Instructions => {
-                self.system = Some(value.span).filter(|_| value.kind != Kind::Null);
+                self.hints.system = Some(value.span);
                 self.count_prompt(value);
             }
             Key::Query | Key::Documents => self.count_prompt(value),

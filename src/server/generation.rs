@@ -7,7 +7,7 @@ use crate::{
     admin::{self, CertificateFigures, Facts, Reloads},
     balance::{BackendId, Fleet, Seat},
     config::{BackendPlan, Plan},
-    exchange::{BackendSettings, Counters, Deadlines, Generation, Settings},
+    exchange::{BackendSettings, Counters, Credential, Deadlines, Generation, Settings},
     probe::ProbeFigures,
     rt::{ConnectAddress, KernelWorld},
     tls::BackendTls,
@@ -66,6 +66,7 @@ fn settings(plan: &Plan) -> Settings {
         queue: plan.queue,
         headers: plan.headers,
         credentials: plan.credentials,
+        retry: plan.retry,
         proxy_path: plan.proxy_path.clone(),
         backends: plan
             .backends
@@ -74,6 +75,10 @@ fn settings(plan: &Plan) -> Settings {
                 name: backend.name.clone(),
                 host_header: backend.host_header.clone(),
                 base_path: backend.base_path.clone(),
+                credential: backend
+                    .credential
+                    .as_ref()
+                    .map(|secret| Credential::new(secret.expose())),
             })
             .collect(),
         panics_at: plan.panics_at.clone(),

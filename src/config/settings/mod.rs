@@ -21,6 +21,7 @@ mod models;
 mod place;
 mod probes;
 mod process;
+mod retry;
 mod routes;
 mod tls;
 
@@ -68,7 +69,7 @@ enum Home {
 }
 
 /// In the order of the help.
-pub static GROUPS: [Group; 15] = [
+pub static GROUPS: [Group; 16] = [
     process::FILE,
     process::PLACES,
     backends::BACKENDS,
@@ -76,6 +77,7 @@ pub static GROUPS: [Group; 15] = [
     routes::ROUTES,
     balancing::BALANCING,
     balancing::QUEUE,
+    retry::RETRIES,
     probes::PROBES,
     tls::TO_CLIENTS,
     tls::TO_BACKENDS,

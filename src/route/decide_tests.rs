@@ -1,0 +1,548 @@
+use super::*;
+use crate::{
+    base::BackendId,
+    http::{HeaderTable, Limits, parse_request},
+    llm::Dialect,
+};
+
+/// A body that counts what it is asked.
+#[derive(Default)]
+struct Told {
+    images: bool,
+    complexity: f32,
+    conversation: u64,
+    asked: u32,
+}
+
+impl Content for Told {
+    fn images(&mut self) -> bool {
+        self.asked += 1;
+        self.images
+    }
+
+    fn complexity(&mut self) -> f32 {
+        self.asked += 1;
+        self.complexity
+    }
+
+    fn conversation(&mut self) -> u64 {
+        self.asked += 1;
+        self.conversation
+    }
+}
+
+fn pattern(text: &str) -> Pattern {
+    Pattern(text.into())
+}
+
+fn patterns(texts: &[&str]) -> Vec<Pattern> {
+    texts.iter().map(|text| pattern(text)).collect()
+}
+
+fn backends(lists: &[&[&str]]) -> Vec<Serves> {
+    lists.iter().map(|list| Serves { models: patterns(list), dialect: None }).collect()
+}
+
+fn candidate(model: Option<&str>, backends: &[usize], weight: u32, order: u32) -> Candidate {
+    let backends = backends.iter().copied().map(BackendId).collect();
+    Candidate { model: model.map(Box::from), backends, weight, order }
+}
+
+fn model(name: &str, candidates: Vec<Candidate>) -> ModelPlan {
+    ModelPlan {
+        name: pattern(name),
+        is_named: true,
+        aliases: Vec::new(),
+        candidates,
+        fallbacks: Fallbacks::default(),
+        sticky: false,
+    }
+}
+
+fn rule(name: &str, when: Conditions, to: &[(usize, u32)]) -> Rule {
+    let to = to.iter().map(|&(model, weight)| Arm { model: ModelId(model), weight }).collect();
+    Rule { name: name.into(), when, to, shadow: false, mirror: None }
+}
+
+fn named(model: &str) -> Query<'_> {
+    Query {
+        model: Some(model.as_bytes()),
+        head: HeadFacts::default(),
+        stream: false,
+        tools: false,
+        prompt_tokens: 0,
+        dialect: Some(Dialect::OpenAi),
+        dice: 0,
+    }
+}
+
+/// What is decided, as `reason | step > step …`, each step as
+/// `why:rename@backends`.
+fn shown(table: &RouteTable, query: &Query<'_>, told: &mut Told) -> String {
+    let decision = match table.decide(query, told) {
+        Ok(decision) => decision,
+        Err(unrouted) => return format!("{unrouted:?}"),
+    };
+    let mut reason = Vec::new();
+    decision.write_reason(0, &mut reason);
+    let steps = (0..decision.steps()).map(|index| {
+        let step = decision.step(index).unwrap();
+        let ids: Vec<_> = step.backends.iter().map(|id| id.0.to_string()).collect();
+        format!("{}:{}@{}", step.why.word(), step.rename.unwrap_or("="), ids.join(","))
+    });
+    let steps: Vec<_> = steps.collect();
+    format!("{} | {}", String::from_utf8(reason).unwrap(), steps.join(" > "))
+}
+
+#[track_caller]
+fn check(plan: &RoutePlan, query: &Query<'_>, expected: &str) {
+    assert_eq!(shown(&RouteTable::new(plan), query, &mut Told::default()), expected);
+}
+
+#[test]
+fn without_a_plan_every_name_goes_to_every_backend() {
+    let plan = RoutePlan { backends: backends(&[&[], &[]]), ..RoutePlan::default() };
+    check(&plan, &named("any"), "rule=none; model=as-written; step=candidate | candidate:=@0,1");
+    let nameless = Query { model: None, ..named("") };
+    check(&plan, &nameless, "rule=none; model=as-written; step=candidate | candidate:=@0,1");
+    assert!(RouteTable::new(&plan).is_plain());
+    let mut told = Told::default();
+    let table = RouteTable::new(&plan);
+    assert!(!table.decide(&named("any"), &mut told).unwrap().is_telling());
+    assert_eq!(told.asked, 0);
+}
+
+#[test]
+fn a_name_goes_to_the_backends_that_serve_it() {
+    let plan = RoutePlan {
+        backends: backends(&[&["llama"], &["qwen*", "llama"], &[], &["qwen*", "*-7b"]]),
+        ..RoutePlan::default()
+    };
+    let reason = "rule=none; model=as-written; step=candidate | candidate:=@";
+    check(&plan, &named("llama"), &format!("{reason}0,1,2"));
+    check(&plan, &named("qwen-7b"), &format!("{reason}1,2,3"));
+    check(&plan, &named("mistral-7b"), &format!("{reason}2,3"));
+    check(&plan, &named("mistral"), &format!("{reason}2"));
+}
+
+#[test]
+fn a_name_that_nobody_has_named_is_unknown_and_its_neighbours_are_told() {
+    let plan =
+        RoutePlan { backends: backends(&[&["llama-3"], &["qwen*"]]), ..RoutePlan::default() };
+    check(&plan, &named("llama3"), r#"Unknown { near: ["llama-3"] }"#);
+    check(&plan, &named("mistral"), "Unknown { near: [] }");
+    let with_models = RoutePlan {
+        backends: backends(&[&[]]),
+        models: vec![model("chat", vec![candidate(None, &[0], 1, 0)])],
+        ..RoutePlan::default()
+    };
+    check(&with_models, &named("chatt"), r#"Unknown { near: ["chat"] }"#);
+}
+
+#[test]
+fn a_request_without_a_name_goes_to_all_backends_however_names_are_known() {
+    let plan = RoutePlan { backends: backends(&[&["a"], &["b"]]), ..RoutePlan::default() };
+    let nameless = Query { model: None, ..named("") };
+    check(&plan, &nameless, "rule=none; model=as-written; step=candidate | candidate:=@0,1");
+}
+
+#[test]
+fn a_model_has_aliases_and_patterns_and_exact_names_go_first() {
+    let mut chat = model("chat", vec![candidate(Some("llama"), &[0], 1, 0)]);
+    chat.aliases = patterns(&["gpt-4*", "gpt-4o"]);
+    let mini = model("gpt-4o-mini", vec![candidate(None, &[1], 1, 0)]);
+    let plan = RoutePlan {
+        backends: backends(&[&[], &[]]),
+        models: vec![chat, mini],
+        ..RoutePlan::default()
+    };
+    for name in ["chat", "gpt-4o", "gpt-4-turbo"] {
+        check(&plan, &named(name), "rule=none; model=chat; step=candidate | candidate:llama@0");
+    }
+    let mini = "rule=none; model=gpt-4o-mini; step=candidate | candidate:=@1";
+    check(&plan, &named("gpt-4o-mini"), mini);
+}
+
+#[test]
+fn of_several_names_each_goes_to_those_that_serve_it() {
+    let mut any = model("qwen-a", vec![candidate(None, &[0, 1, 2], 1, 0)]);
+    any.aliases = patterns(&["qwen-b", "qwen-*"]);
+    let mut plan = RoutePlan {
+        backends: backends(&[&["qwen-a"], &["qwen-b", "qwen-c"], &[]]),
+        models: vec![any],
+        ..RoutePlan::default()
+    };
+    for (name, expected) in
+        [("qwen-a", "0,2"), ("qwen-b", "1,2"), ("qwen-c", "1,2"), ("qwen-d", "2")]
+    {
+        let reason = "rule=none; model=qwen-a; step=candidate";
+        check(&plan, &named(name), &format!("{reason} | candidate:=@{expected}"));
+    }
+    plan.rules = vec![rule("r", Conditions::default(), &[(0, 1)])];
+    let reason = "rule=r; model=qwen-a; step=candidate";
+    check(&plan, &named("auto"), &format!("{reason} | candidate:qwen-a@0,2"));
+    plan.backends[2].models = patterns(&["else"]);
+    check(&plan, &named("qwen-d"), "OtherDialect");
+}
+
+#[test]
+fn a_model_that_only_a_rule_leads_to_makes_no_name_known() {
+    let auto = Conditions { models: patterns(&["auto"]), ..Conditions::default() };
+    let led_to =
+        ModelPlan { is_named: false, ..model("x", vec![candidate(Some("x"), &[0], 1, 0)]) };
+    let plan = RoutePlan {
+        backends: backends(&[&["x"], &[]]),
+        models: vec![led_to],
+        rules: vec![rule("r", auto, &[(0, 1)])],
+    };
+    check(&plan, &named("auto"), "rule=r; model=x; step=candidate | candidate:x@0");
+    check(&plan, &named("x"), "rule=none; model=as-written; step=candidate | candidate:=@0,1");
+    check(&plan, &named("y"), "rule=none; model=as-written; step=candidate | candidate:=@1");
+}
+
+#[test]
+fn what_a_rule_or_a_fallback_leads_to_is_asked_by_its_own_name() {
+    let mut small = model("small", vec![candidate(None, &[0], 1, 0)]);
+    small.fallbacks.general = vec![ModelId(1)];
+    let wild = model("any-*", vec![candidate(None, &[1], 1, 0)]);
+    let auto = Conditions { models: patterns(&["auto"]), ..Conditions::default() };
+    let plan = RoutePlan {
+        backends: backends(&[&[], &[]]),
+        models: vec![small, wild],
+        rules: vec![rule("easy", auto, &[(0, 1)])],
+    };
+    // A pattern is no name: what the client has written is all there is.
+    let steps = "candidate:small@0 > fallback:=@1";
+    check(&plan, &named("auto"), &format!("rule=easy; model=small; step=candidate | {steps}"));
+    let steps = "candidate:=@0 > fallback:=@1";
+    check(&plan, &named("small"), &format!("rule=none; model=small; step=candidate | {steps}"));
+}
+
+#[test]
+fn candidates_are_asked_in_their_order_and_those_without_weight_never() {
+    let candidates = vec![
+        candidate(Some("late"), &[0], 1, 7),
+        candidate(Some("first"), &[1], 1, 0),
+        candidate(Some("never"), &[2], 0, 0),
+    ];
+    let plan = RoutePlan {
+        backends: backends(&[&[], &[], &[]]),
+        models: vec![model("m", candidates)],
+        ..RoutePlan::default()
+    };
+    let steps = "candidate:first@1 > candidate:late@0";
+    check(&plan, &named("m"), &format!("rule=none; model=m; step=candidate | {steps}"));
+}
+
+#[test]
+fn fallbacks_come_with_their_own_and_each_once() {
+    let mut models: Vec<_> = ["a", "b", "c", "d"]
+        .iter()
+        .enumerate()
+        .map(|(at, name)| model(name, vec![candidate(None, &[at], 1, 0)]))
+        .collect();
+    models[0].fallbacks.general = vec![ModelId(1), ModelId(2)];
+    models[1].fallbacks.general = vec![ModelId(3), ModelId(2)];
+    models[0].fallbacks.context_window = vec![ModelId(3)];
+    models[0].fallbacks.content_policy = vec![ModelId(2)];
+    let plan =
+        RoutePlan { backends: backends(&[&[], &[], &[], &[]]), models, ..RoutePlan::default() };
+    let table = RouteTable::new(&plan);
+    let steps = "candidate:=@0 > fallback:b@1 > fallback:d@3 > fallback:c@2 > \
+                 context-window:d@3 > content-policy:c@2";
+    let expected = format!("rule=none; model=a; step=candidate | {steps}");
+    assert_eq!(shown(&table, &named("a"), &mut Told::default()), expected);
+
+    let mut told = Told::default();
+    let decision = table.decide(&named("a"), &mut told).unwrap();
+    for (index, cause, expected) in [
+        (0, Cause::General, Some(1)),
+        (1, Cause::General, Some(2)),
+        (3, Cause::General, None),
+        (0, Cause::ContextWindow, Some(4)),
+        (2, Cause::ContextWindow, Some(4)),
+        (4, Cause::General, None),
+        (4, Cause::ContextWindow, None),
+        (4, Cause::ContentPolicy, Some(5)),
+        (1, Cause::ContentPolicy, Some(5)),
+        (5, Cause::General, None),
+        (9, Cause::General, None),
+    ] {
+        assert_eq!(decision.step_after(index, cause), expected, "{index} {cause:?}");
+    }
+    let mut reason = Vec::new();
+    decision.write_reason(4, &mut reason);
+    assert_eq!(reason, b"rule=none; model=d; step=context-window");
+}
+
+#[test]
+fn a_backend_with_the_other_dialect_is_no_candidate() {
+    let mut served = backends(&[&[], &[], &[]]);
+    served[0].dialect = Some(Dialect::Anthropic);
+    served[1].dialect = Some(Dialect::OpenAi);
+    let candidates = vec![candidate(Some("x"), &[0], 1, 0), candidate(Some("y"), &[1], 1, 1)];
+    let plan = RoutePlan {
+        backends: served,
+        models: vec![model("m", candidates)],
+        ..RoutePlan::default()
+    };
+    check(&plan, &named("m"), "rule=none; model=m; step=candidate | candidate:y@1");
+    let anthropic = Query { dialect: Some(Dialect::Anthropic), ..named("m") };
+    check(&plan, &anthropic, "rule=none; model=m; step=candidate | candidate:x@0");
+    let none = Query { dialect: None, ..named("m") };
+    check(&plan, &none, "rule=none; model=m; step=candidate | candidate:x@0 > candidate:y@1");
+
+    let mut served = backends(&[&["m"]]);
+    served[0].dialect = Some(Dialect::Anthropic);
+    let plan = RoutePlan { backends: served, ..RoutePlan::default() };
+    check(&plan, &named("m"), "OtherDialect");
+}
+
+/// One rule for each condition, named after it, and a model for all others.
+#[test]
+fn a_rule_applies_when_all_its_conditions_are_met() {
+    let none = Conditions::default();
+    let cases: Vec<(&str, Conditions)> = vec![
+        ("model", Conditions { models: patterns(&["x", "y*"]), ..none.clone() }),
+        ("stream", Conditions { stream: Some(true), ..none.clone() }),
+        ("tools", Conditions { tools: Some(true), ..none.clone() }),
+        ("images", Conditions { images: Some(true), ..none.clone() }),
+        ("long", Conditions { prompt_tokens: Some(1000..=5000), ..none.clone() }),
+        ("hard", Conditions { complexity: Some(0.6..=1.0), ..none.clone() }),
+    ];
+    let plan = RoutePlan {
+        backends: backends(&[&[]]),
+        models: vec![model("m", vec![candidate(None, &[0], 1, 0)])],
+        rules: cases.into_iter().map(|(name, when)| rule(name, when, &[(0, 1)])).collect(),
+    };
+    let table = RouteTable::new(&plan);
+    let easy = Told::default;
+    for (query, mut told, expected) in [
+        (named("m"), easy(), "none"),
+        (named("x"), easy(), "model"),
+        (named("yes"), easy(), "model"),
+        (Query { stream: true, ..named("m") }, easy(), "stream"),
+        (Query { stream: true, ..named("x") }, easy(), "model"),
+        (Query { tools: true, ..named("m") }, easy(), "tools"),
+        (named("m"), Told { images: true, ..easy() }, "images"),
+        (Query { prompt_tokens: 999, ..named("m") }, easy(), "none"),
+        (Query { prompt_tokens: 1000, ..named("m") }, easy(), "long"),
+        (Query { prompt_tokens: 5001, ..named("m") }, easy(), "none"),
+        (named("m"), Told { complexity: 0.59, ..easy() }, "none"),
+        (named("m"), Told { complexity: 0.6, ..easy() }, "hard"),
+    ] {
+        let shown = shown(&table, &query, &mut told);
+        assert!(shown.starts_with(&format!("rule={expected};")), "{query:?}: {shown}");
+    }
+}
+
+#[test]
+fn what_costs_is_asked_for_once_and_only_by_rules_that_get_so_far() {
+    let hard = |models: &[&str]| Conditions {
+        models: patterns(models),
+        complexity: Some(0.9..=1.0),
+        ..Conditions::default()
+    };
+    let plan = RoutePlan {
+        backends: backends(&[&[]]),
+        models: vec![model("m", vec![candidate(None, &[0], 1, 0)])],
+        rules: vec![
+            rule("one", hard(&["auto"]), &[(0, 1)]),
+            rule("two", hard(&["auto", "m"]), &[(0, 1)]),
+            rule("three", hard(&["auto", "x*"]), &[(0, 1)]),
+            rule("rest", Conditions::default(), &[(0, 1)]),
+        ],
+    };
+    let table = RouteTable::new(&plan);
+    for (name, expected) in [("auto", 1), ("m", 1), ("other", 0), ("xx", 1)] {
+        let mut told = Told::default();
+        table.decide(&named(name), &mut told).unwrap();
+        assert_eq!(told.asked, expected, "{name}");
+    }
+}
+
+#[track_caller]
+fn facts(table: &RouteTable, head: &str) -> HeadFacts {
+    let limits = Limits { head_bytes_max: 4096, headers_max: 16, target_bytes_max: 1024 };
+    let mut room = HeaderTable::new();
+    let head = format!("{head}\r\nhost: h\r\n\r\n");
+    let request = parse_request(head.as_bytes(), &limits, &mut room).unwrap();
+    table.head_facts(request.path, &request.fields)
+}
+
+#[test]
+fn heads_are_asked_for_paths_and_headers() {
+    let header = |name: &str, values: &[&str]| HeaderCondition {
+        name: name.into(),
+        values: patterns(values),
+    };
+    let gold =
+        Conditions { headers: vec![header("x-tier", &["gold", "plat*"])], ..Conditions::default() };
+    let both = Conditions {
+        headers: vec![header("x-tier", &["silver"]), header("x-team", &["*"])],
+        paths: patterns(&["/v1/chat/*"]),
+        ..Conditions::default()
+    };
+    let plan = RoutePlan {
+        backends: backends(&[&[]]),
+        models: vec![model("m", vec![candidate(None, &[0], 1, 0)])],
+        rules: vec![rule("gold", gold, &[(0, 1)]), rule("both", both, &[(0, 1)])],
+    };
+    assert_eq!(head_conditions(&plan), 4);
+    let table = RouteTable::new(&plan);
+    let post = "POST /v1/chat/completions HTTP/1.1";
+    for (head, expected) in [
+        (post.to_owned(), "none"),
+        (format!("{post}\r\nx-tier: gold"), "gold"),
+        (format!("{post}\r\nX-Tier: platinum"), "gold"),
+        (format!("{post}\r\nx-tier: bronze\r\nx-tier: gold"), "gold"),
+        (format!("{post}\r\nx-tier: GOLD"), "none"),
+        (format!("{post}\r\nx-tier: silver"), "none"),
+        (format!("{post}\r\nx-tier: silver\r\nx-team: a"), "both"),
+        ("GET /v1/other HTTP/1.1\r\nx-tier: silver\r\nx-team: a".to_owned(), "none"),
+    ] {
+        let query = Query { head: facts(&table, &head), ..named("m") };
+        let shown = shown(&table, &query, &mut Told::default());
+        assert!(shown.starts_with(&format!("rule={expected};")), "{head}: {shown}");
+    }
+}
+
+#[test]
+fn a_condition_beyond_the_bound_is_never_met() {
+    let rules = (0..=HEAD_CONDITIONS_MAX).map(|n| {
+        let paths = vec![pattern(&format!("/{n}"))];
+        rule(&n.to_string(), Conditions { paths, ..Conditions::default() }, &[(0, 1)])
+    });
+    let plan = RoutePlan {
+        backends: backends(&[&[]]),
+        models: vec![model("m", vec![candidate(None, &[0], 1, 0)])],
+        rules: rules.collect(),
+    };
+    assert_eq!(head_conditions(&plan), HEAD_CONDITIONS_MAX + 1);
+    let table = RouteTable::new(&plan);
+    for (path, expected) in [("/255", "255"), ("/256", "none")] {
+        let query = Query { head: facts(&table, &format!("GET {path} HTTP/1.1")), ..named("m") };
+        let shown = shown(&table, &query, &mut Told::default());
+        assert!(shown.starts_with(&format!("rule={expected};")), "{path}: {shown}");
+    }
+}
+
+/// `auto` is split nine to one; `m` has two candidates of the same order.
+fn split_plan(weights: [u32; 2], sticky: bool) -> RoutePlan {
+    let [a, b] = weights;
+    let auto = Conditions { models: patterns(&["auto"]), ..Conditions::default() };
+    let candidates = vec![candidate(Some("p"), &[0], a, 0), candidate(Some("q"), &[0], b, 0)];
+    RoutePlan {
+        backends: backends(&[&[]]),
+        models: vec![
+            model("x", vec![candidate(None, &[0], 1, 0)]),
+            model("y", vec![candidate(None, &[0], 1, 0)]),
+            ModelPlan { sticky, ..model("m", candidates) },
+        ],
+        rules: vec![rule("split", auto, &[(0, a), (1, b)])],
+    }
+}
+
+#[test]
+fn a_conversation_stays_with_its_arm_and_a_weight_moves_only_its_share() {
+    let (before, after) = (RouteTable::new(&split_plan([9, 1], true)), &split_plan([9, 2], true));
+    let after = RouteTable::new(after);
+    let arm = |table: &RouteTable, conversation, dice| {
+        let mut told = Told { conversation, ..Told::default() };
+        let query = Query { dice, ..named("auto") };
+        table.decide(&query, &mut told).unwrap().model.unwrap().0
+    };
+    let mut canary = 0;
+    for key in 0..5000 {
+        let was = arm(&before, key, key);
+        assert_eq!(was, arm(&before, key, !key), "{key}");
+        let is = arm(&after, key, key);
+        assert!(was == is || is == 1, "{key} went from {was} to {is}");
+        canary += was;
+    }
+    assert!((400..600).contains(&canary), "{canary}");
+}
+
+#[test]
+fn a_sticky_model_keeps_a_conversation_with_its_candidate_and_others_roll_dice() {
+    for sticky in [true, false] {
+        let table = RouteTable::new(&split_plan([1, 1], sticky));
+        let first = |conversation, dice| {
+            let mut told = Told { conversation, ..Told::default() };
+            let query = Query { dice, ..named("m") };
+            let decision = table.decide(&query, &mut told).unwrap();
+            assert_eq!(decision.steps(), 2);
+            decision.step(0).unwrap().rename == Some("p")
+        };
+        let by_dice: std::collections::HashSet<_> = (0..50).map(|dice| first(1, dice)).collect();
+        let by_key: std::collections::HashSet<_> = (0..50).map(|key| first(key, 1)).collect();
+        assert_eq!((by_dice.len() == 1, by_key.len() == 1), (sticky, !sticky));
+    }
+}
+
+#[test]
+fn a_session_named_in_the_head_goes_before_the_body() {
+    let table = RouteTable::new(&split_plan([1, 1], true));
+    let post = "POST / HTTP/1.1\r\nx-session-id: s";
+    let query = Query { head: facts(&table, post), ..named("m") };
+    let mut told = Told::default();
+    table.decide(&query, &mut told).unwrap();
+    assert_eq!(told.asked, 0);
+    let other = facts(&table, "POST / HTTP/1.1\r\nX-Claude-Code-Session-Id: t");
+    assert!(query.head.session.is_some() && query.head.session != other.session);
+}
+
+#[test]
+fn a_rule_in_shadow_is_told_of_and_does_nothing() {
+    let mut plan = split_plan([1, 0], false);
+    let mut shadow = rule("maybe", Conditions::default(), &[(1, 1)]);
+    shadow.shadow = true;
+    shadow.mirror = Some(Mirror { model: ModelId(2), percent: 100.0 });
+    plan.rules.insert(0, shadow);
+    let table = RouteTable::new(&plan);
+    let expected = "rule=split; model=x; step=candidate; shadow=maybe | candidate:x@0";
+    assert_eq!(shown(&table, &named("auto"), &mut Told::default()), expected);
+    let mut told = Told::default();
+    let decision = table.decide(&named("auto"), &mut told).unwrap();
+    assert_eq!(&decision.shadows[..], [Shadow { rule: RuleId(0), model: Some(ModelId(1)) }]);
+    assert_eq!(decision.mirror(), None);
+}
+
+#[test]
+fn a_mirror_takes_its_share_and_the_next_rule_decides() {
+    let mut plan = split_plan([1, 1], true);
+    let mut mirror = rule("copy", Conditions::default(), &[]);
+    mirror.mirror = Some(Mirror { model: ModelId(2), percent: 25.0 });
+    plan.rules.insert(0, mirror);
+    let table = RouteTable::new(&plan);
+    let mut mirrored = 0;
+    for dice in 0..4000 {
+        let mut told = Told::default();
+        let decision = table.decide(&Query { dice, ..named("auto") }, &mut told).unwrap();
+        assert_eq!(decision.rule, Some(RuleId(1)));
+        if let Some(step) = decision.mirror() {
+            mirrored += 1;
+            assert_eq!((step.rename.is_some(), step.backends.len()), (true, 1));
+        }
+    }
+    assert!((900..1100).contains(&mirrored), "{mirrored}");
+}
+
+#[test]
+fn the_reason_holds_only_what_a_header_may() {
+    let odd = "a;b=c\u{e9} \"x\"";
+    let long = "m".repeat(500);
+    let plan = RoutePlan {
+        backends: backends(&[&[]]),
+        models: vec![
+            model(odd, vec![candidate(None, &[0], 1, 0)]),
+            model(&long, vec![candidate(None, &[0], 1, 0)]),
+        ],
+        ..RoutePlan::default()
+    };
+    let shown_as = "a_b_c____x_";
+    let reason = format!("rule=none; model={shown_as}; step=candidate | candidate:=@0");
+    check(&plan, &named(odd), &reason);
+    let reason = format!("rule=none; model={}; step=candidate | candidate:=@0", "m".repeat(128));
+    check(&plan, &named(&long), &reason);
+}

@@ -1,0 +1,181 @@
+//! What was decided of one request: the ways to have it answered, in order.
+//!
+//! ```text
+//! steps  candidate, candidate, │ fallback, … │ context window, … │ content policy, …
+//!        ─── any failure ────► │ ──────────► │  only on a failure of that kind
+//! ```
+
+use smallvec::SmallVec;
+
+use super::{ModelId, RouteTable};
+use crate::base::BackendId;
+
+/// The ways to have a request answered that are kept. A chain of fallbacks
+/// this long has run out of time before it has run out of models.
+pub const STEPS_MAX: usize = 32;
+/// The rules in shadow that are told of one request.
+pub const SHADOWS_MAX: usize = 8;
+
+/// A rule's place in the plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RuleId(pub usize);
+
+/// Why a step is there, and with it when it is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// One of the model's own.
+    Candidate,
+    /// Another model's, for when the model's own have failed.
+    Fallback,
+    /// Another model's, for a prompt that was too long.
+    ContextWindow,
+    /// Another model's, for a prompt that was declined.
+    ContentPolicy,
+}
+
+/// How a step has failed, as far as the next one depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    General,
+    ContextWindow,
+    ContentPolicy,
+}
+
+/// One way to have a request answered: one of these backends is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step<'d> {
+    /// Never empty, and all of the request's dialect.
+    pub backends: &'d [BackendId],
+    /// What they call the model; `None` is what the client has written.
+    pub rename: Option<&'d str>,
+    /// The model that this step belongs to; `None` is the name itself.
+    pub model: Option<ModelId>,
+    pub why: Why,
+}
+
+/// A step, as it is kept: the table has the rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// In the table's list.
+    pub candidate: u32,
+    pub why: Why,
+    /// The client has written another name than the backends know.
+    pub renames: bool,
+    /// The backends of which dialects are meant: see `Candidate::backends`.
+    pub speaks: Speaks,
+}
+
+/// Which dialect a backend must speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Speaks {
+    Any,
+    OpenAi,
+    Anthropic,
+}
+
+/// What a rule in shadow would have done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shadow {
+    pub rule: RuleId,
+    /// `None` is that it would only have mirrored.
+    pub model: Option<ModelId>,
+}
+
+/// Where a request goes, and why.
+#[derive(Clone, Debug)]
+pub struct Decision<'t> {
+    pub(super) table: &'t RouteTable,
+    /// The rule that has decided, if one has.
+    pub rule: Option<RuleId>,
+    /// The model that answers; `None` is the name as the client wrote it.
+    pub model: Option<ModelId>,
+    pub(super) steps: SmallVec<[Entry; 4]>,
+    /// The backends of candidates whose list in the table is not right for
+    /// this name: several patterns meet it, or some serve another one.
+    pub(super) gathered: Vec<(u32, Box<[BackendId]>)>,
+    pub(super) mirror: Option<Entry>,
+    /// The rules in shadow that applied, in their order.
+    pub shadows: SmallVec<[Shadow; 2]>,
+}
+
+impl Decision<'_> {
+    /// How many steps there are; at least one.
+    #[must_use]
+    pub fn steps(&self) -> usize {
+        self.steps.len()
+    }
+
+    #[must_use]
+    pub fn step(&self, index: usize) -> Option<Step<'_>> {
+        self.steps.get(index).map(|entry| self.whole(*entry))
+    }
+
+    /// The step that is taken when the one at `index` has failed: the next of
+    /// its own kind, or of the kind that is there for this failure.
+    #[must_use]
+    pub fn step_after(&self, index: usize, cause: Cause) -> Option<usize> {
+        let failed = self.steps.get(index)?.why;
+        let is_next = |why: Why| match cause {
+            Cause::General => why == failed || (failed, why) == (Why::Candidate, Why::Fallback),
+            Cause::ContextWindow => why == Why::ContextWindow,
+            Cause::ContentPolicy => why == Why::ContentPolicy,
+        };
+        let rest = self.steps.iter().enumerate().skip(index + 1);
+        rest.filter(|(_, entry)| is_next(entry.why)).map(|(index, _)| index).next()
+    }
+
+    /// Where a copy goes whose answer nobody sees.
+    #[must_use]
+    pub fn mirror(&self) -> Option<Step<'_>> {
+        self.mirror.map(|entry| self.whole(entry))
+    }
+
+    /// Whether there was anything to decide: without models, rules and names
+    /// of backends there is nothing to tell.
+    #[must_use]
+    pub fn is_telling(&self) -> bool {
+        !self.table.is_plain()
+    }
+
+    /// Appends the value of `x-tokenring-route` for an answer that came by the
+    /// step at `index`: `rule=hard; model=big; step=candidate`.
+    pub fn write_reason(&self, index: usize, out: &mut Vec<u8>) {
+        let step = self.steps.get(index);
+        let model = step.map_or(self.model, |entry| self.whole(*entry).model);
+        out.extend_from_slice(b"rule=");
+        out.extend_from_slice(
+            self.rule.map_or("none", |rule| self.table.rule_name(rule)).as_bytes(),
+        );
+        out.extend_from_slice(b"; model=");
+        out.extend_from_slice(
+            model.map_or("as-written", |model| self.table.model_word(model)).as_bytes(),
+        );
+        out.extend_from_slice(b"; step=");
+        out.extend_from_slice(step.map_or("none", |entry| entry.why.word()).as_bytes());
+        for shadow in &self.shadows {
+            out.extend_from_slice(b"; shadow=");
+            out.extend_from_slice(self.table.rule_name(shadow.rule).as_bytes());
+        }
+    }
+
+    fn whole(&self, entry: Entry) -> Step<'_> {
+        let step = self.table.step(entry);
+        match self.gathered.iter().find(|(candidate, _)| *candidate == entry.candidate) {
+            Some((_, backends)) => Step { backends, ..step },
+            None => step,
+        }
+    }
+}
+
+impl Why {
+    /// As it is told in `x-tokenring-route`.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Candidate => "candidate",
+            Self::Fallback => "fallback",
+            Self::ContextWindow => "context-window",
+            Self::ContentPolicy => "content-policy",
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! The plan, compiled once: what a request asks of it is a lookup, a walk over
+//! the rules that may apply, and a list of numbers.
+
+use super::{
+    Arm, Conditions, Fallbacks, ModelId, Pattern, RoutePlan, RuleId,
+    decision::{Entry, STEPS_MAX, Speaks, Step},
+    head::{HeadConditions, HeadFacts},
+    names::Names,
+};
+use crate::{
+    base::{BackendId, stable_hash},
+    http::Fields,
+    llm::Dialect,
+};
+
+/// Everything that routing knows before a request comes.
+#[derive(Debug)]
+pub struct RouteTable {
+    pub(super) names: Names,
+    pub(super) models: Box<[Model]>,
+    /// Of all models, and of names that are their own models.
+    pub(super) candidates: Box<[Candidate]>,
+    pub(super) rules: Box<[CompiledRule]>,
+    head: HeadConditions,
+    plain: bool,
+}
+
+/// A model, ready to be walked.
+#[derive(Debug)]
+pub(super) struct Model {
+    /// As the plan names it; it may be a pattern.
+    pub name: Box<str>,
+    /// The same, plain enough for a header.
+    pub word: Box<str>,
+    /// Its candidates, those of the same order together, the lowest first.
+    pub orders: Box<[Box<[Share]>]>,
+    pub sticky: bool,
+    /// All models that are fallen back to, and theirs, each once.
+    pub fallbacks: Fallbacks,
+}
+
+/// One candidate's part of its order.
+#[derive(Clone, Debug)]
+pub(super) struct Share {
+    pub candidate: u32,
+    pub weight: u32,
+    /// What tells it from the others for the split.
+    pub hash: u64,
+}
+
+/// One way to ask backends.
+#[derive(Debug)]
+pub(super) struct Candidate {
+    pub model: Option<ModelId>,
+    /// What the plan says that the backends call it.
+    pub given: Option<Box<str>>,
+    /// What they are told where the client has written another model's name.
+    pub own: Option<Box<str>>,
+    /// The name that is sent is one of several, and not all of these backends
+    /// need serve it.
+    pub by_name: bool,
+    /// All, those that speak OpenAI's API, those that speak Anthropic's.
+    pub backends: [Box<[BackendId]>; 3],
+}
+
+#[derive(Debug)]
+pub(super) struct CompiledRule {
+    pub name: Box<str>,
+    pub when: Conditions,
+    /// The conditions on the head, by their places.
+    pub head: Box<[usize]>,
+    pub to: Box<[Arm]>,
+    /// For the split among its arms.
+    pub arm_hashes: Box<[u64]>,
+    pub hash: u64,
+    pub shadow: bool,
+    pub mirror: Option<super::Mirror>,
+}
+
+/// So that hashes of one kind have nothing to do with those of another.
+const CANDIDATE_SEED: u64 = 2;
+const RULE_SEED: u64 = 3;
+const ARM_SEED: u64 = 4;
+/// Bytes of a model's name that are told in a header.
+const WORD_BYTES_MAX: usize = 128;
+
+impl RouteTable {
+    /// Compiles a plan that has been checked.
+    #[must_use]
+    pub fn new(plan: &RoutePlan) -> Self {
+        let mut candidates = Vec::new();
+        let models = (0..plan.models.len()).map(|id| model(plan, ModelId(id), &mut candidates));
+        let models = models.collect();
+        let mut head = HeadConditions::default();
+        let rules: Box<[_]> =
+            plan.rules.iter().map(|rule| compiled_rule(plan, rule, &mut head)).collect();
+        let names = Names::new(plan, &mut candidates);
+        let serves_all =
+            plan.backends.iter().all(|serves| serves.models.is_empty() && serves.dialect.is_none());
+        let plain = plan.models.is_empty() && rules.is_empty() && serves_all;
+        Self { names, models, candidates: candidates.into(), rules, head, plain }
+    }
+
+    /// Whether there is nothing to decide: every request may go to every
+    /// backend.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.plain
+    }
+
+    /// Asks of a head what the rules will want to know of it.
+    #[must_use]
+    pub fn head_facts(&self, path: &[u8], fields: &Fields<'_, '_>) -> HeadFacts {
+        if self.plain { HeadFacts::default() } else { self.head.ask(path, fields) }
+    }
+
+    /// The names of all rules, in their order: what metrics are labelled with.
+    pub fn rule_names(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.rules.iter().map(|rule| &*rule.name)
+    }
+
+    #[must_use]
+    pub fn rule_name(&self, rule: RuleId) -> &str {
+        self.rules.get(rule.0).map_or("none", |rule| &rule.name)
+    }
+
+    /// A model's public name, plain enough for a header.
+    #[must_use]
+    pub fn model_word(&self, model: ModelId) -> &str {
+        self.models.get(model.0).map_or("none", |model| &model.word)
+    }
+
+    pub(super) fn step(&self, entry: Entry) -> Step<'_> {
+        let Some(candidate) = self.candidates.get(entry.candidate as usize) else {
+            return Step { backends: &[], rename: None, model: None, why: entry.why };
+        };
+        let own = candidate.own.as_deref().filter(|_| entry.renames);
+        let rename = candidate.given.as_deref().or(own);
+        let backends = candidate.speaking(entry.speaks);
+        Step { backends, rename, model: candidate.model, why: entry.why }
+    }
+}
+
+impl Candidate {
+    pub(super) fn new(plan: &RoutePlan, model: Option<ModelId>, backends: &[BackendId]) -> Self {
+        let speaking = |wanted: Option<Dialect>| {
+            let speaks = |id: &&BackendId| {
+                let dialect = plan.backends.get(id.0).and_then(|serves| serves.dialect);
+                wanted.is_none() || dialect.is_none() || dialect == wanted
+            };
+            backends.iter().filter(speaks).copied().collect()
+        };
+        let backends = [None, Some(Dialect::OpenAi), Some(Dialect::Anthropic)].map(|d| speaking(d));
+        Self { model, given: None, own: None, by_name: false, backends }
+    }
+
+    pub(super) fn speaking(&self, speaks: Speaks) -> &[BackendId] {
+        let [any, openai, anthropic] = &self.backends;
+        match speaks {
+            Speaks::Any => any,
+            Speaks::OpenAi => openai,
+            Speaks::Anthropic => anthropic,
+        }
+    }
+}
+
+fn model(plan: &RoutePlan, id: ModelId, candidates: &mut Vec<Candidate>) -> Model {
+    let written = &plan.models[id.0];
+    let mut shares = Vec::new();
+    let is_exact = written.name.is_exact();
+    let is_choosy =
+        |id: &BackendId| plan.backends.get(id.0).is_some_and(|serves| !serves.models.is_empty());
+    for (place, candidate) in written.candidates.iter().enumerate() {
+        let given = candidate.model.clone();
+        // Named after what it is, so that another one before it moves nothing.
+        let name = given.as_deref().unwrap_or_default();
+        let like = |other: &&super::Candidate| other.model == candidate.model;
+        let twins = written.candidates.iter().take(place).filter(like).count();
+        let share = Share {
+            candidate: candidates.len() as u32,
+            weight: candidate.weight,
+            hash: stable_hash(CANDIDATE_SEED + twins as u64 * 16, name.as_bytes()),
+        };
+        candidates.push(Candidate {
+            by_name: given.is_none() && candidate.backends.iter().any(is_choosy),
+            given,
+            own: is_exact.then(|| written.name.0.clone()),
+            ..Candidate::new(plan, Some(id), &candidate.backends)
+        });
+        shares.push((candidate.order, share));
+    }
+    shares.sort_by_key(|(order, _)| *order);
+    let same = |(a, _): &(u32, Share), (b, _): &(u32, Share)| a == b;
+    let orders = shares.chunk_by(same).map(|order| order.iter().map(|(_, s)| s.clone()).collect());
+    Model {
+        name: written.name.0.clone(),
+        word: header_word(&written.name.0),
+        orders: orders.collect(),
+        sticky: written.sticky,
+        fallbacks: Fallbacks {
+            general: chain(plan, id, |fallbacks| &fallbacks.general),
+            context_window: chain(plan, id, |fallbacks| &fallbacks.context_window),
+            content_policy: chain(plan, id, |fallbacks| &fallbacks.content_policy),
+        },
+    }
+}
+
+/// A model's fallbacks of one kind, each followed by its own.
+fn chain(
+    plan: &RoutePlan,
+    first: ModelId,
+    of: impl Fn(&Fallbacks) -> &Vec<ModelId>,
+) -> Vec<ModelId> {
+    let mut chain = vec![first];
+    let next_of = |id: ModelId| {
+        let model = plan.models.get(id.0);
+        model.map(|model| of(&model.fallbacks).as_slice()).unwrap_or_default()
+    };
+    let mut waiting: Vec<ModelId> = next_of(first).iter().rev().copied().collect();
+    while let Some(id) = waiting.pop() {
+        if chain.len() <= STEPS_MAX && !chain.contains(&id) {
+            chain.push(id);
+            waiting.extend(next_of(id).iter().rev());
+        }
+    }
+    chain.remove(0);
+    chain
+}
+
+fn compiled_rule(plan: &RoutePlan, rule: &super::Rule, head: &mut HeadConditions) -> CompiledRule {
+    let name_of = |arm: &Arm| plan.models.get(arm.model.0).map_or("", |model| &model.name.0);
+    let arm_hash = |arm: &Arm| stable_hash(ARM_SEED, name_of(arm).as_bytes());
+    CompiledRule {
+        name: header_word(&rule.name),
+        when: rule.when.clone(),
+        head: head.add_all(&rule.when),
+        arm_hashes: rule.to.iter().map(arm_hash).collect(),
+        to: rule.to.as_slice().into(),
+        hash: stable_hash(RULE_SEED, rule.name.as_bytes()),
+        shadow: rule.shadow,
+        mirror: rule.mirror.clone(),
+    }
+}
+
+/// What may stand in a list of `name=value; …` within a header.
+fn header_word(name: &str) -> Box<str> {
+    let plain = |byte: u8| match byte {
+        b';' | b'=' | b',' | b'"' | b'\\' => '_',
+        0x21..0x7f => char::from(byte),
+        _ => '_',
+    };
+    name.bytes().take(WORD_BYTES_MAX).map(plain).collect::<String>().into()
+}
+
+impl Pattern {
+    /// The name itself, if it is one.
+    pub(super) fn exact(&self) -> Option<&[u8]> {
+        self.is_exact().then_some(self.0.as_bytes())
+    }
+}
