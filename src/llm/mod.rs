@@ -5,6 +5,7 @@
 
 mod dialect;
 mod fuzz;
+mod models;
 mod peek;
 mod reading;
 mod refusal;
@@ -15,6 +16,7 @@ pub mod usage;
 pub use dialect::{Dialect, Endpoint, StreamEnd};
 #[doc(hidden)]
 pub use fuzz::{fuzz_json_peek, fuzz_sse};
+pub use models::{Paging, decoded, write_model, write_models};
 pub use peek::{Hints, MODEL_BYTES_MAX, Model, Peek, PeekFault, is_json, peek};
 pub use reading::{Features, Reading};
 pub use refusal::{write_cut_event, write_error_body};

@@ -5,7 +5,8 @@ use super::{
     Arm, Conditions, Fallbacks, ModelId, Pattern, RoutePlan, RuleId,
     decision::{Entry, STEPS_MAX, Speaks, Step},
     head::{HeadConditions, HeadFacts},
-    names::Names,
+    names::{Names, Place},
+    near::near_names,
 };
 use crate::{
     base::{BackendId, stable_hash},
@@ -112,6 +113,45 @@ impl RouteTable {
     #[must_use]
     pub fn head_facts(&self, path: &[u8], fields: &Fields<'_, '_>) -> HeadFacts {
         if self.plain { HeadFacts::default() } else { self.head.ask(path, fields) }
+    }
+
+    /// Whether a name that nobody has named is nobody's.
+    #[must_use]
+    pub fn names_are_known(&self) -> bool {
+        self.names.are_known()
+    }
+
+    /// The public names that are answered in this dialect, in order.
+    pub fn public_names(&self, dialect: Dialect) -> impl Iterator<Item = &str> {
+        let names = self.names.public().iter().map(|name| &**name);
+        names.filter(move |name| self.answers(name.as_bytes(), dialect))
+    }
+
+    /// Whether a name is known, and answered in this dialect.
+    #[must_use]
+    pub fn answers(&self, name: &[u8], dialect: Dialect) -> bool {
+        let speaks = Speaks::of(Some(dialect));
+        let is_served = |id: u32| {
+            let candidate = self.candidates.get(id as usize);
+            candidate.is_some_and(|candidate| !candidate.speaking(speaks).is_empty())
+        };
+        match self.names.find(Some(name)).0 {
+            Place::Model(id) => {
+                let orders = self.models.get(id.0).map(|model| &model.orders);
+                let mut shares = orders.into_iter().flatten().flatten();
+                shares.any(|share| is_served(share.candidate))
+            }
+            Place::Itself(candidate) => is_served(candidate),
+            Place::Gathered(ids) => ids.iter().any(|id| self.names.speaks(*id, Some(dialect))),
+            // A rule may know it.
+            Place::Unknown => self.names.public().iter().any(|known| known.as_bytes() == name),
+        }
+    }
+
+    /// Known names that an unknown one may have been meant to be.
+    #[must_use]
+    pub fn near(&self, name: &[u8]) -> Vec<Box<str>> {
+        near_names(self.names.public(), name)
     }
 
     /// The names of all rules, in their order: what metrics are labelled with.
