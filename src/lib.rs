@@ -9,7 +9,7 @@
 //! 6  shard/        mock/             one core's loop | an LLM that answers, stalls and lies on command
 //! 5  config/       admin/            settings -> Plan | health, metrics
 //! 4  exchange/                       the story of one request, one file per verb
-//! 3  balance/ route/                 decisions, each alone
+//! 3  balance/ route/ retry/          decisions, each alone
 //! 2  llm/         wire/              what the bytes mean: dialects, peek, usage, errors | a stream is a stream
 //! 1  http/ sse/ json/ tls/ rt/       formats, no I/O | the runtime seam: traits, and monoio behind them
 //! 0  base/                           units, time, chance, buffers, bounded collections
@@ -33,6 +33,7 @@ pub mod llm;
 pub mod wire;
 
 pub mod balance;
+pub mod retry;
 pub mod route;
 
 pub mod exchange;

@@ -105,6 +105,7 @@ fn shard_beside_one_that_has_ended(
         pool: plan.pool,
         headers: plan.headers,
         credentials: plan.credentials,
+        retry: plan.retry,
         proxy_path: plan.proxy_path,
         backends: vec![BackendSettings::default()],
         panics_at: None,

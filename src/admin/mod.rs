@@ -3,6 +3,7 @@
 mod backends;
 mod certificates;
 mod metrics;
+mod retries;
 
 use std::sync::Arc;
 

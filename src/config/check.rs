@@ -9,6 +9,7 @@ use crate::base::units::{Size, Time};
 use super::address::{is_path, read_listen};
 use super::check_backends::{check_backends, names};
 use super::check_balancing::check_balancing;
+use super::check_retry::check_retry;
 use super::check_routes::check_routes;
 use super::check_tls;
 use super::cores;
@@ -49,6 +50,7 @@ pub fn check(written: &Written, machine: &Machine) -> Result<Plan, Vec<PlanError
     let limits = check_limits(&written.limits, &written.pool, &mut faults);
     let pool = check_pool(&written.pool, deadlines.keep_alive, &mut faults);
     let balancing = check_balancing(&written.balancing, &mut faults);
+    let retry = check_retry(written, &mut faults);
     if !written.proxy_path.starts_with('/') || !is_path(&written.proxy_path) {
         faults.add("--proxy-path", &written.proxy_path, Fault::ProxyPath(Plan::PROXY_PATH));
     }
@@ -71,6 +73,7 @@ pub fn check(written: &Written, machine: &Machine) -> Result<Plan, Vec<PlanError
             deadlines,
             pool,
             balancing,
+            retry,
             routes,
             models,
             resolve_every: written.resolve_every,

@@ -106,9 +106,14 @@ pub enum Fault {
     PolicyWithoutCapacity(&'static str),
     #[error("no backend is ever ejected, so this has no effect; leave it out, or give {0}")]
     NeverEjected(&'static str),
-
     #[error("a backend that bears nothing is never asked; raise it, or leave it out for no bound")]
     BackendCapacityZero,
+
+    // Further attempts.
+    #[error("no failure has this name; write some of {0}")]
+    RetryClassUnknown(String),
+    #[error("this failure is named twice; name it once")]
+    RetryClassTwice,
 
     // Keys of backends.
     #[error("the environment variable is not set; set it where the process is started")]

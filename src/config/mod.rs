@@ -20,6 +20,7 @@ mod check_backends;
 mod check_balancing;
 mod check_mock;
 mod check_models;
+mod check_retry;
 mod check_routes;
 mod check_tls;
 mod cores;
@@ -74,5 +75,6 @@ pub use written::{
 
 pub use crate::balance::{Balancing, Ejection, Policy};
 pub use crate::exchange::{Credentials, Deadlines, HeaderPlan, Limits, PoolPlan};
+pub use crate::retry::RetryPlan;
 pub use crate::rt::DriverChoice;
 pub use crate::tls::{ClientAuth, MinVersion, Verification};

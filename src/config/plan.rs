@@ -15,6 +15,7 @@ use crate::balance::{Balancing, Policy};
 use crate::base::Secret;
 use crate::exchange::{Credentials, Deadlines, HeaderPlan, Limits, PoolPlan};
 use crate::llm::Dialect;
+use crate::retry::RetryPlan;
 use crate::route::RoutePlan;
 use crate::rt::DriverChoice;
 use crate::tls::ServerName;
@@ -51,6 +52,8 @@ pub struct Plan {
     pub routes: RoutePlan,
     /// In the order of the models of `routes`.
     pub models: Vec<ModelSettings>,
+    /// What follows when a backend fails.
+    pub retry: RetryPlan,
     /// How often the names of backends are resolved again.
     pub resolve_every: Duration,
     /// How long requests under way may go on after SIGTERM.

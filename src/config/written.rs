@@ -18,6 +18,7 @@ use super::{
 };
 use crate::balance::Balancing;
 use crate::llm::Dialect;
+use crate::retry::{Class, RetryPlan};
 use crate::tls::{ClientAuth, MinVersion, Verification};
 
 /// Settings of `serve` as the operator gave them.
@@ -42,6 +43,9 @@ pub struct Written {
     pub connections: Option<usize>,
     pub pool: PoolPlan,
     pub balancing: Balancing,
+    /// Its `on` is not looked at, `retry_on` here is.
+    pub retry: RetryPlan,
+    pub retry_on: Vec<String>,
     pub resolve_every: Duration,
     pub drain: Duration,
     pub proxy_path: String,
@@ -77,6 +81,8 @@ impl Default for Written {
             connections: None,
             pool: PoolPlan::DEFAULT,
             balancing: Balancing::DEFAULT,
+            retry: RetryPlan::DEFAULT,
+            retry_on: Class::ALL.map(|class| class.name().to_owned()).into(),
             resolve_every: Plan::RESOLVE_EVERY,
             drain: Plan::DRAIN,
             proxy_path: Plan::PROXY_PATH.to_owned(),

@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
-use super::{Stage, link::Link, own_fields::id_field, understand::Asked, verdict};
+use super::{Stage, link::Link, own_fields::id_field, understand::Asked};
 use crate::{
     http::{BodyFraming, HeaderTable, Name, Response, forward, parse_response, write},
     llm::Trouble,
-    rt::World,
+    retry::{self, Class, read_after},
+    rt::{Stream, World},
 };
 
 /// An answer whose head has come.
@@ -19,7 +20,8 @@ pub struct Answer<'s, S> {
     pub received: Vec<u8>,
     /// … and where the body begins in it.
     pub body_at: usize,
-    pub link: Link<'s, S>,
+    /// None once the answer is held as a whole.
+    pub link: Option<Link<'s, S>>,
     /// The request was sent whole, so the connection may serve again.
     pub reusable: bool,
 }
@@ -35,9 +37,50 @@ pub struct AnswerHead {
     /// The backend's connection can.
     pub backend_lives: bool,
     pub content: Content,
+    /// How a backend has failed that answers so.
+    pub class: Option<Class>,
     /// How long a backend that does not answer now asks to be left alone.
     pub retry_after: Option<Duration>,
+    /// Where the head for the client says how often backends were asked, and
+    /// where it ends.
+    attempts_at: Option<usize>,
+    end_at: usize,
+    /// It tells the client whether to try again.
+    advises: bool,
 }
+
+impl AnswerHead {
+    /// A stream of the API's, and no error in its place.
+    pub fn is_stream(&self) -> bool {
+        self.content == Content::Events && self.status == 200
+    }
+}
+
+impl<S: Stream> Answer<'_, S> {
+    /// It will not be told.
+    pub fn lost<W: World<Stream = S>>(self, stage: &Stage<W>) {
+        stage.return_buffer(self.out);
+        stage.return_buffer(self.received);
+    }
+
+    /// Says in its head how often backends were asked in all, and if that is
+    /// so that the client need not try either. The head was written when less
+    /// was known.
+    pub fn amend(&mut self, attempts: u32, is_final: bool) {
+        if is_final && !self.head.advises {
+            let at = self.head.end_at - LINE_END.len();
+            self.out.splice(at..at, *b"x-should-retry: false\r\n");
+        }
+        if let Some(at) = self.head.attempts_at {
+            let digits = self.out.get(at..).unwrap_or_default();
+            let length = digits.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            let digits = itoa::Buffer::new().format(attempts).to_owned();
+            self.out.splice(at..at + length, digits.into_bytes());
+        }
+    }
+}
+
+const LINE_END: &[u8] = b"\r\n";
 
 /// How the body is framed towards the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,7 +146,9 @@ pub fn arrive<W: World>(
         }
         BodyFraming::Chunked | BodyFraming::UntilClose => ClientFraming::UntilClose,
     };
-    let head = AnswerHead {
+    let class = Class::of_status(response.status);
+    let field = |name| response.fields.get(name);
+    let mut head = AnswerHead {
         status: response.status,
         framing: response.framing,
         to_client,
@@ -114,12 +159,21 @@ pub fn arrive<W: World>(
         // do so late, and it would be the next client's answer.
         backend_lives: response.keep_alive && !asked.to_head,
         content,
-        retry_after: verdict::is_failure(response.status)
-            .then(|| response.fields.get(b"retry-after").and_then(verdict::read_retry_after))
-            .flatten(),
+        class,
+        retry_after: class.and_then(|_| {
+            read_after(retry::Asked {
+                retry_after: field(b"retry-after"),
+                retry_after_ms: field(b"retry-after-ms"),
+                date: field(b"date"),
+            })
+        }),
+        attempts_at: None,
+        end_at: 0,
+        advises: class.is_some() && field(b"x-should-retry").is_some(),
     };
     let mut out = stage.lend_buffer();
-    write_head(stage, asked, link, &response, &head, attempts, &mut out);
+    head.attempts_at = write_head(stage, asked, link, &response, &head, attempts, &mut out);
+    head.end_at = out.len();
     Ok(Arrival::Final(head, out))
 }
 
@@ -131,6 +185,7 @@ fn interim<W: World>(stage: &Stage<W>, response: &Response<'_, '_>) -> Vec<u8> {
     out
 }
 
+/// Says where the number of attempts stands, if it does.
 fn write_head<W: World>(
     stage: &Stage<W>,
     asked: &Asked<'_>,
@@ -139,7 +194,7 @@ fn write_head<W: World>(
     head: &AnswerHead,
     attempts: u32,
     out: &mut Vec<u8>,
-) {
+) -> Option<usize> {
     let ours = &stage.settings.headers;
     write::status_line(out, response.status);
     let mut has_id = false;
@@ -152,6 +207,7 @@ fn write_head<W: World>(
     }
     let lines = stage.own_fields.answers.get(link.backend.0);
     out.extend_from_slice(lines.map_or(&[], Vec::as_slice));
+    let attempts_at = ours.own.then_some(out.len());
     if ours.own {
         out.extend_from_slice(itoa::Buffer::new().format(attempts).as_bytes());
         out.extend_from_slice(b"\r\n");
@@ -172,6 +228,7 @@ fn write_head<W: World>(
     }
     write_connection(asked.client_speaks_11, head.client_lives, out);
     write::end_of_head(out);
+    attempts_at
 }
 
 /// The time that the request spent in us and not with its backend or its

@@ -1,71 +1,37 @@
-//! Verb five: a backend is chosen and asked, until one begins to answer.
+//! Verb five: backends are asked, until one begins an answer that is none of
+//! failure. Each failure is put into a class, and `retry` says what may follow.
 //!
-//! What may be tried again, and what not:
-//!
-//! - A backend that could not be connected to has seen nothing: another one
-//!   is asked, at most [`ATTEMPTS_MAX`] in all.
-//! - A reused connection that dies before any byte of an answer was most
-//!   likely closed while it was idle: once, the request is sent again on a
-//!   fresh one to the same backend (RFC 9112, section 9.3.1; the request is
-//!   held). If the request was what killed it, it must not reach the others.
-//! - Everything else may have had an effect, and is told to the client.
-
-use smallvec::SmallVec;
+//! - The steps of the decision are walked in their order; in each, backends
+//!   that have not failed this request yet. When all have, those that may do
+//!   better a moment later are asked again, from the first step on.
+//! - What a step asks of the model's name and of credentials is written anew
+//!   for each attempt; nothing of one backend's goes to another.
+//! - An error is held while others are asked. If nobody answers, the client
+//!   gets the first answer that a backend gave, byte for byte, and not the last
+//!   one's accident; where none gave any, our own first trouble.
+//! - An answer of a fallback that faults the request (400 to 499) is no better
+//!   than the error for which the fallback was asked.
 
 use super::{
     Client, Stage,
-    answer::{Answer, Arrival, arrive},
-    client::{Interrupt, Wait},
-    connect::{connect, fault_of},
-    converse::converse,
-    link::Link,
+    answer::Answer,
+    ask::{Asking, AttemptFault, Word, ask_backend},
+    client::Interrupt,
+    hold::{Unheld, complaint, hold},
     understand::Asked,
     verdict,
+    ways::Ways,
 };
 use crate::{
-    balance::{BackendId, Ticket},
-    http::HeadSearch,
-    llm::Trouble,
-    rt::{Stream, TAIL_ROOM, World},
+    balance::Ticket,
+    llm::{Complaint, Model, Trouble},
+    retry::{Class, Failed, GivenUp, Next, Reason, Walk},
+    route::Decision,
+    rt::World,
 };
 
-/// Backends asked for one request.
-pub const ATTEMPTS_MAX: usize = 3;
-/// Interim answers (1xx) borne before the final one.
-const INTERIM_MAX: usize = 8;
-
-/// Why no backend has begun to answer.
-#[derive(Debug)]
-pub enum AttemptFault {
-    Refused(Trouble),
-    Interrupted(Interrupt),
-}
-
-impl From<Interrupt> for AttemptFault {
-    fn from(interrupt: Interrupt) -> Self {
-        Self::Interrupted(interrupt)
-    }
-}
-
-impl From<Trouble> for AttemptFault {
-    fn from(trouble: Trouble) -> Self {
-        Self::Refused(trouble)
-    }
-}
-
-/// Why one backend has not begun to answer.
-enum Failure {
-    /// It has seen nothing of the request.
-    Unreached(Trouble),
-    /// It may have, or the request must end.
-    Final(AttemptFault),
-}
-
-impl<F: Into<AttemptFault>> From<F> for Failure {
-    fn from(fault: F) -> Self {
-        Self::Final(fault.into())
-    }
-}
+/// An answer to relay, with the ticket of its backend while that is not judged.
+pub type Begun<'s, S> = (Answer<'s, S>, Option<Ticket<'s>>);
 
 /// Asks backends until one begins to answer. The request in `asked` is not
 /// needed any more after that.
@@ -73,183 +39,274 @@ pub async fn attempt<'s, W: World>(
     stage: &'s Stage<W>,
     client: &Client<W::Stream>,
     asked: &mut Asked<'_>,
-) -> Result<(Answer<'s, W::Stream>, Ticket<'s>), AttemptFault> {
-    let mut tried = SmallVec::<[BackendId; ATTEMPTS_MAX]>::new();
-    let mut trouble = Trouble::NoBackend;
-    let mut attempts = 0;
-    while tried.len() < ATTEMPTS_MAX {
-        let Some(ticket) = stage.pick(asked.work, &tried) else { break };
-        tried.push(ticket.backend());
-        match ask_backend(stage, client, asked, &ticket, &mut attempts).await {
-            Ok(answer) => return Ok((answer, ticket)),
-            Err(Failure::Unreached(reason)) => {
-                verdict::unreached(stage, ticket, &reason);
-                trouble = reason;
-            }
-            Err(Failure::Final(fault)) => {
-                verdict::unanswered(stage, ticket, &fault);
-                return Err(fault);
-            }
-        }
-    }
-    Err(trouble.into())
+    decision: Option<&Decision<'_>>,
+) -> Result<Begun<'s, W::Stream>, AttemptFault> {
+    stage.count_for_retries();
+    let walk = Walk::new(&stage.settings.retry, asked.repeatable);
+    let mut way = Way {
+        stage,
+        client,
+        ways: Ways::of(decision),
+        walk,
+        step: 0,
+        round_from: 0,
+        asks: 0,
+        first: None,
+        after: None,
+    };
+    way.walk_on(asked).await
 }
 
-/// Asks one backend, twice if the connection had served before and dies.
-async fn ask_backend<'s, W: World>(
+/// The way of one request from backend to backend.
+struct Way<'s, 'a, W: World> {
     stage: &'s Stage<W>,
-    client: &Client<W::Stream>,
-    asked: &mut Asked<'_>,
-    ticket: &Ticket<'_>,
-    attempts: &mut u32,
-) -> Result<Answer<'s, W::Stream>, Failure> {
-    let mut resent = false;
-    loop {
-        *attempts += 1;
-        let link = match take_link(stage, client, ticket.backend(), resent).await {
-            Ok(link) => link,
-            // It may be what the request has done to it.
-            Err(AttemptFault::Refused(_)) if resent => return Err(Trouble::BackendCut.into()),
-            Err(AttemptFault::Refused(reason)) => return Err(Failure::Unreached(reason)),
-            Err(interrupted) => return Err(interrupted.into()),
-        };
-        let reused = link.is_reused();
-        if !reused {
-            ticket.reached();
-        }
-        match ask(stage, client, asked, link, *attempts).await? {
-            Some(answer) => return Ok(answer),
-            None if reused => {
-                stage.counters.backend_retries.increment();
-                resent = true;
-            }
-            None => return Err(Trouble::BackendCut.into()),
-        }
-    }
+    client: &'a Client<W::Stream>,
+    ways: Ways<'a>,
+    walk: Walk<'s>,
+    /// The step that is walked, and the one where a round begins.
+    step: usize,
+    round_from: usize,
+    /// How often backends were asked, a second time on a fresh connection
+    /// included.
+    asks: u32,
+    /// What the client is told if nobody answers.
+    first: Option<Word<'s, W::Stream>>,
+    /// The failure after which another attempt has been paid for.
+    after: Option<Class>,
 }
 
-/// A connection to the backend, from the pool or made now.
-async fn take_link<'s, W: World>(
-    stage: &'s Stage<W>,
-    client: &Client<W::Stream>,
-    backend: BackendId,
-    fresh_only: bool,
-) -> Result<Link<'s, W::Stream>, AttemptFault> {
-    let moves = stage.pools.borrow().moves(backend);
-    if !fresh_only {
-        let taken = stage.pools.borrow_mut().take(backend, stage.now());
-        stage.say_farewell(taken.old);
-        if let Some((stream, armed)) = taken.usable {
-            stage.counters.backend_reuses.increment();
-            return Ok(Link::reused(stream, armed, backend, moves, &stage.counters));
-        }
-    }
-    let stream = connect(stage, client, backend).await?;
-    Ok(Link::fresh(stream, backend, moves, &stage.counters))
+/// Why there is no further attempt.
+enum Stuck {
+    GivenUp(GivenUp),
+    Interrupted(Interrupt),
 }
 
-/// Sends the request on this connection and waits for the head of its answer.
-/// `None`: the connection died before any byte of an answer came.
-async fn ask<'s, W: World>(
-    stage: &'s Stage<W>,
-    client: &Client<W::Stream>,
-    asked: &mut Asked<'_>,
-    mut link: Link<'s, W::Stream>,
-    attempts: u32,
-) -> Result<Option<Answer<'s, W::Stream>>, AttemptFault> {
-    let is_fresh = !link.is_reused();
-    let spoken = converse(stage, client, asked, &mut link).await;
-    let mut received = spoken.received;
-    if received.is_empty() {
-        stage.return_buffer(received);
-        let fault = || fault_of(stage, link.backend, spoken.error.as_ref()?);
-        return match spoken.interrupt {
-            Some(interrupt) => Err(interrupt.into()),
-            // Where it has served before, it is an idle connection that died.
-            None => match fault() {
-                Some(trouble) if is_fresh => Err(trouble.into()),
-                _ => Ok(None),
-            },
-        };
-    }
-    let mut search = HeadSearch::default();
-    let mut interims = 0;
-    loop {
-        if let Some(head_bytes) = search.find(&received) {
-            match arrive(stage, asked, &link, &received, head_bytes, attempts) {
-                Ok(Arrival::Final(head, out)) => {
-                    return Ok(Some(Answer {
-                        head,
-                        out,
-                        received,
-                        body_at: head_bytes,
-                        reusable: spoken.sent_whole,
-                        link,
-                    }));
+/// What follows an attempt.
+enum Turn<'s, S> {
+    /// Another attempt.
+    On,
+    Told(Begun<'s, S>),
+}
+
+impl<'s, W: World> Way<'s, '_, W> {
+    async fn walk_on(
+        &mut self,
+        asked: &mut Asked<'_>,
+    ) -> Result<Begun<'s, W::Stream>, AttemptFault> {
+        loop {
+            let among = self.ways.backends(self.step);
+            let Some(ticket) = self.stage.pick(asked.work, among, self.walk.tried()) else {
+                match self.leave_step().await {
+                    Ok(()) => continue,
+                    Err(Stuck::GivenUp(given_up)) => return self.give_up(given_up),
+                    Err(Stuck::Interrupted(interrupt)) => return self.end(interrupt.into()),
                 }
-                Ok(Arrival::Interim(forward)) if interims < INTERIM_MAX => {
-                    interims += 1;
-                    received.drain(..head_bytes);
-                    search.reset();
-                    if let Some(interim) = forward {
-                        pass_interim(stage, client, interim).await?;
+            };
+            self.walk.begins();
+            if let Some(class) = self.after.take() {
+                self.stage.counters.count_retry(class);
+            }
+            asked.outgoing.rename(asked.model.map(Model::place), self.ways.rename(self.step));
+            let asking = ask_backend(self.stage, self.client, asked, &ticket, &mut self.asks).await;
+            let turn = match asking {
+                Asking::Begun(answer, about) => self.answered(answer, about, ticket).await?,
+                Asking::Failed(failed, word) => self.failed(failed, word, ticket).await?,
+                Asking::Ended(fault) => {
+                    verdict::ended(self.stage, ticket, &fault);
+                    return self.end(fault);
+                }
+            };
+            if let Turn::Told(begun) = turn {
+                return Ok(begun);
+            }
+        }
+    }
+
+    /// A backend has answered. That is the end, but for a model that cannot
+    /// answer this, where another one is there for that.
+    async fn answered(
+        &mut self,
+        answer: Answer<'s, W::Stream>,
+        about: Option<Complaint>,
+        ticket: Ticket<'s>,
+    ) -> Result<Turn<'s, W::Stream>, AttemptFault> {
+        let status = answer.head.status;
+        let is_fault = about.is_some() || matches!(status, 400..=499);
+        if !is_fault {
+            return Ok(Turn::Told((answer, Some(ticket))));
+        }
+        if self.ways.is_fallback(self.step) && matches!(self.first, Some(Word::Answer(_))) {
+            answer.lost(self.stage);
+            self.walk.redirected(ticket.backend());
+            drop(ticket);
+            return match self.ways.after(self.step, Reason::General) {
+                Some(step) => {
+                    self.go_to(step, Reason::General);
+                    Ok(Turn::On)
+                }
+                None => self.give_up(GivenUp::NobodyLeft).map(Turn::Told),
+            };
+        }
+        // These are told of the prompt; a 401 or 404 is not.
+        let may_be_about_prompt = about.is_some() || matches!(status, 400 | 413 | 422);
+        if !may_be_about_prompt || !self.has_step_for_prompt() {
+            return Ok(Turn::Told((answer, Some(ticket))));
+        }
+        let held = match hold(self.stage, self.client, answer).await {
+            Ok(held) => held,
+            Err(Unheld::Passes(answer)) => return Ok(Turn::Told((answer, Some(ticket)))),
+            Err(Unheld::Lost) => {
+                verdict::cut(self.stage, ticket, &Trouble::BackendCut);
+                return self.end(Trouble::BackendCut.into()).map(Turn::Told);
+            }
+            Err(Unheld::Interrupted(interrupt)) => {
+                return self.end(interrupt.into()).map(Turn::Told);
+            }
+        };
+        let reason = match about.unwrap_or_else(|| complaint(&held)) {
+            Complaint::ContextWindow => Reason::ContextWindow,
+            Complaint::ContentPolicy => Reason::ContentPolicy,
+            Complaint::OfRequest | Complaint::OfBackend => {
+                return Ok(Turn::Told((held, Some(ticket))));
+            }
+        };
+        let Some(step) = self.ways.after(self.step, reason) else {
+            return Ok(Turn::Told((held, Some(ticket))));
+        };
+        self.walk.redirected(ticket.backend());
+        self.first.get_or_insert(Word::Answer(held));
+        self.go_to(step, reason);
+        Ok(Turn::On)
+    }
+
+    /// A backend has failed.
+    async fn failed(
+        &mut self,
+        failed: Failed,
+        word: Word<'s, W::Stream>,
+        ticket: Ticket<'s>,
+    ) -> Result<Turn<'s, W::Stream>, AttemptFault> {
+        let (stage, class) = (self.stage, failed.class);
+        self.walk.failed(ticket.backend(), failed, stage.now());
+        verdict::failure(stage, ticket, failed);
+        let steps_left = self.steps_left();
+        let next = match self.walk.next(class, steps_left).and_then(|next| self.pay(class, next)) {
+            Ok(next) => next,
+            Err(given_up) => return self.give_up_with(word, given_up).map(Turn::Told),
+        };
+        match (word, &self.first) {
+            // Of two errors the first is told, and of any the one of a backend.
+            (Word::Answer(answer), None | Some(Word::Trouble(_))) => {
+                match hold(stage, self.client, answer).await {
+                    Ok(held) => self.first = Some(Word::Answer(held)),
+                    Err(Unheld::Passes(answer)) => return Ok(Turn::Told((answer, None))),
+                    Err(Unheld::Lost) => {
+                        self.first.get_or_insert(Word::Trouble(Trouble::BackendCut));
                     }
-                    continue;
-                }
-                Ok(Arrival::Interim(_)) => {
-                    let reason = "There were more than eight interim answers.";
-                    return Err(Trouble::BackendProtocol { reason }.into());
-                }
-                Err(trouble) => {
-                    stage.return_buffer(received);
-                    return Err(trouble.into());
+                    Err(Unheld::Interrupted(interrupt)) => {
+                        return self.end(interrupt.into()).map(Turn::Told);
+                    }
                 }
             }
+            (Word::Answer(answer), Some(Word::Answer(_))) => answer.lost(stage),
+            (Word::Trouble(trouble), None) => self.first = Some(Word::Trouble(trouble)),
+            (Word::Trouble(_), Some(_)) => {}
         }
-        received = more_head(stage, client, &link, received).await?;
+        self.after = Some(class);
+        if next == Next::Step
+            && let Some(step) = self.ways.after(self.step, Reason::General)
+        {
+            self.go_to(step, Reason::General);
+        }
+        Ok(Turn::On)
     }
-}
 
-/// Receives more of an answer's head.
-async fn more_head<W: World>(
-    stage: &Stage<W>,
-    client: &Client<W::Stream>,
-    link: &Link<'_, W::Stream>,
-    mut received: Vec<u8>,
-) -> Result<Vec<u8>, AttemptFault> {
-    if received.len() > stage.settings.limits.head_bytes {
-        let reason = "The head of the answer is larger than allowed.";
-        return Err(Trouble::BackendProtocol { reason }.into());
+    /// Nobody is left in this step who has not been asked: goes on to the next
+    /// one, or waits until some may be asked again.
+    async fn leave_step(&mut self) -> Result<(), Stuck> {
+        if let Some(step) = self.ways.after(self.step, Reason::General) {
+            self.go_to(step, Reason::General);
+            return Ok(());
+        }
+        let (stage, client) = (self.stage, self.client);
+        let (now, deadline) = (stage.now(), client.must_end_at());
+        let round = self.walk.next_round(now, deadline, &mut stage.chance.borrow_mut());
+        let begins = round.map_err(Stuck::GivenUp)?;
+        self.step = self.round_from;
+        client.pause(stage, begins).await.map_err(Stuck::Interrupted)
     }
-    if received.capacity() - received.len() <= TAIL_ROOM {
-        received.reserve(stage.settings.pool.buffer_bytes);
-    }
-    client.wait_for(stage, Wait::FirstByte);
-    let ((result, received), interrupt) =
-        client.guard(link.stream(), link.stream().recv(received)).await;
-    match (result, interrupt) {
-        (_, Some(interrupt)) => Err(interrupt.into()),
-        (Ok(1..), None) => Ok(received),
-        // Bytes have come, so this is no idle connection that died.
-        (Ok(0), None) => Err(Trouble::BackendCut.into()),
-        (Err(error), None) => {
-            // For the log; to the client it is a cut like any other.
-            let _ = fault_of(stage, link.backend, &error);
-            Err(Trouble::BackendCut.into())
+
+    fn go_to(&mut self, step: usize, reason: Reason) {
+        self.step = step;
+        if reason != Reason::General {
+            self.round_from = step;
+        }
+        if self.ways.is_fallback(step) {
+            self.stage.counters.count_fallback(reason);
         }
     }
-}
 
-/// An interim answer other than 100 goes on to the client (RFC 9110, section
-/// 15.2).
-async fn pass_interim<W: World>(
-    stage: &Stage<W>,
-    client: &Client<W::Stream>,
-    interim: Vec<u8>,
-) -> Result<(), AttemptFault> {
-    let part = 0..interim.len();
-    let (sent, buffer) =
-        client.send_all(stage, &client.stream, interim, part, Wait::ClientWrite).await;
-    stage.return_buffer(buffer);
-    sent.map_err(|_| Interrupt::ClientGone.into())
+    /// Whether another model is there for what this one says of the prompt.
+    fn has_step_for_prompt(&self) -> bool {
+        [Reason::ContextWindow, Reason::ContentPolicy]
+            .into_iter()
+            .any(|reason| self.ways.after(self.step, reason).is_some())
+    }
+
+    /// How many general fallbacks are behind this step.
+    fn steps_left(&self) -> usize {
+        let next = |step: &usize| self.ways.after(*step, Reason::General);
+        std::iter::successors(next(&self.step), next).count()
+    }
+
+    fn pay(&self, class: Class, next: Next) -> Result<Next, GivenUp> {
+        let stage = self.stage;
+        let paid = self.walk.pay(class, stage.retry_budget(), stage.now());
+        if paid == Err(GivenUp::BudgetSpent) {
+            stage.counters.retry_budget_exhausted.increment();
+        }
+        paid.map(|()| next)
+    }
+
+    /// There is no further attempt after this one.
+    fn give_up_with(
+        &mut self,
+        word: Word<'s, W::Stream>,
+        given_up: GivenUp,
+    ) -> Result<Begun<'s, W::Stream>, AttemptFault> {
+        match (word, self.first.take()) {
+            (Word::Answer(answer), Some(first @ Word::Answer(_))) => {
+                answer.lost(self.stage);
+                self.first = Some(first);
+            }
+            (Word::Trouble(_), Some(first)) => self.first = Some(first),
+            (word, _) => self.first = Some(word),
+        }
+        self.give_up(given_up)
+    }
+
+    /// Tells the client what the first one said.
+    fn give_up(&mut self, given_up: GivenUp) -> Result<Begun<'s, W::Stream>, AttemptFault> {
+        if self.after.take().is_some_and(|class| !class.is_before_sending()) {
+            self.stage.retry_budget().give_back();
+        }
+        match self.first.take() {
+            Some(Word::Answer(mut answer)) => {
+                let is_error = answer.head.class.is_some();
+                answer.amend(self.asks, is_error && given_up.is_final());
+                Ok((answer, None))
+            }
+            Some(Word::Trouble(trouble)) => Err(trouble.into()),
+            None => Err(Trouble::NoBackend.into()),
+        }
+    }
+
+    /// The request must end, and is told what there is to tell.
+    fn end(&mut self, fault: AttemptFault) -> Result<Begun<'s, W::Stream>, AttemptFault> {
+        let is_gone = matches!(fault, AttemptFault::Interrupted(Interrupt::ClientGone));
+        if !is_gone && matches!(self.first, Some(Word::Answer(_))) {
+            return self.give_up(GivenUp::NobodyLeft);
+        }
+        Err(fault)
+    }
 }

@@ -3,7 +3,7 @@
 
 use std::{
     cell::{Cell, OnceCell},
-    future::{Future, poll_fn},
+    future::{Future, pending, poll_fn},
     pin::{Pin, pin},
     task::{Context, Poll, Waker},
     time::Duration,
@@ -33,6 +33,8 @@ pub enum Wait {
     Body,
     Connect,
     FirstByte,
+    /// The moment at which backends may be asked again.
+    Pause,
     /// More of an answer.
     MoreAnswer,
     /// A client that should take bytes.
@@ -50,7 +52,8 @@ impl Wait {
         match self {
             Self::Handshake => deadlines.handshake,
             Self::KeepAlive => deadlines.keep_alive,
-            Self::Rest => Duration::ZERO, // set from the pool's settings
+            // Set from the pool's settings, and by what `retry` says.
+            Self::Rest | Self::Pause => Duration::ZERO,
             Self::Head => deadlines.head,
             Self::Body => deadlines.body_rate_grace,
             Self::Connect => deadlines.connect,
@@ -73,6 +76,7 @@ impl Wait {
             Self::Handshake
             | Self::KeepAlive
             | Self::Rest
+            | Self::Pause
             | Self::Head
             | Self::Body
             | Self::ClientWrite
@@ -190,6 +194,24 @@ impl<S: Stream> Client<S> {
         let (wait, at) = if total_at < at { (Wait::Total, total_at) } else { (wait, at) };
         self.waiting_for.set(wait);
         stage.set_timer(&self.timer, at);
+    }
+
+    /// When the request under way must be over.
+    pub fn must_end_at(&self) -> Instant {
+        self.total_at.get()
+    }
+
+    /// Waits until `at`, if nothing ends the request before.
+    pub async fn pause<W: World<Stream = S>>(
+        &self,
+        stage: &Stage<W>,
+        at: Instant,
+    ) -> Result<(), Interrupt> {
+        self.wait_until(stage, Wait::Pause, at);
+        match self.unless_interrupted(pending::<()>()).await {
+            Ok(()) | Err(Interrupt::Deadline(Wait::Pause)) => Ok(()),
+            Err(interrupt) => Err(interrupt),
+        }
     }
 
     /// The client's stream has ended.

@@ -5,7 +5,7 @@ use std::{cell::Cell, io};
 
 use super::{
     Client, Stage,
-    attempt::AttemptFault,
+    ask::AttemptFault,
     client::{Interrupt, Wait},
 };
 use crate::{

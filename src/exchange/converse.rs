@@ -146,7 +146,7 @@ fn begin_request<W: World>(
     backend: BackendId,
 ) -> Result<Range<usize>, SendFault> {
     let settings = stage.settings.backends.get(backend.0).ok_or(SendFault::Closed)?;
-    let mut part = asked.outgoing.address_to(settings);
+    let mut part = asked.outgoing.address_to(settings, asked.dialect);
     asked.ours += stage.since_poll();
     send_now(stream, asked.outgoing.bytes(), &mut part)?;
     Ok(part)
@@ -167,8 +167,24 @@ async fn send_request<W: World>(
     asked.outgoing.restore(bytes);
     sent?;
     let Some(body) = asked.outgoing.lend_apart() else { return Ok(()) };
-    let whole = 0..body.len();
-    let (sent, body) = client.send_all(stage, stream, body, whole, Wait::FirstByte).await;
+    let (part, more) = asked.outgoing.parts_apart(body.len());
+    let more = more.map(|(name, rest)| {
+        let mut between = stage.lend_buffer();
+        between.extend_from_slice(name);
+        (between, rest)
+    });
+    let (mut sent, mut body) = client.send_all(stage, stream, body, part, Wait::FirstByte).await;
+    if let Some((between, rest)) = more {
+        let name = 0..between.len();
+        let buffer;
+        if sent.is_ok() {
+            (sent, buffer) = client.send_all(stage, stream, between, name, Wait::FirstByte).await;
+            stage.return_buffer(buffer);
+        }
+        if sent.is_ok() {
+            (sent, body) = client.send_all(stage, stream, body, rest, Wait::FirstByte).await;
+        }
+    }
     asked.outgoing.restore_apart(body);
     sent
 }

@@ -3,6 +3,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::retry::{Class, Reason};
+
 /// A number that one shard writes and anybody may read.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
@@ -46,6 +48,10 @@ macro_rules! counters {
         #[repr(align(128))]
         pub struct Counters {
             $($(#[doc = $help])+ pub $name: Counter,)+
+            /// Further attempts, in the order of [`Class::ALL`].
+            retries: [Counter; Class::ALL.len()],
+            /// Other models asked, in the order of [`Reason::ALL`].
+            fallbacks: [Counter; Reason::ALL.len()],
         }
 
         impl Counters {
@@ -120,6 +126,8 @@ counters! {
     Counter backend_reuses;
     /// Requests sent again after a connection failed before any answer.
     Counter backend_retries;
+    /// Attempts that were not made, as there were too many for the traffic.
+    Counter retry_budget_exhausted;
     /// Backend connections carrying a request.
     Gauge backend_connections_busy;
     /// Backend connections waiting in the pool.
@@ -138,9 +146,48 @@ counters! {
     Gauge operations;
 }
 
+impl Counters {
+    /// Another attempt is made after such a failure.
+    pub fn count_retry(&self, class: Class) {
+        if let Some(counter) = self.retries.get(class as usize) {
+            counter.increment();
+        }
+    }
+
+    /// Another model is asked for this reason.
+    pub fn count_fallback(&self, reason: Reason) {
+        if let Some(counter) = self.fallbacks.get(reason as usize) {
+            counter.increment();
+        }
+    }
+
+    /// Further attempts after each class of failure.
+    pub fn retries(&self) -> impl Iterator<Item = (Class, u64)> {
+        Class::ALL.into_iter().zip(self.retries.iter().map(Counter::read))
+    }
+
+    /// Other models asked for each reason.
+    pub fn fallbacks(&self) -> impl Iterator<Item = (Reason, u64)> {
+        Reason::ALL.into_iter().zip(self.fallbacks.iter().map(Counter::read))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn labelled_counts_stand_where_they_were_counted() {
+        let counters = Counters::default();
+        for class in Class::ALL {
+            counters.count_retry(class);
+        }
+        counters.count_retry(Class::Cut);
+        counters.count_fallback(Reason::ContentPolicy);
+        assert!(counters.retries().all(|(class, n)| n == 1 + u64::from(class == Class::Cut)));
+        let asked: Vec<_> = counters.fallbacks().filter(|(_, n)| *n > 0).collect();
+        assert_eq!(asked, [(Reason::ContentPolicy, 1)]);
+    }
 
     #[test]
     fn a_gauge_comes_back_to_zero() {

@@ -3,7 +3,8 @@
 //! 1. `understand`, `body`: what is asked. The head is parsed, the body read to
 //!    its limit and skimmed.
 //! 2. `permit`: is there room for it.
-//! 3. `attempt`, `converse`, `link`, `pool`: a backend is chosen and asked.
+//! 3. `attempt`, `ways`, `ask`, `converse`, `hold`, `link`, `pool`: a backend is
+//!    chosen and asked, and another one if it fails.
 //! 4. `answer`: the backend's head, written anew for the client.
 //! 5. `relay`, `pass`, `tee`: every byte as it comes; usage and the end are
 //!    read along.
@@ -16,12 +17,14 @@
 //! (`rt::World`), so the same story runs on a kernel and in a simulation.
 
 mod answer;
+mod ask;
 mod attempt;
 mod body;
 mod client;
 mod connect;
 mod converse;
 mod counters;
+mod hold;
 pub mod inbound;
 mod link;
 mod outgoing;
@@ -41,12 +44,13 @@ mod story;
 mod tee;
 mod understand;
 mod verdict;
+mod ways;
 
 pub use body::{consume, receive};
 pub use client::{Client, Interrupt, Wait};
 pub use counters::{Counter, Counters, Kind};
 pub use settings::{
-    BackendSettings, Credentials, Deadlines, HeaderPlan, Limits, PoolPlan, Settings,
+    BackendSettings, Credential, Credentials, Deadlines, HeaderPlan, Limits, PoolPlan, Settings,
 };
 pub use stage::{Common, Stage};
 pub use story::{After, refuse_head, tell};

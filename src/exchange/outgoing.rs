@@ -1,22 +1,41 @@
 //! The request as it goes to a backend, written so that it can be sent again.
 //!
 //! Fields and body are the same whoever answers; what differs by backend (the
-//! path's prefix and the host) is written in front of them, right-aligned, so
-//! that another attempt rewrites one line or two and moves nothing.
+//! path's prefix, the host, its credential, and the length where a model's name
+//! is another) is written in front of them, right-aligned, so that another
+//! attempt rewrites a few lines and moves nothing.
 //!
 //! ```text
-//! bytes  [method][target][ room ……… [request line, host]][fields … blank line][body]
-//!                                    ▲ start              ▲ fields_at
+//! bytes  [method][target][credentials][ room … [request line, host, length, credential]][fields … blank line][body]
+//!         └──── the client's ───────┘           ▲ start                                 ▲ fields_at         ▲ body_at
 //! ```
+//!
+//! A body too large to stand there stands apart and is never changed: the
+//! shorter part in front of a name, and the name, are put behind the fields,
+//! or all three parts are sent one by one.
 
 use std::ops::Range;
 
+use smallvec::SmallVec;
+
 use super::settings::BackendSettings;
-use crate::http::{Fields, Name, forward, write};
+use crate::{
+    http::{Fields, Name, forward, write},
+    json::write_string,
+    llm::Dialect,
+};
 
 const VERSION_LINE: &[u8] = b" HTTP/1.1\r\n";
 const HOST: &[u8] = b"host: ";
+const LENGTH: &[u8] = b"content-length: ";
 const LINE_END: &[u8] = b"\r\n";
+/// What differs by backend is at most so long, besides what names it.
+const FIXED: usize =
+    1 + VERSION_LINE.len() + HOST.len() + LENGTH.len() + LENGTH_DIGITS + 2 * LINE_END.len();
+const LENGTH_DIGITS: usize = 20;
+/// The most of a body apart that is copied behind the fields. Clients name the
+/// model first, or far behind everything they say.
+const FRONT_BYTES_MAX: usize = 1024;
 
 /// A request being written, and then one that can be sent any number of times.
 #[derive(Debug)]
@@ -25,29 +44,53 @@ pub struct Outgoing {
     bytes: Vec<u8>,
     method: usize,
     target: usize,
+    /// The client's own credentials, for a backend that has none of its own.
+    credentials: usize,
     fields_at: usize,
     body_at: usize,
+    has_length: bool,
     /// A body too large to stand behind the head.
     apart: Option<Vec<u8>>,
+    name: Option<OtherName>,
+}
+
+/// Another name of the model than the client has written.
+#[derive(Debug)]
+struct OtherName {
+    /// Where it stands in the body as it came, quotes included …
+    at: Range<usize>,
+    /// … how the client wrote it, where the body itself is changed …
+    original: SmallVec<[u8; 64]>,
+    /// … and what stands there instead, as JSON writes it.
+    written: Vec<u8>,
 }
 
 impl Outgoing {
-    /// Begins a request. `prefix_room` is the longest base path and host of
-    /// any backend, in bytes.
-    pub fn begin(mut bytes: Vec<u8>, method: &[u8], target: &[u8], prefix_room: usize) -> Self {
+    /// Begins a request. `credentials` are lines of the client's that only a
+    /// backend without a credential of its own may see; `prefix_room` is the
+    /// most that any backend needs in front, in bytes.
+    pub fn begin(
+        mut bytes: Vec<u8>,
+        (method, target): (&[u8], &[u8]),
+        credentials: &[u8],
+        prefix_room: usize,
+    ) -> Self {
         bytes.clear();
         bytes.extend_from_slice(method);
         bytes.extend_from_slice(target);
-        let fixed = 1 + VERSION_LINE.len() + HOST.len() + LINE_END.len();
-        let fields_at = 2 * bytes.len() + fixed + prefix_room;
+        bytes.extend_from_slice(credentials);
+        let fields_at = 2 * bytes.len() + FIXED + prefix_room;
         bytes.resize(fields_at, 0);
         Self {
             bytes,
             method: method.len(),
             target: target.len(),
+            credentials: credentials.len(),
             fields_at,
             body_at: fields_at,
+            has_length: false,
             apart: None,
+            name: None,
         }
     }
 
@@ -80,55 +123,120 @@ impl Outgoing {
     /// does not.
     #[must_use]
     pub fn end_with_body(&mut self, body: &[u8]) -> bool {
-        if self.bytes.capacity() - self.bytes.len() < body.len() + LENGTH_FIELD_ROOM {
+        if self.bytes.capacity() - self.bytes.len() < body.len() + LINE_END.len() {
             return false;
         }
-        self.end_with_length(body.len());
+        self.end_before_body();
         self.bytes.extend_from_slice(body);
         true
     }
 
     /// Ends the head and keeps the body where it is.
     pub fn end_with_body_apart(&mut self, body: Vec<u8>) {
-        self.end_with_length(body.len());
+        self.end_before_body();
         self.apart = Some(body);
     }
 
-    fn end_with_length(&mut self, length: usize) {
-        write::field_number(&mut self.bytes, b"content-length", length as u64);
-        write::end_of_head(&mut self.bytes);
-        self.body_at = self.bytes.len();
+    fn end_before_body(&mut self) {
+        self.has_length = true;
+        self.end_without_body();
     }
 
-    /// The body, wherever it stands.
+    /// The body as the client has sent it, wherever it stands. Not to be asked
+    /// for once the model was renamed.
     pub fn body(&self) -> &[u8] {
+        debug_assert!(self.name.is_none(), "the body is not the client's any more");
         match &self.apart {
             Some(body) => body,
             None => self.bytes.get(self.body_at..).unwrap_or_default(),
         }
     }
 
+    /// Has the model called by another name, or again by the one that the
+    /// client has written, which stands `at` this place in its body, quotes
+    /// included.
+    pub fn rename(&mut self, at: Option<Range<usize>>, name: Option<&str>) {
+        if self.name.is_none() && name.is_none() {
+            return;
+        }
+        self.unname();
+        let (Some(at), Some(name)) = (at, name) else { return };
+        let mut written = Vec::with_capacity(name.len() + 2);
+        write_string(&mut written, name);
+        let mut original = SmallVec::new();
+        if self.apart.is_none() {
+            let place = self.body_at + at.start..self.body_at + at.end;
+            original.extend_from_slice(self.bytes.get(place.clone()).unwrap_or_default());
+            self.bytes.splice(place, written.iter().copied());
+        } else if at.start <= FRONT_BYTES_MAX {
+            let Some(body) = &self.apart else { return };
+            self.bytes.extend_from_slice(body.get(..at.start).unwrap_or_default());
+            self.bytes.extend_from_slice(&written);
+        }
+        self.name = Some(OtherName { at, original, written });
+    }
+
+    /// What the client has sent stands there again.
+    fn unname(&mut self) {
+        let Some(name) = self.name.take() else { return };
+        if self.apart.is_some() {
+            self.bytes.truncate(self.body_at);
+        } else {
+            let start = self.body_at + name.at.start;
+            self.bytes.splice(start..start + name.written.len(), name.original);
+        }
+    }
+
+    /// The length of the body as it goes out.
+    fn body_bytes(&self) -> usize {
+        match (&self.apart, &self.name) {
+            (None, _) => self.bytes.len() - self.body_at,
+            (Some(body), None) => body.len(),
+            (Some(body), Some(name)) => body.len() - name.at.len() + name.written.len(),
+        }
+    }
+
     /// Writes what this backend needs in front, and says what is to be sent
     /// of the bytes (the body apart comes after them).
-    pub fn address_to(&mut self, backend: &BackendSettings) -> Range<usize> {
+    pub fn address_to(&mut self, backend: &BackendSettings, dialect: Dialect) -> Range<usize> {
         // `*` asks about the whole server and is below no path.
         let is_asterisk = self.target == 1 && self.bytes.get(self.method) == Some(&b'*');
         let base = if is_asterisk { b"" } else { backend.base_path.as_bytes() };
         let host = backend.host_header.as_bytes();
+        let mut digits = itoa::Buffer::new();
+        let length: [&[u8]; 3] = match self.has_length {
+            true => [LENGTH, digits.format(self.body_bytes()).as_bytes(), LINE_END],
+            false => [b"", b"", b""],
+        };
+        let credential = backend.credential.as_ref().map(|credential| credential.line(dialect));
+        let target_at = self.method;
+        let credentials_at = target_at + self.target;
+
         let line = self.method + 1 + base.len() + self.target + VERSION_LINE.len();
-        let length = line + HOST.len() + host.len() + LINE_END.len();
-        debug_assert!(self.fields_at >= self.method + self.target + length, "no room for it");
-        let start = self.fields_at.saturating_sub(length);
+        let length_bytes: usize = length.iter().map(|part| part.len()).sum();
+        let all = line
+            + HOST.len()
+            + host.len()
+            + LINE_END.len()
+            + length_bytes
+            + credential.map_or(self.credentials, <[u8]>::len);
+        let source = credentials_at + self.credentials;
+        debug_assert!(self.fields_at >= source + all, "no room for it");
+        let start = self.fields_at.saturating_sub(all);
 
         let mut at = start;
         self.bytes.copy_within(..self.method, at);
         at += self.method;
         at = self.put(at, b" ");
         at = self.put(at, base);
-        self.bytes.copy_within(self.method..self.method + self.target, at);
+        self.bytes.copy_within(target_at..credentials_at, at);
         at += self.target;
-        for part in [VERSION_LINE, HOST, host, LINE_END] {
+        for part in [VERSION_LINE, HOST, host, LINE_END].into_iter().chain(length) {
             at = self.put(at, part);
+        }
+        match credential {
+            Some(line) => drop(self.put(at, line)),
+            None => self.bytes.copy_within(credentials_at..source, at),
         }
         start..self.bytes.len()
     }
@@ -169,67 +277,22 @@ impl Outgoing {
         self.apart.is_some()
     }
 
+    /// What is to be sent of a body apart, of so many bytes: a part, or two
+    /// with another name between them.
+    pub fn parts_apart(&self, body_bytes: usize) -> (Range<usize>, Option<(&[u8], Range<usize>)>) {
+        match &self.name {
+            None => (0..body_bytes, None),
+            Some(name) if name.at.start <= FRONT_BYTES_MAX => (name.at.end..body_bytes, None),
+            Some(name) => (0..name.at.start, Some((&name.written, name.at.end..body_bytes))),
+        }
+    }
+
     /// The buffer, when the request will not be sent again.
     pub fn into_buffer(self) -> Vec<u8> {
         self.bytes
     }
 }
 
-/// `content-length: `, 20 digits and two line ends.
-const LENGTH_FIELD_ROOM: usize = 16 + 20 + 2 * LINE_END.len();
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn backend(base_path: &str, host: &str) -> BackendSettings {
-        BackendSettings {
-            name: String::new(),
-            host_header: host.into(),
-            base_path: base_path.into(),
-        }
-    }
-
-    fn sent(outgoing: &mut Outgoing, to: &BackendSettings) -> String {
-        let range = outgoing.address_to(to);
-        String::from_utf8(outgoing.bytes[range].to_vec()).unwrap()
-    }
-
-    #[test]
-    fn each_attempt_is_addressed_anew_and_the_rest_stays() {
-        let backends =
-            [backend("", "a:1"), backend("/base", "long.example:8000"), backend("", "b")];
-        let room = backends.iter().map(|b| b.host_header.len() + b.base_path.len()).max().unwrap();
-        let mut outgoing = Outgoing::begin(Vec::with_capacity(1024), b"POST", b"/v1/x?q", room);
-        outgoing.field(b"accept", b"*/*");
-        assert!(outgoing.end_with_body(b"{}"));
-        let rest = "accept: */*\r\ncontent-length: 2\r\n\r\n{}";
-        for _ in 0..2 {
-            for (to, line) in backends.iter().zip([
-                "POST /v1/x?q HTTP/1.1\r\nhost: a:1\r\n",
-                "POST /base/v1/x?q HTTP/1.1\r\nhost: long.example:8000\r\n",
-                "POST /v1/x?q HTTP/1.1\r\nhost: b\r\n",
-            ]) {
-                assert_eq!(sent(&mut outgoing, to), format!("{line}{rest}"));
-            }
-        }
-    }
-
-    #[test]
-    fn a_request_without_body_says_nothing_of_length() {
-        let mut outgoing = Outgoing::begin(Vec::with_capacity(256), b"GET", b"/", 1);
-        outgoing.end_without_body();
-        assert_eq!(sent(&mut outgoing, &backend("", "h")), "GET / HTTP/1.1\r\nhost: h\r\n\r\n");
-    }
-
-    #[test]
-    fn a_large_body_stands_apart() {
-        let mut outgoing = Outgoing::begin(Vec::with_capacity(128), b"POST", b"/", 1);
-        let body = vec![b'x'; 1000];
-        assert!(!outgoing.end_with_body(&body));
-        outgoing.end_with_body_apart(body.clone());
-        assert_eq!(outgoing.body(), body);
-        let head = sent(&mut outgoing, &backend("", "h"));
-        assert!(head.ends_with("content-length: 1000\r\n\r\n"), "{head}");
-    }
-}
+#[path = "outgoing_tests.rs"]
+mod tests;

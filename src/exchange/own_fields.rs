@@ -17,6 +17,8 @@ pub struct OwnFields {
     /// Behind the fields of every answer, for each backend; the value of the
     /// last line, how often backends were asked, is missing.
     pub answers: Vec<Vec<u8>>,
+    /// Some backends have credentials of their own.
+    pub has_credentials: bool,
 }
 
 impl OwnFields {
@@ -31,7 +33,8 @@ impl OwnFields {
         let mut read_request = request.clone();
         write::field(&mut read_request, b"accept-encoding", b"identity");
         let answers = settings.backends.iter().map(|backend| answer(ours, &backend.name)).collect();
-        Self { request, read_request, answers }
+        let has_credentials = settings.backends.iter().any(|one| one.credential.is_some());
+        Self { request, read_request, answers, has_credentials }
     }
 }
 

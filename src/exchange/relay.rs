@@ -19,6 +19,7 @@ use std::{io, ops::Range};
 use super::{
     Client, Stage,
     answer::{Answer, AnswerHead, ClientFraming},
+    attempt::Begun,
     client::{Interrupt, Wait},
     connect::fault_of,
     link::Link,
@@ -64,7 +65,7 @@ pub async fn relay<W: World>(
     stage: &Stage<W>,
     client: &Client<W::Stream>,
     asked: &Asked<'_>,
-    (answer, ticket): (Answer<'_, W::Stream>, Ticket<'_>),
+    (answer, ticket): Begun<'_, W::Stream>,
     permit: &mut Option<Permit<'_>>,
 ) -> Relayed {
     let Answer { head, out, received, body_at, link, reusable } = answer;
@@ -72,8 +73,8 @@ pub async fn relay<W: World>(
         stage,
         client,
         head,
-        link: Some(link),
-        ticket: Some(ticket),
+        link,
+        ticket,
         at_backends_pace: true,
         permit,
         decoder: BodyDecoder::new(head.framing),

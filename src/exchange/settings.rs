@@ -1,9 +1,9 @@
 //! What the operator may set about a request. Only data and its defaults;
 //! `config/` fills it from what was written.
 
-use std::{num::NonZeroUsize, time::Duration};
+use std::{fmt, num::NonZeroUsize, time::Duration};
 
-use crate::http;
+use crate::{http, llm::Dialect, retry::RetryPlan};
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
@@ -17,6 +17,7 @@ pub struct Settings {
     pub pool: PoolPlan,
     pub headers: HeaderPlan,
     pub credentials: Credentials,
+    pub retry: RetryPlan,
     /// Where `POST /proxy` is sent: an absolute path without a query.
     pub proxy_path: String,
     pub backends: Vec<BackendSettings>,
@@ -34,6 +35,50 @@ pub struct BackendSettings {
     pub host_header: String,
     /// Put before the request's path.
     pub base_path: String,
+    /// Shown to this backend and to no other.
+    pub credential: Option<Credential>,
+}
+
+impl BackendSettings {
+    /// The most that stands in a request for this backend's sake.
+    pub fn prefix_bytes(&self) -> usize {
+        let credential = self.credential.as_ref().map_or(0, |credential| {
+            credential.line(Dialect::OpenAi).len().max(credential.line(Dialect::Anthropic).len())
+        });
+        self.host_header.len() + self.base_path.len() + credential
+    }
+}
+
+/// A backend's key, as the whole line of a field in either dialect. It is
+/// never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credential {
+    bearer: Box<[u8]>,
+    x_api_key: Box<[u8]>,
+}
+
+impl Credential {
+    /// Of a key, which has been checked to fit into a field's value.
+    #[must_use]
+    pub fn new(key: &[u8]) -> Self {
+        let line = |name: &[u8]| [name, key, b"\r\n"].concat().into();
+        Self { bearer: line(b"authorization: Bearer "), x_api_key: line(b"x-api-key: ") }
+    }
+
+    /// As a backend expects it that speaks this dialect.
+    #[must_use]
+    pub fn line(&self, dialect: Dialect) -> &[u8] {
+        match dialect {
+            Dialect::OpenAi => &self.bearer,
+            Dialect::Anthropic => &self.x_api_key,
+        }
+    }
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(a credential)")
+    }
 }
 
 /// How long each step may take. Every deadline ends the step, none is off.

@@ -14,12 +14,13 @@ use super::{
     own_fields::OwnFields,
     pages::Pages,
     pool::{Farewell, Pools},
-    settings::Settings,
+    settings::{BackendSettings, Settings},
 };
 use crate::{
     balance::{Ask, BackendId, Balancing, Fleet, Ticket, Turn, Work},
     base::{Buffers, Chance, Instant, Seldom, Timer, Wheel},
     http,
+    retry::Budget,
     rt::{ConnectAddress, World},
 };
 
@@ -32,6 +33,8 @@ pub struct Common {
     pub body_bytes: AtomicUsize,
     /// Requests under way.
     pub requests: AtomicUsize,
+    /// How many attempts beyond the first there may be.
+    pub retries: Budget,
 }
 
 impl Common {
@@ -43,7 +46,12 @@ impl Common {
 
     #[must_use]
     pub fn of(fleet: Fleet) -> Self {
-        Self { fleet, body_bytes: AtomicUsize::new(0), requests: AtomicUsize::new(0) }
+        Self {
+            fleet,
+            body_bytes: AtomicUsize::new(0),
+            requests: AtomicUsize::new(0),
+            retries: Budget::default(),
+        }
     }
 }
 
@@ -70,10 +78,12 @@ pub struct Stage<W: World> {
     pub chance: RefCell<Chance>,
     pub draining: Cell<bool>,
     pub pages: Pages,
-    /// Room to leave before a request's fields: the longest request line and
-    /// host of all backends, without method and target.
+    /// Room to leave before a request's fields: the most that any backend
+    /// needs, without method and target.
     pub prefix_room: usize,
     pub own_fields: OwnFields,
+    /// Requests that the budget of retries has not been told of yet.
+    untold: Cell<u32>,
     polled_at: Cell<Instant>,
     wheel: RefCell<Wheel>,
     wheel_task: Cell<Option<Waker>>,
@@ -91,11 +101,7 @@ impl<W: World> Stage<W> {
     ) -> Self {
         let pool = settings.pool;
         let backends = settings.backends.len();
-        let longest = settings
-            .backends
-            .iter()
-            .map(|backend| backend.host_header.len() + backend.base_path.len())
-            .max();
+        let longest = settings.backends.iter().map(BackendSettings::prefix_bytes).max();
         Self {
             http_limits: http::Limits {
                 head_bytes_max: settings.limits.head_bytes,
@@ -117,6 +123,7 @@ impl<W: World> Stage<W> {
             pages,
             prefix_room: longest.unwrap_or_default(),
             own_fields: OwnFields::new(&settings),
+            untold: Cell::new(0),
             polled_at: Cell::new(world.now()),
             wheel: RefCell::new(Wheel::new(world.now())),
             wheel_task: Cell::new(None),
@@ -210,12 +217,36 @@ impl<W: World> Stage<W> {
         }
     }
 
-    /// Chooses a backend that is not in `tried`, and counts the request there.
-    pub fn pick(&self, work: Work, tried: &[BackendId]) -> Option<Ticket<'_>> {
+    /// Chooses one `among` these backends, or all of them, that is not in
+    /// `tried`, and counts the request there.
+    pub fn pick(
+        &self,
+        work: Work,
+        among: Option<&[BackendId]>,
+        tried: &[BackendId],
+    ) -> Option<Ticket<'_>> {
         let (mut turn, mut chance) = (self.turn.borrow_mut(), self.chance.borrow_mut());
         let fleet = &self.common.fleet;
-        let ask = Ask { among: fleet.everyone(), tried, policy: fleet.policy(), work };
+        let among = among.unwrap_or(fleet.everyone());
+        let ask = Ask { among, tried, policy: fleet.policy(), work };
         fleet.pick(&mut turn, &ask, self.now(), &mut chance).ok()
+    }
+
+    /// Counts a request that may be retried. The budget, which all shards
+    /// share, is told of many at once.
+    pub fn count_for_retries(&self) {
+        let untold = self.untold.get() + 1;
+        self.untold.set(untold);
+        if untold >= TOLD_AT_ONCE {
+            self.retry_budget();
+        }
+    }
+
+    /// What all shards may spend on further attempts, up to date.
+    pub fn retry_budget(&self) -> &Budget {
+        let budget = &self.common.retries;
+        budget.deposit(self.untold.take(), self.settings.retry.budget_percent);
+        budget
     }
 
     /// Whether a new request could be answered now.
@@ -224,6 +255,8 @@ impl<W: World> Stage<W> {
     }
 }
 
+/// Requests of which the budget of retries is told at once.
+const TOLD_AT_ONCE: u32 = 32;
 /// How long the wheel sleeps when there is no deadline at all.
 const LONG_SLEEP: Duration = Duration::from_secs(60);
 /// How often idle things are looked at.

@@ -7,7 +7,8 @@ use std::{
 
 use super::{
     Client, Stage,
-    attempt::{AttemptFault, attempt},
+    ask::AttemptFault,
+    attempt::attempt,
     body::{self, BodyFault},
     client::Interrupt,
     inbound::Inbound,
@@ -104,7 +105,7 @@ async fn answer<W: World>(
     if let Err(trouble) = asked.check_body() {
         return refuse_asked(stage, client, asked, &trouble).await;
     }
-    let (answer, ticket) = match attempt(stage, client, asked).await {
+    let begun = match attempt(stage, client, asked, None).await {
         Ok(begun) => begun,
         Err(AttemptFault::Refused(trouble)) => {
             return refuse_asked(stage, client, asked, &trouble).await;
@@ -113,14 +114,15 @@ async fn answer<W: World>(
             return interrupted(stage, client, asked, interrupt).await;
         }
     };
-    count_answer(stage, answer.head.status);
-    let client_lives = answer.head.client_lives;
+    let head = begun.0.head;
+    count_answer(stage, head.status);
+    let client_lives = head.client_lives;
     // It will not be sent again: its memory goes back, that of the body to the
     // budget too.
     drop(asked.body_permit.take());
     drop(asked.outgoing.lend_apart());
     stage.return_buffer(asked.outgoing.lend());
-    let relayed = relay(stage, client, asked, (answer, ticket), permit).await;
+    let relayed = relay(stage, client, asked, begun, permit).await;
     settle(stage, &relayed);
     match relayed.outcome {
         Outcome::Whole => after(true, client_lives),

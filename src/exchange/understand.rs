@@ -19,10 +19,11 @@ use crate::{
     balance::{Shape, Work},
     base::Instant,
     http::{
-        BodyFraming, HeadFault, HeaderTable, Name, Request, RequestFault, Version,
+        BodyFraming, HeadFault, HeaderTable, Name, Request, RequestFault, Version, forward,
         names_other_charset, parse_request,
     },
-    llm::{Dialect, Endpoint, Trouble, is_json, peek},
+    llm::{Dialect, Endpoint, Model, Trouble, is_json, peek},
+    retry::Repeatable,
     rt::World,
 };
 
@@ -54,8 +55,12 @@ pub struct Asked<'s> {
     /// How long it has been in our hands, waiting for nobody.
     pub ours: Duration,
     pub outgoing: Outgoing,
+    /// Whether it may be asked of two backends.
+    pub repeatable: Repeatable,
     /// What it asks of a backend, once its body has been read.
     pub work: Work,
+    /// Where its body names the model, if that was looked for.
+    pub model: Option<Model>,
     /// Held as long as the body is.
     pub body_permit: Option<Permit<'s>>,
 }
@@ -140,7 +145,9 @@ pub fn head<'s, W: World>(
             panic!("a request made this task panic, as a test told it to");
         }
     }
-    let mut outgoing = Outgoing::begin(stage.lend_buffer(), method, target, stage.prefix_room);
+    let credentials = credentials_apart(stage, &request);
+    let start = (method, target);
+    let mut outgoing = Outgoing::begin(stage.lend_buffer(), start, &credentials, stage.prefix_room);
     // What `/proxy` answers must be told from an error that is no JSON.
     let reads_answer = is_proxy || is_read_by_us(endpoint);
     let (request_id, in_other_charset) =
@@ -160,7 +167,9 @@ pub fn head<'s, W: World>(
         arrived: stage.now(),
         ours: Duration::ZERO,
         outgoing,
+        repeatable: Repeatable::of(method, endpoint.needs_model()),
         work: Work::default(),
+        model: None,
         body_permit: None,
     }))
 }
@@ -183,6 +192,7 @@ impl Asked<'_> {
             let peek = peek(body, self.endpoint)?;
             let shape = shape_of(self.endpoint, peek.stream);
             self.work = Work { prompt_bytes: peek.prompt_bytes, shape };
+            self.model = peek.model;
         }
         Ok(())
     }
@@ -257,7 +267,10 @@ fn write_fields<W: World>(
     let mut given_id = None;
     let mut in_other_charset = false;
     let mut senders = SmallVec::<[&[u8]; 4]>::new();
-    outgoing.forward(&request.fields, |name, value| match fate(name, settings, reads_answer) {
+    let travels = settings.credentials == Credentials::Pass
+        && !are_apart(settings, stage.own_fields.has_credentials);
+    let fate = |name| fate(name, settings, reads_answer, travels);
+    outgoing.forward(&request.fields, |name, value| match fate(name) {
         Fate::Travels => true,
         Fate::EndsHere => false,
         Fate::RequestId => {
@@ -307,11 +320,26 @@ enum Fate {
     ForwardedFor,
 }
 
+/// The client's credentials, as lines that only a backend without a key of its
+/// own gets to see; none where they travel with the other fields, or not at all.
+fn credentials_apart<W: World>(stage: &Stage<W>, request: &Request<'_, '_>) -> Vec<u8> {
+    let mut lines = Vec::new();
+    if are_apart(&stage.settings, stage.own_fields.has_credentials) {
+        forward(&mut lines, &request.fields, |name, _| name == Name::Credential);
+    }
+    lines
+}
+
+/// They travel, and some backend must not see them.
+fn are_apart(settings: &Settings, has_credentials: bool) -> bool {
+    has_credentials && settings.credentials == Credentials::Pass
+}
+
 #[inline]
-fn fate(name: Name, settings: &Settings, reads_answer: bool) -> Fate {
+fn fate(name: Name, settings: &Settings, reads_answer: bool, travels: bool) -> Fate {
     let ours = &settings.headers;
     match name {
-        Name::Credential if settings.credentials == Credentials::Drop => Fate::EndsHere,
+        Name::Credential if !travels => Fate::EndsHere,
         Name::RequestId if ours.request_id => Fate::RequestId,
         Name::ContentType => Fate::ContentType,
         Name::ForwardedFor if ours.forwarded => Fate::ForwardedFor,

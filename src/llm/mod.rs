@@ -3,6 +3,7 @@
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))] // these are bytes from the network
 
+mod complaint;
 mod dialect;
 mod fuzz;
 mod models;
@@ -13,6 +14,7 @@ mod tee;
 mod trouble;
 pub mod usage;
 
+pub use complaint::{Complaint, read_complaint};
 pub use dialect::{Dialect, Endpoint, StreamEnd};
 #[doc(hidden)]
 pub use fuzz::{fuzz_json_peek, fuzz_sse};
@@ -20,6 +22,6 @@ pub use models::{Paging, decoded, write_model, write_models};
 pub use peek::{Hints, MODEL_BYTES_MAX, Model, Peek, PeekFault, is_json, peek};
 pub use reading::{Features, Reading};
 pub use refusal::{write_cut_event, write_error_body};
-pub use tee::{BodyTee, End, StreamTee, TAIL_BYTES};
+pub use tee::{BodyTee, End, First, FirstEvent, StreamTee, TAIL_BYTES};
 pub use trouble::{Advice, Trouble};
 pub use usage::Usage;

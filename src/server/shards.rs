@@ -19,7 +19,7 @@ use crate::{
     admin::{self, CertificateFigures, Facts},
     balance::{BackendId, Figures, Fleet, Seat},
     config::{BackendPlan, Plan},
-    exchange::{BackendSettings, Common, Counters, Deadlines, Settings, Stage},
+    exchange::{BackendSettings, Common, Counters, Credential, Deadlines, Settings, Stage},
     rt::{
         self, Clock, ConnectAddress, DriverInForce, KernelWorld, Letterbox, Listener, Lookup,
         Mailbox, Resolver, Unsent, build, mailbox, pin_to, seed, spawn_thread,
@@ -246,6 +246,7 @@ fn settings(plan: &Plan) -> Settings {
         pool: plan.pool,
         headers: plan.headers,
         credentials: plan.credentials,
+        retry: plan.retry,
         proxy_path: plan.proxy_path.clone(),
         backends: plan
             .backends
@@ -254,6 +255,10 @@ fn settings(plan: &Plan) -> Settings {
                 name: backend.name.clone(),
                 host_header: backend.host_header.clone(),
                 base_path: backend.base_path.clone(),
+                credential: backend
+                    .credential
+                    .as_ref()
+                    .map(|secret| Credential::new(secret.expose())),
             })
             .collect(),
         panics_at: plan.panics_at.clone(),

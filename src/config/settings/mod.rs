@@ -20,6 +20,7 @@ mod lists;
 mod models;
 mod place;
 mod process;
+mod retry;
 mod routes;
 mod tls;
 
@@ -64,12 +65,13 @@ enum Home {
 }
 
 /// In the order of the help.
-pub static GROUPS: [Group; 12] = [
+pub static GROUPS: [Group; 13] = [
     process::PLACES,
     backends::BACKENDS,
     models::MODELS,
     routes::ROUTES,
     balancing::BALANCING,
+    retry::RETRIES,
     tls::TO_CLIENTS,
     tls::TO_BACKENDS,
     process::MACHINE,

@@ -50,6 +50,12 @@ impl Model {
         }
     }
 
+    /// Where it stands in the body, its quotes included.
+    #[must_use]
+    pub fn place(self) -> std::ops::Range<usize> {
+        self.written.start as usize - 1..self.written.end as usize + 1
+    }
+
     /// The name as JSON writes it, without its quotes.
     #[must_use]
     pub fn written(self, body: &[u8]) -> &[u8] {

@@ -139,13 +139,7 @@ impl Watch {
 
     fn take_data(&mut self, reading: &Reading<'_>, data: &[u8]) {
         self.events += 1;
-        let verdict = match self.mark {
-            Some(StreamEnd::DoneLine) => judge_done_line(data),
-            Some(StreamEnd::ResponseEvent) => judge_response(reading.name, data),
-            Some(StreamEnd::MessageStop) => judge_message(reading.name, data),
-            None => Verdict::Content,
-        };
-        match verdict {
+        match judge(self.mark, reading.name, data) {
             Verdict::Content => {}
             Verdict::Ping => return,
             // The first word stands: after it the client reads no further.
@@ -160,10 +154,19 @@ impl Watch {
 
 /// What one event says about the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
+pub(super) enum Verdict {
     Content,
     Ping,
     End(End),
+}
+
+pub(super) fn judge(mark: Option<StreamEnd>, name: &[u8], data: &[u8]) -> Verdict {
+    match mark {
+        Some(StreamEnd::DoneLine) => judge_done_line(data),
+        Some(StreamEnd::ResponseEvent) => judge_response(name, data),
+        Some(StreamEnd::MessageStop) => judge_message(name, data),
+        None => Verdict::Content,
+    }
 }
 
 fn judge_done_line(data: &[u8]) -> Verdict {

@@ -1,0 +1,229 @@
+//! Verb five, what is held back: a stream's head until its first event shows
+//! that it is no error, and an error until it is known whether another backend
+//! answers. The bytes stay as they came; what they mean is read in a copy of a
+//! small piece at a time.
+
+use std::time::Duration;
+
+use super::{
+    Client, Stage,
+    answer::{Answer, ClientFraming, Content},
+    ask::AttemptFault,
+    client::{Interrupt, Wait},
+    connect::fault_of,
+    link::Link,
+};
+use crate::{
+    http::{BodyDecoder, BodyFraming},
+    llm::{Complaint, First, FirstEvent, StreamEnd, Trouble, read_complaint},
+    rt::{Stream, TAIL_ROOM, World},
+};
+
+/// How much of a body is held. An error fits well, and so do the pings in
+/// front of a first event; whatever is longer goes to the client.
+const HELD_BYTES_MAX: usize = 16 * 1024;
+/// How much of it is looked at in one go: a first event, most often.
+const PIECE_BYTES: usize = 1024;
+/// How long a backend that sends pings holds its client off: they are meant to
+/// keep connections alive, also those in front of us.
+const PINGS_HELD: Duration = Duration::from_secs(10);
+/// How long the rest of an error may take. It is small, and others wait to be
+/// asked meanwhile.
+const REST_OF_ERROR: Duration = Duration::from_secs(1);
+
+/// What a stream has shown.
+pub enum Shown {
+    First(First),
+    /// Nothing yet, and it is not held any longer.
+    Unknown,
+}
+
+/// Waits for the first event of a stream, pings and comments not counted,
+/// within what is left of the deadline for the first byte.
+pub async fn first_event<W: World>(
+    stage: &Stage<W>,
+    client: &Client<W::Stream>,
+    answer: &mut Answer<'_, W::Stream>,
+    mark: StreamEnd,
+) -> Result<Shown, AttemptFault> {
+    let began = stage.now();
+    let mut first = FirstEvent::new(mark, HELD_BYTES_MAX);
+    let mut reading = Reading::of(answer);
+    loop {
+        let mut found = None;
+        let mut scratch = stage.lend_buffer();
+        let read = reading.pieces(&answer.received, &mut scratch, |data| {
+            found = first.feed(data);
+            found.is_some()
+        });
+        stage.return_buffer(scratch);
+        match (found, read?) {
+            (Some(first), _) => return Ok(Shown::First(first)),
+            // It has ended without a word.
+            (None, true) => return Err(Trouble::BackendCut.into()),
+            (None, false) => {}
+        }
+        let held = answer.received.len() - answer.body_at;
+        let has_spoken = held > 0 && stage.now().since(began) > PINGS_HELD;
+        if held > HELD_BYTES_MAX || has_spoken {
+            return Ok(Shown::Unknown);
+        }
+        if !more(stage, client, answer).await? {
+            return Err(Trouble::BackendCut.into());
+        }
+    }
+}
+
+/// Why an answer is not held.
+pub enum Unheld<'s, S> {
+    /// It is too large, and intact.
+    Passes(Answer<'s, S>),
+    /// The backend did not get to its end.
+    Lost,
+    Interrupted(Interrupt),
+}
+
+/// Takes the whole of an error into memory, freed of its framing, and gives
+/// its connection back. An error in a stream ends with what has come: nobody
+/// reads on behind it.
+pub async fn hold<'s, W: World>(
+    stage: &'s Stage<W>,
+    client: &Client<W::Stream>,
+    mut answer: Answer<'s, W::Stream>,
+) -> Result<Answer<'s, W::Stream>, Unheld<'s, W::Stream>> {
+    let is_event = answer.head.content == Content::Events && answer.head.status == 200;
+    let mut body = stage.lend_buffer();
+    let mut reading = Reading::of(&answer);
+    client.wait_until(stage, Wait::MoreAnswer, stage.now().after(REST_OF_ERROR));
+    let mut is_whole;
+    loop {
+        let mut scratch = stage.lend_buffer();
+        let read = reading.pieces(&answer.received, &mut scratch, |data| {
+            body.extend_from_slice(data);
+            false
+        });
+        stage.return_buffer(scratch);
+        is_whole = match read {
+            Ok(is_whole) => is_whole,
+            Err(_) => {
+                stage.return_buffer(body);
+                answer.lost(stage);
+                return Err(Unheld::Lost);
+            }
+        };
+        let ends_here = is_event && answer.head.to_client != ClientFraming::Plain;
+        if is_whole || ends_here {
+            break;
+        }
+        if is_event || answer.received.len() - answer.body_at > HELD_BYTES_MAX {
+            stage.return_buffer(body);
+            return Err(Unheld::Passes(answer));
+        }
+        match more(stage, client, &mut answer).await {
+            Ok(true) => continue,
+            Ok(false) if answer.head.framing == BodyFraming::UntilClose => break,
+            result => {
+                stage.return_buffer(body);
+                answer.lost(stage);
+                return Err(match result {
+                    Err(AttemptFault::Interrupted(interrupt))
+                        if interrupt != Interrupt::Deadline(Wait::MoreAnswer) =>
+                    {
+                        Unheld::Interrupted(interrupt)
+                    }
+                    _ => Unheld::Lost,
+                });
+            }
+        }
+    }
+    let took_all = reading.taken == answer.received.len();
+    let reusable = is_whole && took_all && answer.reusable && answer.head.backend_lives;
+    if let Some(link) = answer.link.take()
+        && reusable
+    {
+        link.give_back(stage);
+    }
+    stage.return_buffer(std::mem::replace(&mut answer.received, body));
+    answer.body_at = 0;
+    answer.head.framing = BodyFraming::Length(answer.received.len() as u64);
+    Ok(answer)
+}
+
+/// What a held error is about.
+pub fn complaint<S>(held: &Answer<'_, S>) -> Complaint {
+    read_complaint(held.received.get(held.body_at..).unwrap_or_default())
+}
+
+/// Reads a body along in copies, as its bytes must stay as they came.
+struct Reading {
+    decoder: BodyDecoder,
+    /// What has been read of what was received, and …
+    read: usize,
+    /// … what of it is the body's.
+    taken: usize,
+    is_done: bool,
+}
+
+impl Reading {
+    fn of<S>(answer: &Answer<'_, S>) -> Self {
+        let framing = answer.head.framing;
+        let (read, is_done) = (answer.body_at, !framing.has_body());
+        Self { decoder: BodyDecoder::new(framing), read, taken: read, is_done }
+    }
+
+    /// Gives what has come since to `take`, a piece at a time, until that has
+    /// enough. Says whether the body is done.
+    fn pieces(
+        &mut self,
+        received: &[u8],
+        scratch: &mut Vec<u8>,
+        mut take: impl FnMut(&[u8]) -> bool,
+    ) -> Result<bool, Trouble> {
+        while self.read < received.len() && !self.is_done {
+            let end = received.len().min(self.read + PIECE_BYTES);
+            scratch.clear();
+            scratch.extend_from_slice(received.get(self.read..end).unwrap_or_default());
+            let decoded = self
+                .decoder
+                .decode(scratch)
+                .map_err(|fault| Trouble::BackendProtocol { reason: fault.reason() })?;
+            self.is_done = decoded.done;
+            self.taken = self.read + decoded.consumed;
+            self.read = end;
+            if take(scratch.get(decoded.data).unwrap_or_default()) {
+                break;
+            }
+        }
+        Ok(self.is_done)
+    }
+}
+
+/// Receives more behind what has come, within the deadline that is set. False
+/// at the backend's end.
+async fn more<W: World>(
+    stage: &Stage<W>,
+    client: &Client<W::Stream>,
+    answer: &mut Answer<'_, W::Stream>,
+) -> Result<bool, AttemptFault> {
+    let Some(link) = &answer.link else { return Ok(false) };
+    let mut received = std::mem::take(&mut answer.received);
+    if received.capacity() - received.len() <= TAIL_ROOM {
+        received.reserve(stage.settings.pool.buffer_bytes);
+    }
+    let ((result, received), interrupt) =
+        client.guard(link.stream(), link.stream().recv(received)).await;
+    answer.received = received;
+    match (result, interrupt) {
+        (_, Some(interrupt)) => Err(interrupt.into()),
+        (Ok(bytes), None) => Ok(bytes > 0),
+        (Err(error), None) => {
+            note(stage, link, &error);
+            Err(Trouble::BackendCut.into())
+        }
+    }
+}
+
+fn note<W: World>(stage: &Stage<W>, link: &Link<'_, W::Stream>, error: &std::io::Error) {
+    // For the log; it is a cut like any other.
+    let _ = fault_of(stage, link.backend, error);
+}

@@ -1,0 +1,46 @@
+//! The ways to have a request answered, as the walk of its attempts sees them:
+//! which backends a step asks, by which name they know the model, and which
+//! step follows when it fails. Where nothing was decided of a request there is
+//! one step, and all backends are in it.
+
+use crate::{
+    base::BackendId,
+    retry::Reason,
+    route::{Cause, Decision, Why},
+};
+
+/// The steps of one request.
+#[derive(Clone, Copy, Debug)]
+pub struct Ways<'d>(Option<&'d Decision<'d>>);
+
+impl<'d> Ways<'d> {
+    pub fn of(decision: Option<&'d Decision<'_>>) -> Self {
+        Self(decision)
+    }
+
+    /// Who answers in this step; `None` is everybody.
+    pub fn backends(self, step: usize) -> Option<&'d [BackendId]> {
+        Some(self.0?.step(step)?.backends)
+    }
+
+    /// What they call the model, if it is not what the client has written.
+    pub fn rename(self, step: usize) -> Option<&'d str> {
+        self.0?.step(step)?.rename
+    }
+
+    /// Whether it is another model's, asked because of a failure.
+    pub fn is_fallback(self, step: usize) -> bool {
+        let step = self.0.and_then(|decision| decision.step(step));
+        step.is_some_and(|step| step.why != Why::Candidate)
+    }
+
+    /// The step that follows when this one has failed so.
+    pub fn after(self, step: usize, reason: Reason) -> Option<usize> {
+        let cause = match reason {
+            Reason::General => Cause::General,
+            Reason::ContextWindow => Cause::ContextWindow,
+            Reason::ContentPolicy => Cause::ContentPolicy,
+        };
+        self.0?.step_after(step, cause)
+    }
+}

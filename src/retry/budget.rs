@@ -1,0 +1,147 @@
+//! How many attempts beyond the first all shards together may make: a share of
+//! the requests of the last seconds, so that retries cannot multiply the load
+//! that has caused them, and a few each second besides, so that a quiet proxy
+//! can retry at all.
+//!
+//! ```text
+//! requests ──deposit──► balance ──withdraw──► a retry
+//!                          │ fades                 ▲
+//!                          ▼             a few each second
+//! ```
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
+
+use crate::base::Instant;
+
+/// What one retry takes. A request puts in its percentage of it.
+const RETRY: u64 = 100;
+/// What was put in fades to a third within this time.
+const MEMORY: Duration = Duration::from_secs(10);
+/// How often it fades: a step is short beside its memory.
+const STEP: Duration = Duration::from_millis(250);
+/// Retries each second that need no balance.
+const FLOOR: u64 = 5;
+const FLOOR_INTERVAL: Duration = Duration::from_millis(1000 / FLOOR);
+
+/// The budget. On a cache line of its own.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct Budget {
+    /// In hundredths of a retry.
+    balance: AtomicU64,
+    faded_at: AtomicU64,
+    /// Until when the floor's retries are spoken for.
+    floor_until: AtomicU64,
+}
+
+impl Budget {
+    /// So many requests have come, of which each allows this share of a retry.
+    pub fn deposit(&self, requests: u32, percent: u32) {
+        self.balance.fetch_add(u64::from(requests) * u64::from(percent), Relaxed);
+    }
+
+    /// Takes room for one retry; false if there is none.
+    #[must_use]
+    pub fn withdraw(&self, now: Instant) -> bool {
+        self.fade(now);
+        let take = |balance: u64| balance.checked_sub(RETRY);
+        self.balance.fetch_update(Relaxed, Relaxed, take).is_ok() || self.withdraw_floor(now)
+    }
+
+    /// What was taken last was not needed.
+    pub fn give_back(&self) {
+        self.balance.fetch_add(RETRY, Relaxed);
+    }
+
+    fn fade(&self, now: Instant) {
+        let faded_at = self.faded_at.load(Relaxed);
+        let since = now.since(Instant::from_nanos(faded_at));
+        if since < STEP
+            || self.faded_at.compare_exchange(faded_at, now.as_nanos(), Relaxed, Relaxed).is_err()
+        {
+            return; // It has faded, or another shard lets it.
+        }
+        let kept = (-since.as_secs_f64() / MEMORY.as_secs_f64()).exp();
+        let fade = |balance: u64| Some((balance as f64 * kept) as u64);
+        // It always has something to say.
+        let _ = self.balance.fetch_update(Relaxed, Relaxed, fade);
+    }
+
+    /// One retry each interval, and those of one second at once.
+    fn withdraw_floor(&self, now: Instant) -> bool {
+        let latest = now.after(Duration::from_secs(1)).as_nanos();
+        let take = |until: u64| {
+            let until = Instant::from_nanos(until.max(now.as_nanos()));
+            Some(until.after(FLOOR_INTERVAL).as_nanos()).filter(|until| *until <= latest)
+        };
+        self.floor_until.fetch_update(Relaxed, Relaxed, take).is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: u64) -> Instant {
+        Instant::default().after(Duration::from_millis(millis))
+    }
+
+    fn granted(budget: &Budget, now: Instant, asked: usize) -> usize {
+        (0..asked).filter(|_| budget.withdraw(now)).count()
+    }
+
+    #[test]
+    fn a_quiet_proxy_may_retry_a_few_times_a_second() {
+        let budget = Budget::default();
+        assert_eq!(granted(&budget, at(10_000), 100), 5);
+        assert_eq!(granted(&budget, at(10_100), 100), 0);
+        assert_eq!(granted(&budget, at(10_400), 100), 2);
+        assert_eq!(granted(&budget, at(20_000), 100), 5);
+    }
+
+    #[test]
+    fn retries_stay_within_their_share_of_recent_requests() {
+        let budget = Budget::default();
+        let mut retries = 0;
+        // A thousand a second for a minute, of which every one wants a retry.
+        for millisecond in 0..60_000 {
+            budget.deposit(1, 20);
+            retries += granted(&budget, at(millisecond), 1);
+        }
+        let bound = 60_000 / 5 + 5 * 61;
+        assert!((11_000..=bound).contains(&retries), "{retries}");
+    }
+
+    #[test]
+    fn what_was_not_used_fades() {
+        let budget = Budget::default();
+        budget.withdraw(at(0)).then_some(()).unwrap();
+        budget.deposit(10_000, 20);
+        let left = granted(&budget, at(10_000), 5000);
+        assert!((700..800).contains(&left), "{left}");
+        budget.deposit(10_000, 20);
+        assert_eq!(granted(&budget, at(300_000), 5000), 5, "only the floor after minutes");
+    }
+
+    #[test]
+    fn a_budget_of_nothing_is_the_floor() {
+        let budget = Budget::default();
+        budget.deposit(1_000_000, 0);
+        assert_eq!(granted(&budget, at(5_000), 100), 5);
+    }
+
+    #[test]
+    fn shards_share_one_budget() {
+        let budget = Budget::default();
+        budget.deposit(5000, 20);
+        let granted = std::thread::scope(|scope| {
+            let shards: Vec<_> =
+                (0..4).map(|_| scope.spawn(|| granted(&budget, at(1), 1000))).collect();
+            shards.into_iter().map(|shard| shard.join().unwrap()).sum::<usize>()
+        });
+        assert_eq!(granted, 1005);
+    }
+}

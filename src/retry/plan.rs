@@ -1,0 +1,70 @@
+//! What the operator may say about asking again.
+
+use std::time::Duration;
+
+use super::{Class, Classes};
+
+/// Everything that is decided after a failure asks its operator's wishes here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryPlan {
+    /// How often backends are asked for one request, in all its steps; at
+    /// least once.
+    pub attempts: u32,
+    /// The failures after which another attempt may follow.
+    pub on: Classes,
+    /// Attempts beyond the first, as a share of recent requests.
+    pub budget_percent: u32,
+    /// The longest pause before the first further round, and …
+    pub backoff: Duration,
+    /// … before any: it doubles each time.
+    pub backoff_max: Duration,
+    /// The longest wait that a backend may ask for (`retry-after`) and get.
+    pub retry_after_max: Duration,
+}
+
+impl RetryPlan {
+    pub const DEFAULT: Self = Self {
+        attempts: 3,
+        on: Classes::ALL,
+        budget_percent: 20,
+        backoff: Duration::from_millis(50),
+        backoff_max: Duration::from_secs(1),
+        retry_after_max: Duration::from_secs(5),
+    };
+    /// More would be a loop, not a retry; each is a place in a list.
+    pub const ATTEMPTS_MAX: u32 = 10;
+    /// As many retries as requests: twice the load is the most that is borne.
+    pub const BUDGET_PERCENT_MAX: u32 = 100;
+
+    #[must_use]
+    pub fn is_off(&self) -> bool {
+        self.attempts <= 1 || self.on.is_empty()
+    }
+
+    /// The longest pause before this round, of which the second is number 1.
+    pub(super) fn pause(&self, round: u32) -> Duration {
+        /// Beyond it every pause is the longest.
+        const DOUBLINGS_MAX: u32 = 16;
+        let doublings = round.saturating_sub(1).min(DOUBLINGS_MAX);
+        self.backoff.saturating_mul(1 << doublings).min(self.backoff_max)
+    }
+}
+
+const _: () = {
+    assert!(RetryPlan::DEFAULT.attempts <= RetryPlan::ATTEMPTS_MAX);
+    assert!(RetryPlan::DEFAULT.budget_percent <= RetryPlan::BUDGET_PERCENT_MAX);
+    assert!(Class::ALL.len() == u8::BITS as usize, "a bit for each class");
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_doubles_up_to_the_longest() {
+        let pauses: Vec<_> =
+            (1..=7).map(|round| RetryPlan::DEFAULT.pause(round).as_millis()).collect();
+        assert_eq!(pauses, [50, 100, 200, 400, 800, 1000, 1000]);
+        assert_eq!(RetryPlan::DEFAULT.pause(u32::MAX), RetryPlan::DEFAULT.backoff_max);
+    }
+}

@@ -1,0 +1,136 @@
+use super::*;
+use crate::retry::Classes;
+
+const PLAN: RetryPlan = RetryPlan::DEFAULT;
+
+fn at(millis: u64) -> Instant {
+    Instant::default().after(Duration::from_millis(millis))
+}
+
+/// A walk after these failures, one backend each, all at time zero.
+fn walked<'p>(plan: &'p RetryPlan, failures: &[Failed]) -> Walk<'p> {
+    let mut walk = Walk::new(plan, Repeatable::Yes);
+    for (place, failed) in failures.iter().enumerate() {
+        walk.begins();
+        walk.failed(BackendId(place), *failed, at(0));
+    }
+    walk
+}
+
+fn failed(class: Class) -> Failed {
+    Failed { class, after: None }
+}
+
+fn asking(seconds: u64) -> Failed {
+    Failed { class: Class::NoRoom, after: Some(Duration::from_secs(seconds)) }
+}
+
+#[test]
+fn a_failure_is_followed_by_another_attempt_until_they_are_spent() {
+    for class in Class::ALL {
+        let two_cuts = class == Class::Cut;
+        let next = |times: usize| walked(&PLAN, &vec![failed(class); times]).next(class, 0);
+        assert_eq!(next(1), Ok(Next::Another), "{class:?}");
+        let second = if two_cuts { Err(GivenUp::NotAgain) } else { Ok(Next::Another) };
+        assert_eq!(next(2), second, "{class:?}");
+        if !two_cuts {
+            assert_eq!(next(3), Err(GivenUp::AttemptsSpent), "{class:?}");
+        }
+    }
+}
+
+#[test]
+fn only_what_the_operator_has_named_is_followed() {
+    let plan = RetryPlan { on: Classes::NONE.and(Class::NoRoom), ..PLAN };
+    for class in Class::ALL {
+        let next = walked(&plan, &[failed(class)]).next(class, 0);
+        assert_eq!(next.is_ok(), class == Class::NoRoom, "{class:?}");
+    }
+    let off = RetryPlan { attempts: 1, ..PLAN };
+    assert_eq!(walked(&off, &[failed(Class::Connect)]).next(Class::Connect, 3), {
+        // Nobody is told not to try again because we do not.
+        Err(GivenUp::NotAgain)
+    });
+}
+
+#[test]
+fn what_may_have_had_an_effect_goes_on_only_unsent() {
+    for class in Class::ALL {
+        let mut walk = Walk::new(&PLAN, Repeatable::Unsent);
+        walk.begins();
+        walk.failed(BackendId(0), failed(class), at(0));
+        let unsent = matches!(class, Class::Connect | Class::Tls);
+        assert_eq!(walk.next(class, 0).is_ok(), unsent, "{class:?}");
+    }
+}
+
+#[test]
+fn an_attempt_is_kept_for_each_fallback() {
+    let next = |made: usize, steps_left| {
+        walked(&PLAN, &vec![failed(Class::NoRoom); made]).next(Class::NoRoom, steps_left)
+    };
+    assert_eq!(next(1, 0), Ok(Next::Another));
+    assert_eq!(next(1, 1), Ok(Next::Another));
+    assert_eq!(next(2, 1), Ok(Next::Step));
+    assert_eq!(next(1, 2), Ok(Next::Step));
+    assert_eq!(next(1, 9), Ok(Next::Step));
+    assert_eq!(next(3, 1), Err(GivenUp::AttemptsSpent));
+}
+
+#[test]
+fn a_model_asked_for_a_reason_costs_no_attempt() {
+    let mut walk = walked(&PLAN, &[failed(Class::NoRoom); 2]);
+    walk.begins();
+    walk.redirected(BackendId(2));
+    assert_eq!(walk.next(Class::NoRoom, 0), Ok(Next::Another));
+    walk.begins();
+    assert_eq!(walk.next(Class::NoRoom, 0), Err(GivenUp::AttemptsSpent));
+}
+
+#[test]
+fn an_unsent_request_pays_nothing() {
+    let budget = Budget::default();
+    let walk = walked(&PLAN, &[]);
+    for _ in 0..100 {
+        walk.pay(Class::Connect, &budget, at(10)).unwrap();
+        walk.pay(Class::Tls, &budget, at(10)).unwrap();
+    }
+    let paid = (0..100).filter(|_| walk.pay(Class::NoRoom, &budget, at(10)).is_ok()).count();
+    assert_eq!(paid, 5, "the floor was not touched before");
+    assert_eq!(walk.pay(Class::Cut, &budget, at(10)), Err(GivenUp::BudgetSpent));
+}
+
+#[test]
+fn a_round_begins_within_its_pause_and_everywhere_in_it() {
+    let (mut least, mut most) = (Instant::NEVER, at(0));
+    for seed in 0..200 {
+        let mut walk = walked(&PLAN, &[failed(Class::Cut)]);
+        let begins = walk.next_round(at(0), Instant::NEVER, &mut Chance::seeded(seed)).unwrap();
+        (least, most) = (least.min(begins), most.max(begins));
+        assert_eq!(walk.tried(), []);
+    }
+    assert!(least < at(5) && most > at(45) && most <= at(50), "{least:?} {most:?}");
+}
+
+#[test]
+fn a_round_waits_for_the_first_who_is_ready() {
+    let chance = &mut Chance::seeded(1);
+    let mut walk = walked(&PLAN, &[asking(4), asking(2), asking(9), failed(Class::Timeout)]);
+    assert_eq!(walk.next_round(at(0), Instant::NEVER, chance), Ok(at(2000)));
+    let left = [BackendId(0), BackendId(2), BackendId(3)];
+    assert_eq!(walk.tried(), left, "who is not ready stays out of it");
+    let mut walk = walked(&PLAN, &[asking(2)]);
+    assert_eq!(walk.next_round(at(0), at(1000), chance), Err(GivenUp::NobodyLeft));
+    assert_eq!(walk.tried(), [BackendId(0)], "nothing has changed");
+}
+
+#[test]
+fn who_asks_for_too_long_or_cannot_heal_is_not_asked_again() {
+    for failure in [asking(6), failed(Class::Timeout), failed(Class::Tls), failed(Class::Protocol)]
+    {
+        let mut walk = walked(&PLAN, &[failure]);
+        let round = walk.next_round(at(0), Instant::NEVER, &mut Chance::seeded(1));
+        assert_eq!(round, Err(GivenUp::NobodyLeft), "{failure:?}");
+    }
+    assert!(!GivenUp::NobodyLeft.is_final(), "the client may wait longer than we");
+}
