@@ -108,6 +108,7 @@ fn shard_beside_one_that_has_ended(
         retry: plan.retry,
         proxy_path: plan.proxy_path,
         backends: vec![BackendSettings::default()],
+        routes: Default::default(),
         panics_at: None,
     };
     let common = Arc::new(Common::new(1, plan.balancing));

@@ -62,7 +62,7 @@ fn shown(value: impl Display) -> Shown {
 }
 
 /// A label's value in the text format: three bytes are written otherwise.
-fn escaped(name: &str) -> String {
+pub(super) fn escaped(name: &str) -> String {
     name.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 

@@ -3,7 +3,7 @@
 
 use std::{fmt::Write, sync::Arc};
 
-use super::{Facts, backends, retries};
+use super::{Facts, backends, retries, routes};
 use crate::{
     base::Instant,
     exchange::{Counters, Kind},
@@ -38,6 +38,7 @@ pub fn render(shards: &[Arc<Counters>], facts: &Facts, now: Instant) -> Vec<u8> 
         line(&mut page, &format!("tokenring_{name}{suffix}"), word, help, "", value);
     }
     retries::render(&mut page, shards);
+    routes::render(&mut page, &facts.common.rules);
     backends::render(&mut page, facts, now);
     let panics = (facts.panics)();
     line(&mut page, "tokenring_panics_total", "counter", "Tasks that panicked.", "", panics);

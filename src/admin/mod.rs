@@ -4,6 +4,7 @@ mod backends;
 mod certificates;
 mod metrics;
 mod retries;
+mod routes;
 
 use std::sync::Arc;
 

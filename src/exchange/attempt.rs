@@ -107,7 +107,13 @@ impl<'s, W: World> Way<'s, '_, W> {
                 self.stage.counters.count_retry(class);
             }
             asked.outgoing.rename(asked.model.map(Model::place), self.ways.rename(self.step));
-            let asking = ask_backend(self.stage, self.client, asked, &ticket, &mut self.asks).await;
+            let mut asking =
+                ask_backend(self.stage, self.client, asked, &ticket, &mut self.asks).await;
+            if self.stage.settings.headers.own
+                && let Some(answer) = asking.answer()
+            {
+                self.ways.tell(self.step, answer);
+            }
             let turn = match asking {
                 Asking::Begun(answer, about) => self.answered(answer, about, ticket).await?,
                 Asking::Failed(failed, word) => self.failed(failed, word, ticket).await?,

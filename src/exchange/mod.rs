@@ -20,6 +20,7 @@ mod answer;
 mod ask;
 mod attempt;
 mod body;
+mod choose;
 mod client;
 mod connect;
 mod converse;
@@ -36,6 +37,7 @@ mod pool;
 mod refuse;
 mod relay;
 mod request_id;
+mod rule_counts;
 mod send;
 mod settings;
 mod settle;
@@ -49,6 +51,7 @@ mod ways;
 pub use body::{consume, receive};
 pub use client::{Client, Interrupt, Wait};
 pub use counters::{Counter, Counters, Kind};
+pub use rule_counts::RuleCounts;
 pub use settings::{
     BackendSettings, Credential, Credentials, Deadlines, HeaderPlan, Limits, PoolPlan, Settings,
 };

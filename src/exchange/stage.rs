@@ -14,6 +14,7 @@ use super::{
     own_fields::OwnFields,
     pages::Pages,
     pool::{Farewell, Pools},
+    rule_counts::RuleCounts,
     settings::{BackendSettings, Settings},
 };
 use crate::{
@@ -21,6 +22,7 @@ use crate::{
     base::{Buffers, Chance, Instant, Seldom, Timer, Wheel},
     http,
     retry::Budget,
+    route::RouteTable,
     rt::{ConnectAddress, World},
 };
 
@@ -35,6 +37,8 @@ pub struct Common {
     pub requests: AtomicUsize,
     /// How many attempts beyond the first there may be.
     pub retries: Budget,
+    /// How often each rule has decided.
+    pub rules: RuleCounts,
 }
 
 impl Common {
@@ -51,6 +55,7 @@ impl Common {
             body_bytes: AtomicUsize::new(0),
             requests: AtomicUsize::new(0),
             retries: Budget::default(),
+            rules: RuleCounts::default(),
         }
     }
 }
@@ -82,6 +87,7 @@ pub struct Stage<W: World> {
     /// needs, without method and target.
     pub prefix_room: usize,
     pub own_fields: OwnFields,
+    pub routes: RouteTable,
     /// Requests that the budget of retries has not been told of yet.
     untold: Cell<u32>,
     polled_at: Cell<Instant>,
@@ -123,6 +129,7 @@ impl<W: World> Stage<W> {
             pages,
             prefix_room: longest.unwrap_or_default(),
             own_fields: OwnFields::new(&settings),
+            routes: RouteTable::new(&settings.routes),
             untold: Cell::new(0),
             polled_at: Cell::new(world.now()),
             wheel: RefCell::new(Wheel::new(world.now())),

@@ -29,9 +29,7 @@ pub struct RouteTable {
 /// A model, ready to be walked.
 #[derive(Debug)]
 pub(super) struct Model {
-    /// As the plan names it; it may be a pattern.
-    pub name: Box<str>,
-    /// The same, plain enough for a header.
+    /// As the plan names it, plain enough for a header.
     pub word: Box<str>,
     /// Its candidates, those of the same order together, the lowest first.
     pub orders: Box<[Box<[Share]>]>,
@@ -233,7 +231,6 @@ fn model(plan: &RoutePlan, id: ModelId, candidates: &mut Vec<Candidate>) -> Mode
     let same = |(a, _): &(u32, Share), (b, _): &(u32, Share)| a == b;
     let orders = shares.chunk_by(same).map(|order| order.iter().map(|(_, s)| s.clone()).collect());
     Model {
-        name: written.name.0.clone(),
         word: header_word(&written.name.0),
         orders: orders.collect(),
         sticky: written.sticky,

@@ -19,7 +19,9 @@ use crate::{
     admin::{self, CertificateFigures, Facts},
     balance::{BackendId, Figures, Fleet, Seat},
     config::{BackendPlan, Plan},
-    exchange::{BackendSettings, Common, Counters, Credential, Deadlines, Settings, Stage},
+    exchange::{
+        BackendSettings, Common, Counters, Credential, Deadlines, RuleCounts, Settings, Stage,
+    },
     rt::{
         self, Clock, ConnectAddress, DriverInForce, KernelWorld, Letterbox, Listener, Lookup,
         Mailbox, Resolver, Unsent, build, mailbox, pin_to, seed, spawn_thread,
@@ -93,7 +95,10 @@ pub fn start(plan: Plan, lookup: Lookup) -> anyhow::Result<Running> {
     let house = Arc::new(House::new(shards, per_address));
     let addresses = names::resolve_all(&plan.backends, &lookup);
     let seats = plan.backends.iter().map(seat).collect();
-    let common = Arc::new(Common::of(Fleet::of(seats, plan.balancing)));
+    let common = Arc::new(Common {
+        rules: RuleCounts::new(&plan.routes),
+        ..Common::of(Fleet::of(seats, plan.balancing))
+    });
     let clock = Clock::start();
     let (ready, readiness) = mpsc::channel();
     let (end, ends) = mpsc::channel();
@@ -261,6 +266,7 @@ fn settings(plan: &Plan) -> Settings {
                     .map(|secret| Credential::new(secret.expose())),
             })
             .collect(),
+        routes: plan.routes.clone(),
         panics_at: plan.panics_at.clone(),
     }
 }
