@@ -110,6 +110,8 @@ fn shard_beside_one_that_has_ended(
         retry: plan.retry,
         proxy_path: plan.proxy_path,
         backends: vec![BackendSettings::default()],
+        routes: Default::default(),
+        policies: Vec::new(),
         panics_at: None,
     };
     let fleet = Arc::new(Fleet::new(1, plan.balancing));
@@ -122,6 +124,7 @@ fn shard_beside_one_that_has_ended(
         fleet: Arc::clone(&fleet),
         backends: vec![String::new()],
         probes: [].into(),
+        rules: Arc::default(),
     };
     let (counters, house) = (Arc::new(Counters::default()), Arc::new(House::new(2, None)));
     // The other one has fewer, and so is the better place.
@@ -137,6 +140,7 @@ fn shard_beside_one_that_has_ended(
             settings,
             pages,
             fleet,
+            rules: Arc::default(),
             security: vec![()],
             addresses: vec![Vec::new()],
             kept: vec![None],

@@ -3,7 +3,7 @@
 
 use std::{fmt::Write, sync::Arc};
 
-use super::{Facts, backends, probes, retries};
+use super::{Facts, backends, probes, retries, routes};
 use crate::{
     base::Instant,
     exchange::{Counters, Kind},
@@ -38,6 +38,7 @@ pub fn render(shards: &[Arc<Counters>], facts: &Facts, now: Instant) -> Vec<u8> 
         line(&mut page, &format!("tokenring_{name}{suffix}"), word, help, "", value);
     }
     retries::render(&mut page, shards);
+    routes::render(&mut page, &facts.rules);
     backends::render(&mut page, facts, now);
     probes::render(&mut page, facts);
     facts.reloads.render(&mut page);

@@ -6,6 +6,7 @@ mod metrics;
 mod probes;
 mod reloads;
 mod retries;
+mod routes;
 
 use std::sync::{Arc, OnceLock};
 
@@ -15,7 +16,7 @@ pub use reloads::Reloads;
 use crate::{
     balance::Fleet,
     exchange::{
-        Counters,
+        Counters, RuleCounts,
         pages::{Page, PageRequest, Pages},
     },
     probe::ProbeFigures,
@@ -37,6 +38,8 @@ pub struct Facts {
     pub backends: Vec<String>,
     /// What probes have found out, in the same order.
     pub probes: Arc<[Arc<ProbeFigures>]>,
+    /// How often each rule has decided.
+    pub rules: Arc<RuleCounts>,
 }
 
 /// The pages of one shard. `shards` are the counters of all of them.
@@ -86,6 +89,7 @@ mod tests {
                 fleet: Arc::new(Fleet::new(0, Balancing::DEFAULT)),
                 backends: Vec::new(),
                 probes: [].into(),
+                rules: Arc::default(),
             }
         }
     }

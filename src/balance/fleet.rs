@@ -272,6 +272,12 @@ impl Fleet {
         })
     }
 
+    /// How many tokens a prompt of so many bytes has, more or less.
+    #[must_use]
+    pub fn tokens_of(&self, prompt_bytes: u32) -> u64 {
+        self.prompts.tokens(prompt_bytes)
+    }
+
     /// How long a backend is left alone that asks for so long.
     pub(super) fn bearable(&self, asked: Duration) -> Duration {
         asked.min(self.balancing.ejection.pause_max)

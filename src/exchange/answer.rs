@@ -63,6 +63,18 @@ impl<S: Stream> Answer<'_, S> {
         stage.return_buffer(self.received);
     }
 
+    /// Says in its head where it was decided to go, and by which step it came.
+    pub fn tell_route(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let at = self.head.end_at - LINE_END.len();
+        let before = self.out.len();
+        self.out.extend_from_slice(b"x-tokenring-route: ");
+        write(&mut self.out);
+        self.out.extend_from_slice(LINE_END);
+        let line = self.out.len() - before;
+        self.out.get_mut(at..).unwrap_or_default().rotate_right(line);
+        self.head.end_at += line;
+    }
+
     /// Says in its head how often backends were asked in all, and if that is
     /// so that the client need not try either. The head was written when less
     /// was known.

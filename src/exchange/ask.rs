@@ -35,6 +35,16 @@ pub enum Asking<'s, S> {
     Ended(AttemptFault),
 }
 
+impl<'s, S> Asking<'s, S> {
+    /// The answer, whatever it says.
+    pub fn answer(&mut self) -> Option<&mut Answer<'s, S>> {
+        match self {
+            Self::Begun(answer, _) | Self::Failed(_, Word::Answer(answer)) => Some(answer),
+            Self::Failed(_, Word::Trouble(_)) | Self::Ended(_) => None,
+        }
+    }
+}
+
 /// What a failure can be told by.
 pub enum Word<'s, S> {
     Answer(Answer<'s, S>),

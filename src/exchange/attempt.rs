@@ -110,7 +110,13 @@ impl<'s, W: World> Way<'s, '_, W> {
                 self.stage.counters.count_retry(class);
             }
             asked.outgoing.rename(asked.model.map(Model::place), self.ways.rename(self.step));
-            let asking = ask_backend(self.stage, self.client, asked, &ticket, &mut self.asks).await;
+            let mut asking =
+                ask_backend(self.stage, self.client, asked, &ticket, &mut self.asks).await;
+            if self.stage.settings.headers.own
+                && let Some(answer) = asking.answer()
+            {
+                self.ways.tell(self.step, answer);
+            }
             let turn = match asking {
                 Asking::Begun(answer, about) => self.answered(answer, about, ticket).await?,
                 Asking::Failed(failed, word) => self.failed(failed, word, ticket).await?,
@@ -131,7 +137,8 @@ impl<'s, W: World> Way<'s, '_, W> {
         let (stage, fleet) = (self.stage, &self.stage.fleet);
         let among = self.ways.backends(self.step).unwrap_or(fleet.everyone());
         let (conversation, hashes) = (asked.conversation.key, &asked.conversation.hashes[..]);
-        let ask = Ask::new(among, fleet.policy(), asked.work);
+        let policy = stage.policies.of(self.ways.model(self.step));
+        let ask = Ask::new(among, policy, asked.work);
         let ask = Ask { tried: self.walk.tried(), conversation, hashes, ..ask };
         if self.ways.after(self.step, Reason::General).is_some() {
             return Ok(stage.pick_by(&ask).ok());

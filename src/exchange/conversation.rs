@@ -1,46 +1,71 @@
 //! What tells conversations apart, for policies that keep each where it was.
 
-use super::Stage;
 use crate::{
     balance::{Policy, hashes},
-    http::Request,
-    llm::Peek,
-    rt::World,
+    llm::{Peek, Reading},
+    route::ModelId,
 };
 
-/// A client's own name for what belongs together.
-const SESSION: &[u8] = b"x-session-id";
-/// The same in every process, so that all proxies agree on a session's backend.
-const SESSION_SEED: u64 = 0;
+/// How a backend is chosen for each model, and what that asks of a
+/// conversation.
+#[derive(Debug)]
+pub struct Policies {
+    of_all: Policy,
+    of_models: Box<[Option<Policy>]>,
+    ask_key: bool,
+    ask_hashes: bool,
+}
 
-/// As much of a request's conversation as its policy asks for.
+impl Policies {
+    pub fn new(of_all: Policy, of_models: &[Option<Policy>]) -> Self {
+        let is_used = |policy| of_all == policy || of_models.contains(&Some(policy));
+        Self {
+            of_all,
+            of_models: of_models.into(),
+            ask_key: is_used(Policy::SessionHash),
+            ask_hashes: is_used(Policy::Prefix),
+        }
+    }
+
+    /// `None` is a name that is no model of the plan.
+    pub fn of(&self, model: Option<ModelId>) -> Policy {
+        let own = model.and_then(|model| *self.of_models.get(model.0)?);
+        own.unwrap_or(self.of_all)
+    }
+
+    /// Whether any asks for the name that a head gives a conversation.
+    pub fn ask_head(&self) -> bool {
+        self.ask_key
+    }
+}
+
+/// As much of a request's conversation as the policies ask for.
 #[derive(Debug, Default)]
 pub struct Conversation {
-    /// Stands for its name (`session_hash`).
+    /// Stands for its name (`session_hash`): the one that the head gives it,
+    /// else the one that the body does or its beginning. The same in every
+    /// process, so that all proxies agree on its backend.
     pub key: Option<u64>,
     /// Stand for what it begins with (`prefix`).
     pub hashes: Vec<u64>,
 }
 
 impl Conversation {
-    /// What the head says of it.
-    pub fn of_head<W: World>(stage: &Stage<W>, request: &Request<'_, '_>) -> Self {
-        let is_asked = stage.fleet.policy() == Policy::SessionHash;
-        let name = || request.fields.get(SESSION).filter(|name| !name.is_empty());
-        let key = is_asked.then(name).flatten().and_then(key_of);
-        Self { key, hashes: Vec::new() }
+    /// `named` stands for the name in the head, `peek` is what the body says,
+    /// if that was looked at.
+    pub fn read(
+        policies: &Policies,
+        named: Option<u64>,
+        body: &[u8],
+        peek: Option<&Peek>,
+        seed: u64,
+    ) -> Self {
+        let told = || peek.map(|peek| Reading { body, peek }.conversation());
+        let key = if policies.ask_key { named.or_else(told) } else { None };
+        let hashes = peek.filter(|_| policies.ask_hashes);
+        let hashes = hashes.map(|peek| beginnings(body, peek, seed)).unwrap_or_default();
+        Self { key, hashes }
     }
-
-    /// What the body says of it.
-    pub fn read<W: World>(&mut self, stage: &Stage<W>, body: &[u8], peek: &Peek) {
-        if stage.fleet.policy() == Policy::Prefix {
-            self.hashes = beginnings(body, peek, stage.common.hash_seed);
-        }
-    }
-}
-
-fn key_of(name: &[u8]) -> Option<u64> {
-    hashes(&[name, b""], SESSION_SEED).last().copied()
 }
 
 /// In the order in which a model reads it, whatever the order in the body.
@@ -94,11 +119,36 @@ mod tests {
         check(&one, &one.replace("kind", "rude"), 2);
     }
 
+    #[track_caller]
+    fn check_read(of_models: &[Option<Policy>], named: Option<u64>, asked: (bool, bool)) {
+        let policies = Policies::new(Policy::LeastLatency, of_models);
+        let body = br#"{"model":"m","messages":[{"role":"user","content":"hello"}]}"#;
+        let peek = peek(body, Endpoint::ChatCompletions).unwrap();
+        let read = Conversation::read(&policies, named, body, Some(&peek), 1);
+        assert_eq!((read.key.is_some(), !read.hashes.is_empty()), asked, "{of_models:?}");
+        assert!(named.is_none() || read.key.is_none() || read.key == named);
+        let unread = Conversation::read(&policies, named, body, None, 1);
+        assert_eq!((unread.key, unread.hashes.len()), (read.key.and(named), 0));
+    }
+
     #[test]
-    fn names_are_told_apart_however_long() {
-        let long = [b'a'; 300];
-        let names: [&[u8]; 4] = [b"a", b"b", &long, &long[1..]];
-        let keys: std::collections::HashSet<_> = names.map(|name| key_of(name).unwrap()).into();
-        assert_eq!(keys.len(), 4);
+    fn only_what_a_policy_asks_for_is_read() {
+        check_read(&[], Some(1), (false, false));
+        check_read(&[None, Some(Policy::SessionHash)], Some(1), (true, false));
+        check_read(&[Some(Policy::SessionHash)], None, (true, false));
+        check_read(&[Some(Policy::Prefix)], Some(1), (false, true));
+        check_read(&[Some(Policy::Prefix), Some(Policy::SessionHash)], None, (true, true));
+    }
+
+    #[test]
+    fn a_model_has_its_own_policy_or_that_of_all() {
+        let policies = Policies::new(Policy::RoundRobin, &[None, Some(Policy::Random)]);
+        for (model, expected) in [
+            (None, Policy::RoundRobin),
+            (Some(ModelId(0)), Policy::RoundRobin),
+            (Some(ModelId(1)), Policy::Random),
+        ] {
+            assert_eq!(policies.of(model), expected);
+        }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{pages::Pages, settings::Settings};
+use super::{pages::Pages, rule_counts::RuleCounts, settings::Settings};
 use crate::{
     balance::{BackendId, Fleet},
     rt::ConnectAddress,
@@ -17,6 +17,8 @@ pub struct Generation<T> {
     pub settings: Settings,
     pub pages: Pages,
     pub fleet: Arc<Fleet>,
+    /// How often each rule has decided, for all shards.
+    pub rules: Arc<RuleCounts>,
     /// By backend, in the order of the settings: what connections to it are
     /// secured with, …
     pub security: Vec<T>,

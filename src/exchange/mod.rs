@@ -21,6 +21,7 @@ mod answer;
 mod ask;
 mod attempt;
 mod body;
+mod choose;
 mod client;
 mod connect;
 mod conversation;
@@ -41,6 +42,7 @@ mod queue;
 mod refuse;
 mod relay;
 mod request_id;
+mod rule_counts;
 mod send;
 mod settings;
 mod settle;
@@ -57,6 +59,7 @@ pub use client::{Client, Interrupt, Wait};
 pub use counters::{Counter, Counters, Kind};
 pub use generation::Generation;
 pub use ground::{Common, Ground};
+pub use rule_counts::RuleCounts;
 pub use settings::{
     BackendSettings, Credential, Credentials, Deadlines, HeaderPlan, Limits, PoolPlan, QueuePlan,
     Settings,

@@ -3,7 +3,7 @@
 
 use std::{fmt, num::NonZeroUsize, time::Duration};
 
-use crate::{http, llm::Dialect, retry::RetryPlan};
+use crate::{balance::Policy, http, llm::Dialect, retry::RetryPlan, route::RoutePlan};
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
@@ -22,6 +22,11 @@ pub struct Settings {
     /// Where `POST /proxy` is sent: an absolute path without a query.
     pub proxy_path: String,
     pub backends: Vec<BackendSettings>,
+    /// Which models answer; its backends are those above.
+    pub routes: RoutePlan,
+    /// How a backend is chosen for each model of the routes; `None` is as for
+    /// all.
+    pub policies: Vec<Option<Policy>>,
     /// Tests only: a request for this path panics, or where it is `sweep` the
     /// shard's sweep.
     pub panics_at: Option<String>,

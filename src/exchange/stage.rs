@@ -19,19 +19,22 @@ use std::{
 };
 
 use super::{
+    conversation::Policies,
     generation::Generation,
     ground::Ground,
     own_fields::OwnFields,
     pages::Pages,
     pool::{Farewell, Pools},
     queue::Waiting,
+    rule_counts::RuleCounts,
     settings::{BackendSettings, Settings},
 };
 use crate::{
     balance::{Ask, BackendId, Fleet, NoPick, Ticket, Turn},
     base::Seldom,
-    http,
+    http::{self, Request},
     retry::Budget,
+    route::{HeadFacts, RouteTable},
     rt::{ConnectAddress, World},
 };
 
@@ -60,6 +63,9 @@ pub struct Stage<W: World> {
     /// needs, without method and target.
     pub prefix_room: usize,
     pub own_fields: OwnFields,
+    pub routes: RouteTable,
+    pub rules: Arc<RuleCounts>,
+    pub policies: Policies,
     /// Requests that the budget of retries has not been told of yet.
     untold: Cell<u32>,
 }
@@ -135,6 +141,9 @@ impl<W: World> Stage<W> {
             pages: Arc::clone(&plan.pages),
             prefix_room: longest.unwrap_or_default(),
             own_fields: OwnFields::new(&settings),
+            routes: RouteTable::new(&settings.routes),
+            rules: Arc::clone(&plan.rules),
+            policies: Policies::new(plan.fleet.policy(), &settings.policies),
             untold: Cell::new(0),
             settings,
         }
@@ -176,6 +185,14 @@ impl<W: World> Stage<W> {
     pub fn pick_by(&self, ask: &Ask<'_>) -> Result<Ticket<'_>, NoPick> {
         let (mut turn, mut chance) = (self.turn.borrow_mut(), self.chance.borrow_mut());
         self.fleet.pick(&mut turn, ask, self.now(), &mut chance)
+    }
+
+    /// What will be asked of this head once its body has come.
+    pub fn head_facts(&self, request: &Request<'_, '_>) -> HeadFacts {
+        if self.routes.is_plain() && !self.policies.ask_head() {
+            return HeadFacts::default();
+        }
+        self.routes.head_facts(request.path, &request.fields)
     }
 
     /// Counts a request that may be retried. The budget, which all shards

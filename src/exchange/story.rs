@@ -10,6 +10,7 @@ use super::{
     ask::AttemptFault,
     attempt::attempt,
     body::{self, BodyFault},
+    choose::choose,
     client::Interrupt,
     inbound::Inbound,
     permit::Permit,
@@ -104,10 +105,15 @@ async fn answer<W: World>(
     asked: &mut Asked<'_>,
     permit: &mut Option<Permit<'_>>,
 ) -> After {
-    if let Err(trouble) = asked.check_body(stage) {
-        return refuse_asked(stage, client, asked, &trouble).await;
+    let read = asked.check_body(!stage.routes.is_plain());
+    if let Ok(peek) = &read {
+        asked.recall(stage, peek.as_ref());
     }
-    let begun = match attempt(stage, client, asked, None).await {
+    let decision = match read.and_then(|peek| choose(stage, asked, peek.as_ref())) {
+        Ok(decision) => decision,
+        Err(trouble) => return refuse_asked(stage, client, asked, &trouble).await,
+    };
+    let begun = match attempt(stage, client, asked, decision.as_ref()).await {
         Ok(begun) => begun,
         Err(AttemptFault::Refused(trouble)) => {
             return refuse_asked(stage, client, asked, &trouble).await;

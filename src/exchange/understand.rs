@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{
     Stage,
+    choose::models_page,
     conversation::Conversation,
     outgoing::Outgoing,
     pages::{Page, PageRequest},
@@ -17,8 +18,9 @@ use crate::{
     balance::{Priority, Shape, Work},
     base::Instant,
     http::{BodyFraming, HeadFault, HeaderTable, Request, RequestFault, Version, parse_request},
-    llm::{Dialect, Endpoint, Model, Trouble, is_json, peek},
+    llm::{Dialect, Endpoint, Model, Peek, Trouble, is_json, peek},
     retry::Repeatable,
+    route::HeadFacts,
     rt::World,
 };
 use memchr::{memchr, memmem};
@@ -55,6 +57,8 @@ pub struct Asked<'s> {
     /// How urgent it is, where the client may say so.
     pub priority: Priority,
     pub conversation: Conversation,
+    /// What rules will want to know of its head.
+    pub head: HeadFacts,
     /// Whether it may be asked of two backends.
     pub repeatable: Repeatable,
     /// What it asks of a backend, once its body has been read.
@@ -135,6 +139,13 @@ pub fn head<'s, W: World>(
     let endpoint = Endpoint::of(if is_proxy { target } else { request.path });
     let refused = |trouble, dialect| HeadRefused { trouble, asker: Asker { dialect, to_head } };
     refuse_hidden(request.path, endpoint, refused)?;
+    if endpoint == Endpoint::Models
+        && let asker = (Asker { dialect: dialect(&request, endpoint), to_head })
+        && let Some(page) = models_page(&stage.routes, &request, asker)
+    {
+        let framing = request.framing;
+        return Ok(Head::Page { page, to_head, client_speaks_11, keep_alive, framing });
+    }
     refuse_websocket(&request, endpoint, refused)?;
     panic_as_told(stage, request.path);
     let mut outgoing = begin(stage, &request, target);
@@ -158,7 +169,8 @@ pub fn head<'s, W: World>(
         ours: Duration::ZERO,
         outgoing,
         priority: priority(stage, &request),
-        conversation: Conversation::of_head(stage, &request),
+        conversation: Conversation::default(),
+        head: stage.head_facts(&request),
         repeatable: Repeatable::of(method, endpoint.needs_model()),
         work: Work::default(),
         model: None,
@@ -168,10 +180,14 @@ pub fn head<'s, W: World>(
 
 impl Asked<'_> {
     /// Holds the body to what its API promises, once it stands in the outgoing
-    /// request.
-    pub fn check_body<W: World>(&mut self, stage: &Stage<W>) -> Result<(), Trouble> {
+    /// request. Returns what it says, as far as it was looked into;
+    /// `looks_for_model` is whether a model may stand where any JSON may.
+    pub fn check_body(&mut self, looks_for_model: bool) -> Result<Option<Peek>, Trouble> {
         let is_read = self.is_proxy || (self.is_post && self.endpoint.needs_model());
-        if is_read && self.in_other_charset {
+        if !is_read {
+            return Ok(None);
+        }
+        if self.in_other_charset {
             // The backend could find other members in it than we do.
             return Err(Trouble::CharsetUnknown);
         }
@@ -180,14 +196,25 @@ impl Asked<'_> {
             is_json(body)?;
             let prompt_bytes = u32::try_from(body.len()).unwrap_or(u32::MAX);
             self.work = Work { prompt_bytes, shape: shape_of(self.endpoint, false) };
-        } else if self.is_post && self.endpoint.needs_model() {
-            let peek = peek(body, self.endpoint)?;
-            self.conversation.read(stage, body, &peek);
-            let shape = shape_of(self.endpoint, peek.stream);
-            self.work = Work { prompt_bytes: peek.prompt_bytes, shape };
-            self.model = peek.model;
+            // Where names lead somewhere, a body that may be read in two ways
+            // is refused; one that names no model may go anywhere.
+            let is_object = looks_for_model && body.trim_ascii_start().starts_with(b"{");
+            let found = is_object.then(|| peek(body, Endpoint::Other)).transpose()?;
+            self.model = found.and_then(|peek| peek.model);
+            return Ok(found);
         }
-        Ok(())
+        let peek = peek(body, self.endpoint)?;
+        let shape = shape_of(self.endpoint, peek.stream);
+        self.work = Work { prompt_bytes: peek.prompt_bytes, shape };
+        self.model = peek.model;
+        Ok(Some(peek))
+    }
+
+    /// Notes what tells its conversation apart, as far as a policy asks.
+    pub fn recall<W: World>(&mut self, stage: &Stage<W>, peek: Option<&Peek>) {
+        let (body, seed) = (self.outgoing.body(), stage.common.hash_seed);
+        let named = self.head.session;
+        self.conversation = Conversation::read(&stage.policies, named, body, peek, seed);
     }
 }
 

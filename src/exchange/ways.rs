@@ -3,10 +3,12 @@
 //! step follows when it fails. Where nothing was decided of a request there is
 //! one step, and all backends are in it.
 
+use super::answer::Answer;
 use crate::{
     base::BackendId,
     retry::Reason,
-    route::{Cause, Decision, Why},
+    route::{Cause, Decision, ModelId, Why},
+    rt::Stream,
 };
 
 /// The steps of one request.
@@ -23,9 +25,22 @@ impl<'d> Ways<'d> {
         Some(self.0?.step(step)?.backends)
     }
 
+    /// Whose model the step is; `None` is none of the plan's.
+    pub fn model(self, step: usize) -> Option<ModelId> {
+        self.0?.step(step)?.model
+    }
+
     /// What they call the model, if it is not what the client has written.
     pub fn rename(self, step: usize) -> Option<&'d str> {
         self.0?.step(step)?.rename
+    }
+
+    /// Has an answer of this step say how it was come by, where anything was
+    /// decided.
+    pub fn tell<S: Stream>(self, step: usize, answer: &mut Answer<'_, S>) {
+        if let Some(decision) = self.0.filter(|decision| decision.is_telling()) {
+            answer.tell_route(|out| decision.write_reason(step, out));
+        }
     }
 
     /// Whether it is another model's, asked because of a failure.

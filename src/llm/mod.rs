@@ -6,6 +6,7 @@
 mod complaint;
 mod dialect;
 mod fuzz;
+mod models;
 mod peek;
 mod reading;
 mod refusal;
@@ -17,6 +18,7 @@ pub use complaint::{Complaint, read_complaint};
 pub use dialect::{Dialect, Endpoint, StreamEnd};
 #[doc(hidden)]
 pub use fuzz::{fuzz_json_peek, fuzz_sse};
+pub use models::{Paging, decoded, write_model, write_models};
 pub use peek::{Hints, MODEL_BYTES_MAX, Model, Peek, PeekFault, is_json, peek};
 pub use reading::{Features, Reading};
 pub use refusal::{write_cut_event, write_error_body};

@@ -103,6 +103,13 @@ fn message(trouble: &Trouble) -> String {
         Trouble::InvalidRequest { offset: Some(offset), .. } => {
             format!("{sentence} (at byte {offset}).")
         }
+        Trouble::ModelNotFound { model, near } if near.is_empty() => {
+            format!("{sentence}: `{model}`.")
+        }
+        Trouble::ModelNotFound { model, near } => {
+            format!("{sentence}: `{model}`; did you mean `{}`?", near.join("` or `"))
+        }
+        Trouble::ModelInOtherApi { model } => format!("{sentence}: `{model}`."),
         Trouble::NotJson { reason, offset } => format!("{sentence}: {reason} (at byte {offset})."),
         // A sentence of its own, with its stop.
         Trouble::BackendProtocol { reason } => format!("{sentence}: {reason}"),

@@ -10,19 +10,47 @@ use crate::llm::peek::{PeekFault, PeekFaultKind};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trouble {
     // The client.
-    InvalidRequest { reason: &'static str, param: Option<&'static str>, offset: Option<usize> },
-    NotJson { reason: &'static str, offset: usize },
+    InvalidRequest {
+        reason: &'static str,
+        param: Option<&'static str>,
+        offset: Option<usize>,
+    },
+    NotJson {
+        reason: &'static str,
+        offset: usize,
+    },
     MissingModel,
+    /// Nobody has named it; these names are near.
+    ModelNotFound {
+        model: Box<str>,
+        near: Vec<Box<str>>,
+    },
+    /// It is served, in the other dialect.
+    ModelInOtherApi {
+        model: Box<str>,
+    },
     CharsetUnknown,
-    MethodNotAllowed { reason: &'static str },
+    MethodNotAllowed {
+        reason: &'static str,
+    },
     RequestTimeout,
     BodyTooLarge,
-    TargetTooLong { reason: &'static str },
-    ExpectationFailed { reason: &'static str },
+    TargetTooLong {
+        reason: &'static str,
+    },
+    ExpectationFailed {
+        reason: &'static str,
+    },
     UpgradeRequired,
-    HeadTooLarge { reason: &'static str },
-    NotImplemented { reason: &'static str },
-    VersionNotSupported { reason: &'static str },
+    HeadTooLarge {
+        reason: &'static str,
+    },
+    NotImplemented {
+        reason: &'static str,
+    },
+    VersionNotSupported {
+        reason: &'static str,
+    },
     // Us, or the operator.
     TooManyConnections,
     Overloaded,
@@ -39,7 +67,9 @@ pub enum Trouble {
     BackendFirstByteTimeout,
     BackendIdleTimeout,
     TotalTimeout,
-    BackendProtocol { reason: &'static str },
+    BackendProtocol {
+        reason: &'static str,
+    },
     BackendCut,
     StreamCut,
 }
@@ -87,6 +117,7 @@ impl Trouble {
     pub fn status(&self) -> u16 {
         match self {
             Self::InvalidRequest { .. } | Self::NotJson { .. } | Self::MissingModel => 400,
+            Self::ModelNotFound { .. } | Self::ModelInOtherApi { .. } => 404,
             Self::MethodNotAllowed { .. } => 405,
             Self::RequestTimeout => 408,
             Self::BodyTooLarge => 413,
@@ -127,6 +158,9 @@ impl Trouble {
             Self::MissingModel => {
                 OpenAiWords { param: Some("model"), ..request(Some("missing_required_parameter")) }
             }
+            Self::ModelNotFound { .. } | Self::ModelInOtherApi { .. } => {
+                OpenAiWords { param: Some("model"), ..request(Some("model_not_found")) }
+            }
             Self::CharsetUnknown => request(Some("unsupported_charset")),
             Self::NotJson { .. } => request(Some("invalid_json")),
             Self::MethodNotAllowed { .. } => request(Some("method_not_allowed")),
@@ -161,6 +195,7 @@ impl Trouble {
     /// Anthropic's `type`, from its published list of errors.
     pub(super) fn anthropic_type(&self) -> &'static str {
         match self {
+            Self::ModelNotFound { .. } | Self::ModelInOtherApi { .. } => "not_found_error",
             Self::BodyTooLarge => "request_too_large",
             Self::QueueFull => "rate_limit_error",
             Self::TooManyConnections
@@ -196,6 +231,8 @@ impl Trouble {
             | Self::VersionNotSupported { reason } => reason,
             Self::NotJson { .. } => "The request's body is not valid JSON",
             Self::MissingModel => "you must provide a model parameter",
+            Self::ModelNotFound { .. } => "The model does not exist",
+            Self::ModelInOtherApi { .. } => "The model is served, but not by this API",
             Self::CharsetUnknown => "The request's body must be JSON in UTF-8.",
             Self::RequestTimeout => "The request did not arrive in time.",
             Self::BodyTooLarge => "The request's body is larger than allowed.",

@@ -6,7 +6,6 @@ use super::{
     Conditions, Decision, HeadFacts, ModelId, RouteTable, RuleId, Shadow, Why,
     decision::{Entry, SHADOWS_MAX, STEPS_MAX, Speaks},
     names::Place,
-    near::near_names,
     split::{is_among, standing, winner},
     table::{CompiledRule, Model},
 };
@@ -135,7 +134,7 @@ impl RouteTable {
             }
             (None, _) => {
                 let name = query.model.unwrap_or_default();
-                return Err(Unrouted::Unknown { near: near_names(self.names.public(), name) });
+                return Err(Unrouted::Unknown { near: self.near(name) });
             }
         }
         if decision.steps.is_empty() { Err(Unrouted::OtherDialect) } else { Ok(()) }
@@ -267,7 +266,7 @@ impl Model {
 }
 
 impl Speaks {
-    fn of(dialect: Option<Dialect>) -> Self {
+    pub(super) fn of(dialect: Option<Dialect>) -> Self {
         match dialect {
             None => Self::Any,
             Some(Dialect::OpenAi) => Self::OpenAi,
@@ -290,11 +289,11 @@ impl<'c> Asked<'c> {
         Self { content, images: None, complexity: None, conversation: session }
     }
 
-    fn images(&mut self) -> bool {
+    pub(super) fn images(&mut self) -> bool {
         *self.images.get_or_insert_with(|| self.content.images())
     }
 
-    fn complexity(&mut self) -> f32 {
+    pub(super) fn complexity(&mut self) -> f32 {
         *self.complexity.get_or_insert_with(|| self.content.complexity())
     }
 

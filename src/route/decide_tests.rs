@@ -529,6 +529,66 @@ fn a_mirror_takes_its_share_and_the_next_rule_decides() {
 }
 
 #[test]
+fn public_names_are_those_without_a_star_that_are_answered() {
+    let mut chat = model("chat", vec![candidate(Some("llama"), &[0], 1, 0)]);
+    chat.aliases = patterns(&["gpt-4*", "gpt-4o"]);
+    let auto = Conditions { models: patterns(&["auto", "x*"]), ..Conditions::default() };
+    let mut plan = RoutePlan {
+        backends: backends(&[&["llama"], &["claude", "qwen*"]]),
+        models: vec![chat],
+        rules: vec![rule("r", auto, &[(0, 1)])],
+    };
+    plan.backends[1].dialect = Some(Dialect::Anthropic);
+    let table = RouteTable::new(&plan);
+    let names = |dialect| table.public_names(dialect).collect::<Vec<_>>();
+    assert_eq!(names(Dialect::OpenAi), ["auto", "chat", "gpt-4o", "llama"]);
+    assert_eq!(names(Dialect::Anthropic), ["auto", "chat", "claude", "gpt-4o", "llama"]);
+    assert!(table.names_are_known());
+    for (name, expected) in [("gpt-4-x", true), ("qwen-7b", false), ("else", false)] {
+        assert_eq!(table.answers(name.as_bytes(), Dialect::OpenAi), expected, "{name}");
+    }
+}
+
+#[test]
+fn every_rule_is_told_with_the_first_condition_that_is_not_met() {
+    let when = |complexity: f32| Conditions {
+        complexity: Some(complexity..=1.0),
+        models: patterns(&["auto"]),
+        ..Conditions::default()
+    };
+    let other = Conditions { models: patterns(&["x", "y*"]), ..Conditions::default() };
+    let tools = Conditions { tools: Some(true), ..Conditions::default() };
+    let plan = RoutePlan {
+        backends: backends(&[&[]]),
+        models: vec![model("m", vec![candidate(None, &[0], 1, 0)])],
+        rules: vec![
+            rule("hard", when(0.9), &[(0, 1)]),
+            rule("other", other, &[(0, 1)]),
+            rule("tools", tools, &[(0, 1)]),
+            rule("easy", when(0.1), &[(0, 1)]),
+            rule("rest", Conditions::default(), &[(0, 1)]),
+        ],
+    };
+    let table = RouteTable::new(&plan);
+    let mut told = Told { complexity: 0.5, ..Told::default() };
+    let explanation = table.explain(&named("auto"), &mut told);
+    let unmet: Vec<_> = explanation.rules.iter().map(|rule| rule.unmet.as_deref()).collect();
+    assert_eq!(
+        unmet,
+        [
+            Some("complexity is 0.500, not 0.9..=1.0"),
+            Some("model auto is none of x, y*"),
+            Some("tools is false, not true"),
+            None,
+            None,
+        ]
+    );
+    let late: Vec<_> = explanation.rules.iter().map(|rule| rule.is_late).collect();
+    assert_eq!(late, [false, false, false, false, true]);
+    assert_eq!(explanation.decision.unwrap().rule, Some(RuleId(3)));
+}
+
+#[test]
 fn the_reason_holds_only_what_a_header_may() {
     let odd = "a;b=c\u{e9} \"x\"";
     let long = "m".repeat(500);

@@ -18,6 +18,7 @@ mod decide;
 #[cfg(test)]
 mod decide_tests;
 mod decision;
+mod explain;
 mod head;
 mod names;
 mod near;
@@ -29,6 +30,7 @@ mod table;
 pub use complexity::{Sign, complexity, signs};
 pub use decide::{Content, Query, Unrouted};
 pub use decision::{Cause, Decision, RuleId, SHADOWS_MAX, STEPS_MAX, Shadow, Step, Why};
+pub use explain::{Explanation, Tried};
 pub use head::{HEAD_CONDITIONS_MAX, HeadFacts, head_conditions};
 pub use plan::{
     Arm, Candidate, Conditions, Fallbacks, HeaderCondition, Mirror, ModelId, ModelPlan, Pattern,

@@ -5,7 +5,8 @@ use super::{
     Arm, Conditions, Fallbacks, ModelId, Pattern, RoutePlan, RuleId,
     decision::{Entry, STEPS_MAX, Speaks, Step},
     head::{HeadConditions, HeadFacts},
-    names::Names,
+    names::{Names, Place},
+    near::near_names,
 };
 use crate::{
     base::{BackendId, stable_hash},
@@ -28,9 +29,7 @@ pub struct RouteTable {
 /// A model, ready to be walked.
 #[derive(Debug)]
 pub(super) struct Model {
-    /// As the plan names it; it may be a pattern.
-    pub name: Box<str>,
-    /// The same, plain enough for a header.
+    /// As the plan names it, plain enough for a header.
     pub word: Box<str>,
     /// Its candidates, those of the same order together, the lowest first.
     pub orders: Box<[Box<[Share]>]>,
@@ -111,7 +110,46 @@ impl RouteTable {
     /// Asks of a head what the rules will want to know of it.
     #[must_use]
     pub fn head_facts(&self, path: &[u8], fields: &Fields<'_, '_>) -> HeadFacts {
-        if self.plain { HeadFacts::default() } else { self.head.ask(path, fields) }
+        self.head.ask(path, fields)
+    }
+
+    /// Whether a name that nobody has named is nobody's.
+    #[must_use]
+    pub fn names_are_known(&self) -> bool {
+        self.names.are_known()
+    }
+
+    /// The public names that are answered in this dialect, in order.
+    pub fn public_names(&self, dialect: Dialect) -> impl Iterator<Item = &str> {
+        let names = self.names.public().iter().map(|name| &**name);
+        names.filter(move |name| self.answers(name.as_bytes(), dialect))
+    }
+
+    /// Whether a name is known, and answered in this dialect.
+    #[must_use]
+    pub fn answers(&self, name: &[u8], dialect: Dialect) -> bool {
+        let speaks = Speaks::of(Some(dialect));
+        let is_served = |id: u32| {
+            let candidate = self.candidates.get(id as usize);
+            candidate.is_some_and(|candidate| !candidate.speaking(speaks).is_empty())
+        };
+        match self.names.find(Some(name)).0 {
+            Place::Model(id) => {
+                let orders = self.models.get(id.0).map(|model| &model.orders);
+                let mut shares = orders.into_iter().flatten().flatten();
+                shares.any(|share| is_served(share.candidate))
+            }
+            Place::Itself(candidate) => is_served(candidate),
+            Place::Gathered(ids) => ids.iter().any(|id| self.names.speaks(*id, Some(dialect))),
+            // A rule may know it.
+            Place::Unknown => self.names.public().iter().any(|known| known.as_bytes() == name),
+        }
+    }
+
+    /// Known names that an unknown one may have been meant to be.
+    #[must_use]
+    pub fn near(&self, name: &[u8]) -> Vec<Box<str>> {
+        near_names(self.names.public(), name)
     }
 
     /// The names of all rules, in their order: what metrics are labelled with.
@@ -193,7 +231,6 @@ fn model(plan: &RoutePlan, id: ModelId, candidates: &mut Vec<Candidate>) -> Mode
     let same = |(a, _): &(u32, Share), (b, _): &(u32, Share)| a == b;
     let orders = shares.chunk_by(same).map(|order| order.iter().map(|(_, s)| s.clone()).collect());
     Model {
-        name: written.name.0.clone(),
         word: header_word(&written.name.0),
         orders: orders.collect(),
         sticky: written.sticky,

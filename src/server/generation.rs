@@ -7,7 +7,9 @@ use crate::{
     admin::{self, CertificateFigures, Facts, Reloads},
     balance::{BackendId, Fleet, Seat},
     config::{BackendPlan, Plan},
-    exchange::{BackendSettings, Counters, Credential, Deadlines, Generation, Settings},
+    exchange::{
+        BackendSettings, Counters, Credential, Deadlines, Generation, RuleCounts, Settings,
+    },
     probe::ProbeFigures,
     rt::{ConnectAddress, KernelWorld},
     tls::BackendTls,
@@ -41,6 +43,7 @@ pub(super) fn generation(
     number: u64,
     plan: &Plan,
     backends: Backends,
+    rules: &Arc<RuleCounts>,
     shown: &Shown,
 ) -> Generation<Security> {
     let Backends { fleet, security, addresses, kept, probes } = backends;
@@ -53,9 +56,11 @@ pub(super) fn generation(
         fleet: Arc::clone(&fleet),
         backends: plan.backends.iter().map(|backend| backend.name.clone()).collect(),
         probes,
+        rules: Arc::clone(rules),
     };
     let pages = admin::pages(Arc::clone(&shown.counters), facts);
-    Generation { number, settings: settings(plan), pages, fleet, security, addresses, kept }
+    let (settings, rules) = (settings(plan), Arc::clone(rules));
+    Generation { number, settings, pages, fleet, rules, security, addresses, kept }
 }
 
 fn settings(plan: &Plan) -> Settings {
@@ -81,6 +86,8 @@ fn settings(plan: &Plan) -> Settings {
                     .map(|secret| Credential::new(secret.expose())),
             })
             .collect(),
+        routes: plan.routes.clone(),
+        policies: plan.models.iter().map(|model| model.policy).collect(),
         panics_at: plan.panics_at.clone(),
     }
 }

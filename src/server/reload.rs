@@ -30,7 +30,7 @@ use super::{
 use crate::{
     balance::Fleet,
     config::{BackendPlan, FileInForce, Look, Plan, Taken},
-    exchange::Generation,
+    exchange::{Generation, RuleCounts},
     probe::ProbeFigures,
     rt::{Clock, ConnectAddress, Lookup, Resolver, Unsent, spawn_thread, unix_time},
     shard::Letter,
@@ -56,6 +56,7 @@ pub(super) struct Planner {
     pub probes: Arc<Probes>,
     /// What probes have found out of the backends of `plan`.
     pub probed: Arc<[Arc<ProbeFigures>]>,
+    pub rules: Arc<RuleCounts>,
     pub shown: Shown,
     pub lookup: Lookup,
     pub resolver: Option<Resolver>,
@@ -173,7 +174,9 @@ impl Planner {
         };
         let round = probes::round(self.number, &plan, &backends);
         self.probed = Arc::clone(&backends.probes);
-        let next = Arc::new(generation(self.number, &plan, backends, &self.shown));
+        self.rules = Arc::new(self.rules.followed_by(&plan.routes));
+        let next = generation(self.number, &plan, backends, &self.rules, &self.shown);
+        let next = Arc::new(next);
         tell_plan(&self.to, &next);
         if let Err(error) = self.probes.follow(round) {
             tracing::error!(%error, "backends are probed as they were before");

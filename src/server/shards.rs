@@ -25,7 +25,7 @@ use crate::{
     admin::Reloads,
     balance::{BackendId, Figures, Fleet},
     config::{BackendPlan, FileInForce, Plan},
-    exchange::{Common, Counters, Generation, Ground, Stage},
+    exchange::{Common, Counters, Generation, Ground, RuleCounts, Stage},
     rt::{
         self, Clock, ConnectAddress, DriverInForce, KernelWorld, Letterbox, Listener, Lookup,
         Mailbox, Resolver, Unsent, build, mailbox, pin_to, seed, spawn_thread,
@@ -104,7 +104,8 @@ pub fn start(plan: Plan, lookup: Lookup, file: Option<Source>) -> anyhow::Result
     let fleet = Arc::new(ArcSwap::new(Arc::clone(&backends.fleet)));
     let (probed, round) = (Arc::clone(&backends.probes), probes::round(FIRST, &plan, &backends));
     let shown = shown(&counters, &certificates, file.as_ref());
-    let first = Arc::new(generation(FIRST, &plan, backends, &shown));
+    let rules = Arc::new(RuleCounts::new(&plan.routes));
+    let first = Arc::new(generation(FIRST, &plan, backends, &rules, &shown));
     let job = |(index, (sockets, letterbox))| Job {
         index,
         plan: Arc::clone(&plan),
@@ -134,6 +135,7 @@ pub fn start(plan: Plan, lookup: Lookup, file: Option<Source>) -> anyhow::Result
         to: stopper.clone(),
         probes: Arc::clone(&probes),
         probed,
+        rules,
         shown,
         lookup,
         resolver: resolver.take(),

@@ -13,6 +13,8 @@ fn all() -> Vec<Trouble> {
         Trouble::InvalidRequest { reason: "no", param: Some("x"), offset: Some(3) },
         Trouble::NotJson { reason: "expected a value", offset: 7 },
         Trouble::MissingModel,
+        Trouble::ModelNotFound { model: "a".into(), near: Vec::new() },
+        Trouble::ModelInOtherApi { model: "a".into() },
         Trouble::CharsetUnknown,
         Trouble::MethodNotAllowed { reason: "Not here." },
         Trouble::RequestTimeout,
@@ -54,6 +56,21 @@ fn event(endpoint: Endpoint, trouble: &Trouble) -> String {
     let mut out = Vec::new();
     write_cut_event(&mut out, endpoint, trouble, "req_1", 5);
     String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn an_unknown_model_is_told_with_those_that_are_near() {
+    let near = vec!["gpt-4o".into(), "chat".into()];
+    let trouble = Trouble::ModelNotFound { model: "gpt\"4o".into(), near };
+    assert_eq!(trouble.status(), 404);
+    assert_eq!(
+        body(Dialect::OpenAi, &trouble),
+        r#"{"error":{"message":"The model does not exist: `gpt\"4o`; did you mean `gpt-4o` or `chat`?","type":"invalid_request_error","param":"model","code":"model_not_found"}}"#
+    );
+    assert_eq!(
+        body(Dialect::Anthropic, &Trouble::ModelNotFound { model: "x".into(), near: Vec::new() }),
+        r#"{"type":"error","error":{"type":"not_found_error","message":"The model does not exist: `x`."},"request_id":"req_1"}"#
+    );
 }
 
 #[test]
