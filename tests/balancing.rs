@@ -75,7 +75,7 @@ fn each_policy_serves_and_passes_over_who_is_out_of_reach() {
         match policy {
             Policy::RoundRobin => assert!(one.abs_diff(two) <= 2, "{one} {two}"),
             // The quicker one may get them all.
-            Policy::LeastLatency | Policy::PeakEwma => {}
+            Policy::LeastLatency | Policy::PeakEwma | Policy::SessionHash | Policy::Prefix => {}
             _ => assert!(one > 0 && two > 0, "{policy:?}: {one} {two}"),
         }
     }
@@ -251,4 +251,69 @@ fn each_backend_has_its_figures_on_the_page() {
     let (first, pace) = (figure("ttft_seconds"), figure("tpot_seconds"));
     assert!(first > 0.0, "{first}");
     assert!((0.0015..0.1).contains(&pace), "{pace}");
+}
+
+/// A proxy of two shards that lets no conversation go for its cost. The backends
+/// have names that do not depend on their ports, as those decide.
+fn patient(mocks: &[tokenring::mock::MockHandle], policy: Policy) -> Proxy {
+    let urls: Vec<_> = mocks.iter().map(|mock| url(mock.address())).collect();
+    let mut plan = plan(&urls, |written| {
+        written.balancing.policy = policy;
+        written.balancing.affinity_percent = 1_000_000;
+        written.cores = "0-1".to_owned();
+    });
+    for (place, backend) in plan.backends.iter_mut().enumerate() {
+        backend.name = format!("gpu-{place}");
+    }
+    Proxy::of(plan)
+}
+
+/// Which of these mocks has answered since the last look.
+fn answered(mocks: &[tokenring::mock::MockHandle], before: &mut Vec<u64>) -> Vec<usize> {
+    let now: Vec<u64> = mocks.iter().map(|mock| mock.stats().requests).collect();
+    let more = (0..now.len()).filter(|&place| now[place] > before.get(place).copied().unwrap_or(0));
+    let more = more.collect();
+    *before = now;
+    more
+}
+
+#[test]
+fn a_session_stays_at_its_backend_and_others_have_theirs() {
+    let mocks = [mock(), mock(), mock()];
+    let proxy = patient(&mocks, Policy::SessionHash);
+    let (mut before, mut seen) = (vec![], std::collections::HashSet::new());
+    for session in 0..12 {
+        let header = format!("x-session-id: session-{session}\r\n");
+        for _ in 0..4 {
+            assert_eq!(proxy.client().post(CHAT, &header, chat(1)).status, 200);
+            proxy.settles();
+        }
+        let answered = answered(&mocks, &mut before);
+        assert_eq!(answered.len(), 1, "{session}: {answered:?}");
+        seen.extend(answered);
+    }
+    assert_eq!(seen.len(), 3, "sessions are shared");
+}
+
+#[test]
+fn a_conversation_goes_on_where_it_was_read() {
+    let mocks = [mock(), mock(), mock()];
+    let proxy = patient(&mocks, Policy::Prefix);
+    let mut before = vec![];
+    for talk in 0..8 {
+        let mut words = format!("{talk}{}", "x".repeat(2000));
+        for _ in 0..4 {
+            let body = format!(
+                r#"{{"model":"m","messages":[{{"role":"user","content":"{words}"}}],"max_tokens":1}}"#
+            );
+            assert_eq!(proxy.client().post(CHAT, "", body).status, 200);
+            proxy.settles();
+            words.push_str(&"y".repeat(500));
+        }
+        let answered = answered(&mocks, &mut before);
+        assert_eq!(answered.len(), 1, "{talk}: {answered:?}");
+    }
+    let read: u64 = proxy.backends().iter().map(|figures| figures.prompt_tokens_read).sum();
+    let all: u64 = proxy.backends().iter().map(|figures| figures.prompt_tokens).sum();
+    assert!(read > all / 2, "{read} of {all}");
 }

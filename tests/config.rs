@@ -222,25 +222,6 @@ fn a_process_serves_by_its_file() {
     assert_eq!(process.client().post("/v1/chat/completions", "", body).status, 413);
 }
 
-#[test]
-fn a_signal_tells_what_has_changed_in_the_file() {
-    let file = "[limits]\nbody_bytes = \"1MiB\"\n[[backend]]\nurl = \"http://127.0.0.1:1\"\n";
-    let folder = put(file);
-    let path = folder.path().join("t.toml");
-    let process = Process::serve(&[], &["--config", path.to_str().unwrap()]);
-    let tells = |now: &str, expected: &str| {
-        std::fs::write(&path, now).unwrap();
-        process.signal("HUP");
-        eventually(expected, || process.said().contains(expected));
-    };
-    tells(file, "t.toml has not changed");
-    tells(&format!("# more\n{file}"), "has changed, and says the same as when we started");
-    let other = file.replace("1MiB", "2MiB").replace(":1\"", ":2\"");
-    tells(&other, "these settings need a restart: backend.url, limits.body_bytes");
-    tells("x = 1", "could not be started with: ");
-    assert!(process.said().contains("t.toml:1: x: the key is not known"), "{}", process.said());
-}
-
 /// The statuses of four requests through a process by this file.
 fn statuses(file: &str) -> Vec<u16> {
     let folder = put(file);

@@ -382,7 +382,8 @@ impl Audience for Told {
 fn another_round_goes_on_from_what_was_found_out() {
     let (sick, well) = (Backend::saying("HTTP/1.1 500 Oh\r\n\r\n"), mock());
     let (tell, told) = channel();
-    let round = |number, backends: &[SocketAddr], health| Round {
+    let round = |number: u32, backends: &[SocketAddr], health| Round {
+        number: number.into(),
         plan: ProbePlan { health, ..ProbePlan::default() },
         targets: (0..).zip(backends).map(|(place, address)| target(place, *address)).collect(),
         audience: Box::new(Told(number, tell.clone())),
@@ -403,7 +404,7 @@ fn another_round_goes_on_from_what_was_found_out() {
     assert_eq!(next(), (1, 0, Probed::Unhealthy));
     // It has another place, and would not be found so again.
     let backends = [well.address(), sick.address];
-    let second = Letter::Round(round(2, &backends, asking(1_000_000)));
+    let second = Letter::Round(Box::new(round(2, &backends, asking(1_000_000))));
     assert!(letters.send(second).is_ok());
     let mut heard = [None, None];
     while heard.contains(&None) {
@@ -415,7 +416,8 @@ fn another_round_goes_on_from_what_was_found_out() {
     }
     assert_eq!(heard, [Some(Probed::Healthy), Some(Probed::Unhealthy)]);
     // Nobody is asked any more, and nobody left alone for what was said before.
-    assert!(letters.send(Letter::Round(round(3, &backends, HealthPlan::default()))).is_ok());
+    let third = Letter::Round(Box::new(round(3, &backends, HealthPlan::default())));
+    assert!(letters.send(third).is_ok());
     let of_third: Vec<_> =
         std::iter::repeat_with(next).skip_while(|told| told.0 == 2).take(2).collect();
     assert_eq!(of_third, [(3, 0, Probed::Healthy), (3, 1, Probed::Healthy)]);

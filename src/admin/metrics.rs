@@ -39,6 +39,7 @@ pub fn render(shards: &[Arc<Counters>], facts: &Facts, now: Instant) -> Vec<u8> 
     }
     backends::render(&mut page, facts, now);
     probes::render(&mut page, facts);
+    facts.reloads.render(&mut page);
     let panics = (facts.panics)();
     line(&mut page, "tokenring_panics_total", "counter", "Tasks that panicked.", "", panics);
     let driver = facts.driver.get().map_or("", String::as_str);

@@ -4,10 +4,12 @@ mod backends;
 mod certificates;
 mod metrics;
 mod probes;
+mod reloads;
 
 use std::sync::{Arc, OnceLock};
 
 pub use certificates::CertificateFigures;
+pub use reloads::Reloads;
 
 use crate::{
     balance::Fleet,
@@ -28,6 +30,7 @@ pub struct Facts {
     pub panics: fn() -> u64,
     /// `None` without TLS.
     pub certificates: Option<Arc<CertificateFigures>>,
+    pub reloads: Arc<Reloads>,
     /// What is known of the backends, and their names in the same order.
     pub fleet: Arc<Fleet>,
     pub backends: Vec<String>,
@@ -55,8 +58,9 @@ fn page(request: &PageRequest<'_>, shards: &[Arc<Counters>], facts: &Facts) -> O
             content_type: metrics::CONTENT_TYPE,
             body: metrics::render(shards, facts, request.now),
         }),
+        b"/config" if reads && request.admin => Some(text(200, &facts.reloads.page())),
         // Nothing is proxied from the operator's door.
-        _ if request.admin => Some(text(404, "pages: /health /ready /metrics\n")),
+        _ if request.admin => Some(text(404, "pages: /health /ready /metrics /config\n")),
         _ => None,
     }
 }
@@ -77,6 +81,7 @@ mod tests {
                 driver: Arc::default(),
                 panics: || 0,
                 certificates: None,
+                reloads: Arc::default(),
                 fleet: Arc::new(Fleet::new(0, Balancing::DEFAULT)),
                 backends: Vec::new(),
                 probes: [].into(),

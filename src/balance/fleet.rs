@@ -3,7 +3,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
@@ -38,8 +38,9 @@ pub struct Fleet {
     loads: Box<[Arc<Load>]>,
     seats: Box<[Seat]>,
     everyone: Box<[BackendId]>,
-    /// Who has read which conversations, where anybody asks.
-    prefixes: Option<Prefixes>,
+    /// Who has read which conversations; made when it is asked for first, as it
+    /// takes megabytes.
+    prefixes: OnceLock<Arc<Prefixes>>,
     /// Whether all weigh the same, and something.
     is_even: bool,
     balancing: Balancing,
@@ -117,7 +118,14 @@ impl Fleet {
         let came: Vec<_> = (0..loads.len()).filter(|&place| loads[place].is_none()).collect();
         let loads = loads.into_iter().map(Option::unwrap_or_default).collect();
         let prompts = Arc::clone(&self.prompts);
-        let next = Self::with(loads, prompts, self.usual(), seats, balancing);
+        let mut next = Self::with(loads, prompts, self.usual(), seats, balancing);
+        // Who has read what is told by the backends' places.
+        let same =
+            (0..next.loads.len()).all(|place| known.get(place) == Some(&Some(BackendId(place))));
+        let as_much = self.balancing.prefix_bytes == balancing.prefix_bytes;
+        if same && as_much && self.loads.len() == next.loads.len() {
+            next.prefixes.clone_from(&self.prefixes);
+        }
         came.into_iter().for_each(|place| next.came(BackendId(place), now));
         next
     }
@@ -134,22 +142,13 @@ impl Fleet {
             loads,
             everyone: (0..seats.len()).map(BackendId).collect(),
             is_even: first_weight > 0 && seats.iter().all(|seat| seat.weight == first_weight),
-            prefixes: (balancing.policy == Policy::Prefix)
-                .then(|| Prefixes::new(seats.len(), balancing.prefix_bytes)),
+            prefixes: OnceLock::new(),
             seats: seats.into(),
             balancing,
             prompts,
             usual: numbers(usual).map(|number| AtomicU32::new(number.to_bits())),
             ejecting: AtomicBool::new(false),
         }
-    }
-
-    /// The same for a fleet of which some models ask who has read what.
-    #[must_use]
-    pub fn remembering_prefixes(mut self) -> Self {
-        let bytes = self.balancing.prefix_bytes;
-        self.prefixes.get_or_insert_with(|| Prefixes::new(self.seats.len(), bytes));
-        self
     }
 
     /// Chooses a backend, and counts the request there.
@@ -173,7 +172,7 @@ impl Fleet {
             shape: ask.work.shape,
             now,
         };
-        let prefixes = self.prefixes.as_ref().filter(|_| ask.policy == Policy::Prefix);
+        let prefixes = (ask.policy == Policy::Prefix).then(|| self.prefixes());
         let held = prefixes.map(|prefixes| prefixes.held(ask.hashes)).unwrap_or_default();
         let choice = Choice {
             loads: &self.loads,
@@ -219,6 +218,11 @@ impl Fleet {
     #[must_use]
     pub fn policy(&self) -> Policy {
         self.balancing.policy
+    }
+
+    fn prefixes(&self) -> &Prefixes {
+        let bytes = self.balancing.prefix_bytes;
+        self.prefixes.get_or_init(|| Arc::new(Prefixes::new(self.seats.len(), bytes)))
     }
 
     pub(super) fn load(&self, backend: BackendId) -> &Load {
@@ -329,7 +333,7 @@ impl Fleet {
         if let Some(load) = self.loads.get(backend.0) {
             load.health.came(now);
         }
-        if let Some(prefixes) = &self.prefixes {
+        if let Some(prefixes) = self.prefixes.get() {
             prefixes.forget(backend);
         }
     }
@@ -378,49 +382,5 @@ fn numbers(usual: Usual) -> [f32; 3] {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NOW: Instant = Instant::from_nanos(1);
-
-    /// A request that fails at a backend.
-    fn fails_at(fleet: &Fleet, place: usize) {
-        let (mut turn, mut chance) = (Turn::new(fleet, 0), Chance::seeded(1));
-        let (among, work) = ([BackendId(place)], Work::default());
-        let ask = Ask::new(&among, fleet.policy(), work);
-        fleet.pick(&mut turn, &ask, NOW, &mut chance).unwrap().failed(None, NOW);
-    }
-
-    fn failures(fleet: &Fleet) -> Vec<u64> {
-        let figures = (0..).map_while(|place| fleet.figures(BackendId(place), NOW));
-        figures.map(|figures| figures.failures).collect()
-    }
-
-    fn seats(count: usize) -> Vec<Seat> {
-        (0..count).map(|place| Seat::of(&place.to_string())).collect()
-    }
-
-    #[test]
-    fn what_is_known_of_a_backend_goes_with_it_into_the_next_plan() {
-        let before = Fleet::new(2, Balancing::DEFAULT);
-        fails_at(&before, 1);
-        before.prompts.learn_line(1000.0, 0.001);
-        let known = [None, Some(BackendId(1)), None];
-        let after = before.followed_by(&known, seats(3), Balancing::DEFAULT, NOW);
-        assert_eq!(failures(&after), [0, 1, 0]);
-        assert_eq!(after.prompts.line(), before.prompts.line());
-        // A request that is still told by the plan before counts in both.
-        fails_at(&before, 1);
-        assert_eq!((failures(&before), failures(&after)), (vec![0, 2], vec![0, 2, 0]));
-    }
-
-    #[test]
-    fn a_backend_that_was_none_of_the_plan_before_begins_anew() {
-        let before = Fleet::new(1, Balancing::DEFAULT);
-        fails_at(&before, 0);
-        for known in [&[Some(BackendId(7))][..], &[None], &[]] {
-            let after = before.followed_by(known, seats(1), Balancing::DEFAULT, NOW);
-            assert_eq!(failures(&after), [0]);
-        }
-    }
-}
+#[path = "fleet_tests.rs"]
+mod tests;

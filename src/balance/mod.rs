@@ -26,6 +26,7 @@ mod policy;
 mod prefix_scenario_tests;
 mod prefixes;
 mod prompts;
+mod queue;
 #[cfg(test)]
 mod scenario_tests;
 mod seat;
@@ -39,6 +40,7 @@ pub use fleet::{Ask, Fleet, NoPick};
 pub use health::Probed;
 pub use load::Figures;
 pub use policy::{Balancing, Ejection, Policy};
+pub use queue::{Number, Priority, Queue};
 pub use seat::Seat;
 pub use ticket::{Outturn, Shape, Ticket, Work};
 pub use turn::Turn;

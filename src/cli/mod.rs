@@ -86,7 +86,7 @@ Examples:
 /// Does what the arguments say; `args` starts with the program's name.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     crate::rt::use_ordinary_pages();
-    let cli = match Cli::try_parse_from(args) {
+    let cli = match Cli::try_parse_from(args.into_iter().map(with_dashes)) {
         Ok(cli) => cli,
         Err(error) => {
             // A closed standard stream leaves nobody to tell.
@@ -105,10 +105,17 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     cli.job.run()
 }
 
+/// In the name of a flag, `_` stands for `-`.
+fn with_dashes(word: OsString) -> OsString {
+    let Some(text) = word.to_str().filter(|text| text.starts_with("--")) else { return word };
+    let (name, value) = text.split_at(text.find('=').unwrap_or(text.len()));
+    (name.replace('_', "-") + value).into()
+}
+
 impl Job {
     fn run(self) -> ExitCode {
         match self {
-            Self::Serve(flags) => serve(&flags),
+            Self::Serve(flags) => serve(*flags),
             Self::Check { file } => check(&file),
             Self::Reference => print(&reference()),
             Self::Import(import) => import.run(),
@@ -120,14 +127,16 @@ impl Job {
     }
 }
 
-fn serve(flags: &ServeFlags) -> ExitCode {
+fn serve(flags: ServeFlags) -> ExitCode {
     let file = match flags.config.as_deref().map(read_config).transpose() {
         Ok(file) => file,
         Err(reason) => return refuse(&[reason], None),
     };
     match plan(file.as_ref(), |written| flags.write(written)) {
-        Ok(plan) => {
-            let file = file.map(|file| FileInForce::new(file, plan.given.clone()));
+        Ok((written, plan)) => {
+            let type_flags = move |written: &mut Written| flags.write(written);
+            let file = file
+                .map(|file| FileInForce::new(file, written, Box::new(type_flags), machine::ask()));
             finish(crate::server::serve(plan, file))
         }
         Err(errors) => refuse(&errors, Some("serve")),
@@ -140,7 +149,7 @@ fn check(path: &Path) -> ExitCode {
         Err(reason) => return refuse(&[reason], None),
     };
     match plan(Some(&file), |_| ()) {
-        Ok(plan) => {
+        Ok((_, plan)) => {
             let backends = plan.backends.len() + usize::from(plan.demo.is_some());
             let noun = if backends == 1 { "backend" } else { "backends" };
             print(&format!("{}: all is well, with {backends} {noun}\n", file.name))
@@ -152,7 +161,7 @@ fn check(path: &Path) -> ExitCode {
 fn plan(
     file: Option<&ConfigFile>,
     type_flags: impl FnOnce(&mut Written),
-) -> Result<Plan, Vec<String>> {
+) -> Result<(Written, Plan), Vec<String>> {
     let now = UnixTime::since_unix_epoch(crate::rt::unix_time());
     check_file_and_flags(file, type_flags, &machine::ask(), now)
 }
@@ -207,6 +216,18 @@ fn say(line: impl Display) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_flag_may_be_written_with_low_lines() {
+        for (word, expected) in [
+            ("--worker_urls", "--worker-urls"),
+            ("--body-bytes=a_b", "--body-bytes=a_b"),
+            ("--proxy_path=/a_b", "--proxy-path=/a_b"),
+            ("a_b", "a_b"),
+        ] {
+            assert_eq!(with_dashes(word.into()), OsString::from(expected));
+        }
+    }
 
     #[test]
     fn the_flags_are_consistent() {

@@ -4,9 +4,12 @@
 use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
+use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_parser};
 
-use crate::config::{Form, GROUPS, Setting, Written, settings};
+use crate::config::{
+    Form, GROUPS, Setting, THEIRS, Takes, Theirs, Typed, Written, settings, write_typed,
+};
 
 /// What was typed.
 #[derive(Debug, Default)]
@@ -14,6 +17,8 @@ pub(super) struct ServeFlags {
     /// The file beside the flags.
     pub(super) config: Option<PathBuf>,
     typed: Vec<(&'static str, Vec<String>)>,
+    /// Flags of other routers.
+    of_others: Typed,
 }
 
 const EXAMPLES: &str = "\
@@ -32,7 +37,9 @@ Examples:
       --backend https://models.example.com
       TLS on both sides.
   tokenring serve --config tokenring.toml --log debug
-      By a file; 'tokenring reference' shows all that can stand in it.";
+      By a file; 'tokenring reference' shows all that can stand in it.
+  tokenring serve --worker-urls http://10.0.0.1:8000 http://10.0.0.2:8000 --port 8080
+      Flags of the SGLang and vLLM routers do what they do there, or say why not.";
 
 const CONFIG: &str = "config";
 
@@ -50,7 +57,8 @@ impl Args for ServeFlags {
             let flags = group.settings.iter().filter_map(|setting| Some((setting, setting.flag?)));
             flags.map(|(setting, flag)| arg(setting, flag).help_heading(group.heading))
         });
-        command.args(of_groups)
+        // Hidden, as each of them has a setting that the help tells.
+        command.args(of_groups).args(THEIRS.iter().map(arg_of_others))
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -78,6 +86,12 @@ impl FromArgMatches for ServeFlags {
             };
             self.typed.extend(words.map(|words| (flag, words)));
         }
+        let words = |theirs: &Theirs| match theirs.takes {
+            Takes::None => Vec::new(),
+            _ => matches.get_many(id(theirs.flag)).into_iter().flatten().cloned().collect(),
+        };
+        let typed = THEIRS.iter().filter(|theirs| is_typed_by_hand(matches, theirs));
+        self.of_others = typed.map(|theirs| (theirs, words(theirs))).collect();
         Ok(())
     }
 }
@@ -95,7 +109,24 @@ impl ServeFlags {
             debug_assert!(read.is_ok(), "{flag}: {read:?}");
             written.given.by_flag(flag);
         }
+        write_typed(&self.of_others, written);
     }
+}
+
+/// A switch that nobody typed has a value of its own.
+fn is_typed_by_hand(matches: &ArgMatches, theirs: &Theirs) -> bool {
+    matches.value_source(id(theirs.flag)) == Some(ValueSource::CommandLine)
+}
+
+fn arg_of_others(theirs: &'static Theirs) -> Arg {
+    let arg = Arg::new(id(theirs.flag)).long(id(theirs.flag)).hide(true);
+    let arg = match theirs.takes {
+        Takes::None => return arg.action(ArgAction::SetTrue),
+        Takes::One => arg.num_args(1),
+        Takes::Maybe => arg.num_args(0..=1),
+        Takes::Any => arg.num_args(0..),
+    };
+    arg.action(ArgAction::Append).value_parser(value_parser!(String)).allow_negative_numbers(true)
 }
 
 /// Every setting that has a flag.

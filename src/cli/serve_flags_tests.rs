@@ -110,6 +110,14 @@ fn each_setting_of_balancing_has_its_flag() {
 }
 
 #[test]
+fn each_setting_of_the_queue_has_its_flag() {
+    let time = Duration::from_millis(123);
+    check(&["--queue-length", "7"], |w| w.queue.length = 7);
+    check(&["--queue-timeout", "123ms"], |w| w.queue.timeout = time);
+    check(&["--queue-priorities"], |w| w.queue.priorities = true);
+}
+
+#[test]
 fn each_deadline_has_its_flag() {
     let time = Duration::from_millis(123);
     check(&["--connect-timeout", "123ms"], |w| w.deadlines.connect = time);
@@ -163,6 +171,22 @@ fn a_flag_is_given_when_it_was_typed_also_with_its_default() {
     assert_eq!(given(&[]), [""; 0]);
     assert_eq!(given(&["--body-bytes", "32MiB"]), ["--body-bytes"]);
     assert_eq!(given(&["--no-via", "--backend=x"]), ["--backend", "--no-via"]);
+}
+
+#[test]
+fn flags_of_other_routers_are_taken_as_they_are_typed_there() {
+    let backends = |w: &mut Written| w.backends = vec!["http://a".into(), "http://b".into()];
+    check(&["--worker-urls", "http://a", "http://b", "--no-via"], |w| {
+        backends(w);
+        w.headers.via = false;
+    });
+    check(&["--static-backends=http://a,http://b", "--service-discovery", "static"], backends);
+    check(&["--max-concurrent-requests", "-1", "--port", "1"], |w| {
+        w.listen = vec!["0.0.0.0:1".into()];
+    });
+    let refused = written(&["--retry-max-retries", "3", "--pd-disaggregation"]);
+    let flags: Vec<_> = refused.faults.iter().map(|fault| fault.flag).collect();
+    assert_eq!(flags, ["--retry-max-retries", "--pd-disaggregation"]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::probe::UNDER_WAY_MAX;
 
 use super::address::{is_path, read_listen};
 use super::check_backends::{check_backends, names};
-use super::check_balancing::check_balancing;
+use super::check_balancing::{check_balancing, check_queue};
 use super::check_probes::check_probes;
 use super::check_routes::check_routes;
 use super::check_tls;
@@ -34,7 +34,7 @@ const SSE_EVENT_BYTES_MIN: usize = 1024;
 
 /// The plan for `serve`, or everything that is wrong with what was written.
 pub fn check(written: &Written, machine: &Machine) -> Result<Plan, Vec<PlanError>> {
-    let mut faults = Faults::of(&written.given);
+    let mut faults = Faults::of(&written.given, &written.faults);
     let listeners = check_listeners(written, &mut faults);
     let tls_listeners = check_tls::listeners(&written.tls, &listeners, &mut faults);
     let admin = check_admin(written.admin.as_deref(), [&listeners, &tls_listeners], &mut faults);
@@ -48,11 +48,13 @@ pub fn check(written: &Written, machine: &Machine) -> Result<Plan, Vec<PlanError
     check_rings(written.rings, &mut faults);
     let deadlines = check_deadlines(&written.deadlines, &mut faults);
     check_time("--resolve-every", written.resolve_every, &mut faults);
+    check_time("--config-watch-every", written.watch_every, &mut faults);
     // Zero is allowed here: stop at once.
     faults.at_most("--drain", Time(written.drain), Time(Deadlines::LONGEST), LONGER_IS_NO_END);
     let limits = check_limits(&written.limits, &written.pool, &mut faults);
     let pool = check_pool(&written.pool, deadlines.keep_alive, &mut faults);
     let balancing = check_balancing(&written.balancing, &written.models, &mut faults);
+    let queue = check_queue(&written.queue, &mut faults);
     check_probes(&written.probes, &mut faults);
     if !written.proxy_path.starts_with('/') || !is_path(&written.proxy_path) {
         faults.add("--proxy-path", &written.proxy_path, Fault::ProxyPath(Plan::PROXY_PATH));
@@ -76,10 +78,12 @@ pub fn check(written: &Written, machine: &Machine) -> Result<Plan, Vec<PlanError
             deadlines,
             pool,
             balancing,
+            queue,
             routes,
             models,
             probes: written.probes.clone(),
             resolve_every: written.resolve_every,
+            watch_every: written.watch_every,
             drain: written.drain,
             proxy_path: written.proxy_path.clone(),
             credentials: written.credentials,

@@ -4,7 +4,7 @@ use super::check::check_time;
 use super::error::Fault;
 use super::faults::Faults;
 use super::written::ModelWritten;
-use super::{Balancing, Ejection, Policy};
+use super::{Balancing, Ejection, QueuePlan};
 use crate::balance::BLOCK_BYTES;
 use crate::base::units::{Size, Time};
 
@@ -14,8 +14,9 @@ pub(super) fn check_balancing(
     faults: &mut Faults,
 ) -> Balancing {
     const CAPACITY: &str = "--backend-capacity";
-    let mut policies = models.iter().filter_map(|model| model.policy).chain([written.policy]);
-    if !policies.any(Policy::asks_cost) && faults.is_typed(CAPACITY) {
+    let policies = models.iter().filter_map(|model| model.policy).chain([written.policy]);
+    let is_asked = policies.into_iter().any(|policy| policy.asks_cost());
+    if !is_asked && faults.is_typed(CAPACITY) {
         // In a file it may stand for the day when the policy changes.
         let policy = written.policy.name();
         faults.add(CAPACITY, written.capacity, Fault::PolicyWithoutCapacity(policy));
@@ -27,6 +28,18 @@ pub(super) fn check_balancing(
         check_time("--slow-start", written.slow_start, faults);
     }
     Balancing { ejection: check_ejection(&written.ejection, faults), ..*written }
+}
+
+pub(super) fn check_queue(written: &QueuePlan, faults: &mut Faults) -> QueuePlan {
+    const LENGTH: &str = "--queue-length";
+    const TIMEOUT: &str = "--queue-timeout";
+    let reason = "each that waits is gone past when another comes";
+    faults.at_most(LENGTH, written.length, QueuePlan::LENGTH_MAX, reason);
+    check_time(TIMEOUT, written.timeout, faults);
+    if written.length == 0 && faults.is_given(TIMEOUT) {
+        faults.add(TIMEOUT, Time(written.timeout), Fault::NobodyWaits(LENGTH));
+    }
+    *written
 }
 
 fn check_ejection(written: &Ejection, faults: &mut Faults) -> Ejection {

@@ -87,6 +87,37 @@ fn a_share_may_be_had_at_once_but_not_after_years() {
 }
 
 #[test]
+fn a_queue_is_bounded_and_one_without_places_has_no_timeout() {
+    let check_queue = |given: &[&'static str], queue: QueuePlan| {
+        let mut of_flags = Given::default();
+        given.iter().for_each(|flag| of_flags.by_flag(flag));
+        let backends = vec!["http://a:1".into()];
+        let written = Written { backends, queue, given: of_flags, ..Written::default() };
+        let machine = Machine { allowed_cores: vec![0], open_files: None };
+        let plan = check(&written, &machine);
+        plan.map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())
+    };
+    let none = QueuePlan { length: 0, ..QueuePlan::DEFAULT };
+    assert_eq!(check_queue(&[], none).unwrap().queue, none);
+    for (given, queue, expected) in [
+        (
+            &["--queue-timeout"][..],
+            none,
+            "--queue-timeout 30s: with --queue-length 0 no request waits, \
+             so this has no effect; leave it out",
+        ),
+        (
+            &[],
+            QueuePlan { length: 100_001, ..QueuePlan::DEFAULT },
+            "--queue-length 100001: the value must be at most 100000, \
+             as each that waits is gone past when another comes; lower it",
+        ),
+    ] {
+        assert_eq!(check_queue(given, queue).unwrap_err(), [expected]);
+    }
+}
+
+#[test]
 fn a_bound_that_cannot_be_met_is_refused() {
     check_refused(
         &[],

@@ -15,7 +15,7 @@ fn read(text: &str) -> Result<Plan, Vec<String>> {
     let file = ConfigFile { name: "t".to_owned(), text: format!("{ABOVE}{text}") };
     let machine = Machine { allowed_cores: vec![0], open_files: None };
     let now = UnixTime::since_unix_epoch(Duration::from_secs(1));
-    check_file_and_flags(Some(&file), |_| (), &machine, now)
+    check_file_and_flags(Some(&file), |_| (), &machine, now).map(|(_, plan)| plan)
 }
 
 #[track_caller]

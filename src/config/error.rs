@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::cores::CoreList;
 use super::given::Given;
+use super::quick_fault::QuickFault;
 use super::route_fault::RouteFault;
 
 /// One fault, at the setting where it is mended.
@@ -69,6 +70,10 @@ pub enum Fault {
     #[error("the socket's path has {0} bytes and the kernel takes 107; choose a shorter path")]
     UnixPathLong(usize),
 
+    // Flags of other routers.
+    #[error(transparent)]
+    Quick(#[from] QuickFault),
+
     // Backends.
     #[error(
         "no backend is given; name one with --backend http://HOST:PORT, \
@@ -104,6 +109,8 @@ pub enum Fault {
     // Balancing.
     #[error("{0} does not ask how much a backend bears, so this has no effect; leave it out")]
     PolicyWithoutCapacity(&'static str),
+    #[error("with {0} 0 no request waits, so this has no effect; leave it out")]
+    NobodyWaits(&'static str),
     #[error("no backend is ever ejected, so this has no effect; leave it out, or give {0}")]
     NeverEjected(&'static str),
 

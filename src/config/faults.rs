@@ -27,9 +27,9 @@ impl From<(&'static str, usize)> for Spot {
 }
 
 impl Faults {
-    /// None so far, in what was written so.
-    pub(super) fn of(given: &Given) -> Self {
-        Self { found: Vec::new(), given: given.clone() }
+    /// Those that were found in the words, in what was written so.
+    pub(super) fn of(given: &Given, found: &[PlanError]) -> Self {
+        Self { found: found.to_vec(), given: given.clone() }
     }
 
     pub(super) fn add(

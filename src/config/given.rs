@@ -12,6 +12,9 @@ use super::settings::{Form, by_id, list_of};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Given {
     typed: BTreeSet<&'static str>,
+    /// Settings that were typed as a flag of another router: from which of
+    /// several on, and as what.
+    of_others: BTreeMap<&'static str, (usize, &'static str)>,
     lines: BTreeMap<(&'static str, usize), usize>,
     /// The file, as the operator named it.
     file: Option<String>,
@@ -37,9 +40,34 @@ impl Given {
         self.typed.insert(flag);
     }
 
+    /// The same, by another router's flag; of several from this one on.
+    pub(super) fn by_flag_of_others(
+        &mut self,
+        id: &'static str,
+        from: usize,
+        theirs: &'static str,
+    ) {
+        if from == 0 {
+            self.typed.insert(id);
+        }
+        self.of_others.entry(id).or_insert((from, theirs));
+    }
+
+    /// The flag that was typed for it: its own, or another router's.
+    pub(super) fn typed_as(&self, id: &'static str) -> &'static str {
+        self.of_others.get(id).map_or(id, |(_, theirs)| theirs)
+    }
+
     /// The setting stands in this line of the file.
     pub(super) fn in_line(&mut self, (flag, place): (&'static str, usize), line: usize) {
         self.lines.insert((flag, place), line);
+    }
+
+    /// What is known of a setting is what another knows.
+    pub(super) fn take_over(&mut self, flag: &'static str, from: &Self) {
+        self.lines.retain(|(known, _), _| *known != flag);
+        let theirs = from.lines.iter().filter(|((known, _), _)| *known == flag);
+        self.lines.extend(theirs.map(|(spot, line)| (*spot, *line)));
     }
 
     pub(super) fn is_in_file(&self, spot: (&'static str, usize)) -> bool {
@@ -59,6 +87,9 @@ impl Given {
     /// How the operator knows a setting: `--body-bytes` or `limits.body_bytes`.
     #[must_use]
     pub fn name(&self, flag: &str) -> String {
+        if let Some((0, theirs)) = self.of_others.get(flag) {
+            return (*theirs).to_owned();
+        }
         let key = by_id(flag).filter(|_| self.file.is_some() && !self.is_typed(flag));
         key.map_or_else(|| flag.to_owned(), |setting| setting.key.to_owned())
     }
@@ -66,14 +97,16 @@ impl Given {
     /// The error, at the place where it is mended.
     #[must_use]
     pub fn tell(&self, error: &PlanError) -> Told {
-        let line = self.line(error);
+        let theirs = self.of_others.get(error.flag).filter(|(from, _)| *from <= error.place);
+        let line = self.line(error).filter(|_| theirs.is_none());
         let place = match (&self.file, line) {
-            _ if self.is_typed(error.flag) => String::new(),
+            _ if self.is_typed(error.flag) || theirs.is_some() => String::new(),
             (Some(file), Some(line)) => format!("{file}:{line}: "),
             (Some(file), None) => format!("{file}: "),
             (None, _) => String::new(),
         };
-        let (name, reason) = (self.name(error.flag), self.rename(&error.fault.to_string()));
+        let name = theirs.map_or_else(|| self.name(error.flag), |(_, theirs)| (*theirs).to_owned());
+        let reason = self.rename(&error.fault.to_string());
         let sentence = match shown(&error.value) {
             "" => format!("{place}{name}: {reason}"),
             value => format!("{place}{name} {value}: {reason}"),
@@ -97,7 +130,7 @@ impl Given {
     /// `tls.cert = "FILE"`, `--no-pin` becomes `cores.pin = false`.
     #[must_use]
     pub fn rename(&self, sentence: &str) -> String {
-        if self.file.is_none() {
+        if self.file.is_none() && self.of_others.is_empty() {
             return sentence.to_owned();
         }
         let mut words: Vec<String> = Vec::new();
@@ -109,7 +142,12 @@ impl Given {
                 awaits_value = false;
                 continue;
             }
+            if let Some((0, theirs)) = self.of_others.get(bare) {
+                words.push(format!("{theirs}{punctuation}"));
+                continue;
+            }
             let setting = by_id(bare).filter(|setting| !self.is_typed(setting.id()));
+            let setting = setting.filter(|_| self.file.is_some());
             awaits_value = setting.is_some() && punctuation.is_empty();
             words.push(match setting.map(|setting| (setting.key, setting.form())) {
                 Some((key, Form::Switch { flag_says })) => {

@@ -1,101 +1,138 @@
-//! The file that a process was started with, and what has changed in it since.
+//! The file that a process runs by: what was taken of it, and what becomes of a
+//! change while the process runs.
+//!
+//! ```text
+//! file ──differs, and no longer changes──► Written ──what needs a restart
+//!                                             │       stays as it was──► Plan
+//!                                             └─ faults: nothing changes
+//! ```
 
+use super::error::PlanError;
 use super::file::ConfigFile;
-use super::given::Given;
+use super::load::{check_file_and_flags, check_with_files};
+use super::plan::Plan;
 use super::settings::settings;
+use super::written::{Machine, Written};
+use crate::tls::UnixTime;
 
-/// What was read at the start.
-#[derive(Clone, Debug, PartialEq)]
+/// Writes what was typed over what stands in the file.
+pub type TypeFlags = Box<dyn Fn(&mut Written) + Send>;
+
+/// What a look at the file has found: its text, or why it cannot be read.
+type Text = Result<String, String>;
+
+/// What a process runs by.
 pub struct FileInForce {
-    file: ConfigFile,
-    /// Flags that were typed win, so what the file says of them is no change.
-    given: Given,
+    /// As the operator named it.
+    name: String,
+    type_flags: TypeFlags,
+    machine: Machine,
+    written: Written,
+    /// What it held when it was last taken or refused, and which of the two.
+    judged: (Text, bool),
+    /// What the last look found.
+    seen: Text,
 }
 
-/// What a later look at the file shows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Changes {
-    None,
-    /// Its words are others, and say the same.
-    WordsOnly,
-    /// Keys whose values are not those in force.
-    Keys(Vec<&'static str>),
-    /// It could not be taken as it stands, for these reasons.
-    Faults(Vec<String>),
+/// What came of a look at the file.
+pub enum Look {
+    Unchanged,
+    /// The plan that holds from now on.
+    Taken(Box<Taken>),
+    /// Everything that is wrong with it. What was in force stays.
+    Refused(Vec<String>),
+}
+
+/// A change that was taken.
+pub struct Taken {
+    pub plan: Plan,
+    /// The keys of settings that were changed and stay as they are until a
+    /// restart.
+    pub needs_restart: Vec<&'static str>,
 }
 
 impl FileInForce {
     #[must_use]
-    pub fn new(file: ConfigFile, given: Given) -> Self {
-        Self { file, given }
+    pub fn new(
+        file: ConfigFile,
+        written: Written,
+        type_flags: TypeFlags,
+        machine: Machine,
+    ) -> Self {
+        let ConfigFile { name, text } = file;
+        let (judged, seen) = ((Ok(text.clone()), true), Ok(text));
+        Self { name, type_flags, machine, written, judged, seen }
     }
 
     /// As the operator named it.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.file.name
+        &self.name
     }
 
-    /// What the file now holds, against what it held at the start.
-    #[must_use]
-    pub fn compare(&self, text: String) -> Changes {
-        if text == self.file.text {
-            return Changes::None;
-        }
-        let now = ConfigFile { name: self.file.name.clone(), text }.read();
-        if !now.faults.is_empty() {
-            return Changes::Faults(now.faults.into_iter().map(|told| told.sentence).collect());
-        }
-        let (mut before, mut now) = (self.file.read().written, now.written);
-        let is_typed = |flag: &str| self.given.is_typed(flag);
-        let keys: Vec<_> = settings()
-            .filter(|setting| !is_typed(setting.id()))
-            // Backends that were typed come without the tables of the file.
-            .filter(|setting| !(setting.is_of_backend() && is_typed("--backend")))
-            .filter(|setting| setting.words(&mut before) != setting.words(&mut now))
-            .map(|setting| setting.key)
-            .collect();
-        if keys.is_empty() { Changes::WordsOnly } else { Changes::Keys(keys) }
+    /// Whether it holds something that was not judged yet, and held it when it
+    /// was last looked at: who writes a file in two steps is waited for.
+    pub(super) fn is_news(&mut self, read: &Result<ConfigFile, String>) -> bool {
+        let text = text(read);
+        let is_stable = self.seen == text;
+        let is_new = self.judged.0 != text;
+        self.seen = text;
+        is_new && is_stable
     }
+
+    pub(super) fn is_in_force(&self, read: &Result<ConfigFile, String>) -> bool {
+        let (judged, taken) = &self.judged;
+        *taken && *judged == text(read)
+    }
+
+    pub(super) fn take(&mut self, read: Result<ConfigFile, String>, now: UnixTime) -> Look {
+        self.seen = text(&read);
+        let taken = read.map_err(|reason| vec![reason]).and_then(|file| self.check(&file, now));
+        self.judged = (self.seen.clone(), taken.is_ok());
+        match taken {
+            Ok((written, taken)) => {
+                self.written = written;
+                Look::Taken(Box::new(taken))
+            }
+            Err(faults) => Look::Refused(faults),
+        }
+    }
+
+    /// The file as a whole must be one to start with; what is taken of it, one
+    /// to go on with.
+    fn check(&self, file: &ConfigFile, now: UnixTime) -> Result<(Written, Taken), Vec<String>> {
+        let (mut written, plan) =
+            check_file_and_flags(Some(file), &self.type_flags, &self.machine, now)?;
+        let needs_restart = keep_from_the_start(&self.written, &mut written);
+        if needs_restart.is_empty() {
+            return Ok((written, Taken { plan, needs_restart }));
+        }
+        let tell = |error: &PlanError| written.given.tell(error).sentence;
+        let plan = check_with_files(&written, &self.machine, now)
+            .map_err(|errors| errors.iter().map(tell).collect::<Vec<_>>())?;
+        Ok((written, Taken { plan, needs_restart }))
+    }
+}
+
+/// Lets settings that need a restart stay as they are; the keys of those that
+/// were to change.
+fn keep_from_the_start(in_force: &Written, written: &mut Written) -> Vec<&'static str> {
+    let mut in_force = in_force.clone();
+    let mut keys = Vec::new();
+    for setting in settings().filter(|setting| setting.needs_restart) {
+        if setting.words(written) != setting.words(&mut in_force) {
+            setting.copy(&mut in_force, written);
+            keys.push(setting.key);
+        }
+        written.given.take_over(setting.id(), &in_force.given);
+    }
+    keys
+}
+
+fn text(read: &Result<ConfigFile, String>) -> Text {
+    read.as_ref().map(|file| file.text.clone()).map_err(Clone::clone)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const BEFORE: &str = "[limits]\nbody_bytes = \"1MiB\"\n\
-                          [[backend]]\nurl = \"https://a\"\n[[backend]]\nurl = \"https://b\"\n";
-
-    #[track_caller]
-    fn check(typed: &[&'static str], replace: [&str; 2], expected: Changes) {
-        let mut given = Given::default();
-        typed.iter().for_each(|flag| given.by_flag(flag));
-        let file = ConfigFile { name: "t.toml".to_owned(), text: BEFORE.to_owned() };
-        let now = BEFORE.replace(replace[0], replace[1]);
-        assert_eq!(FileInForce::new(file, given).compare(now), expected);
-    }
-
-    #[test]
-    fn what_differs_is_told_by_its_keys() {
-        check(&[], ["x", "y"], Changes::None);
-        check(&[], ["1MiB", "1024KiB"], Changes::WordsOnly);
-        check(&[], ["[limits]", "[limits] # small"], Changes::WordsOnly);
-        check(&[], ["1MiB", "2MiB"], Changes::Keys(vec!["limits.body_bytes"]));
-        check(&[], ["//b", "//c"], Changes::Keys(vec!["backend.url"]));
-        let tls = ["\"https://b\"", "\"https://b\"\ntls.ca = \"x\""];
-        check(&[], tls, Changes::Keys(vec!["backend.tls.ca"]));
-        check(
-            &[],
-            ["[limits]\nbody_bytes", "demo"],
-            Changes::Faults(vec![
-                "t.toml:1: demo: this is a text; write it like demo = true".to_owned(),
-            ]),
-        );
-    }
-
-    #[test]
-    fn what_was_typed_is_in_force_whatever_the_file_says() {
-        check(&["--body-bytes"], ["1MiB", "2MiB"], Changes::WordsOnly);
-        check(&["--backend"], ["//b", "//c"], Changes::WordsOnly);
-    }
-}
+#[path = "in_force_tests.rs"]
+mod tests;

@@ -12,7 +12,7 @@ use super::check_tls;
 use super::error::PlanError;
 use super::file::ConfigFile;
 use super::given::Told;
-use super::in_force::{Changes, FileInForce};
+use super::in_force::{FileInForce, Look};
 use super::keys::{self, KeySource, KeysFound};
 use super::material::{SystemAuthorities, TlsFiles, TlsMaterial};
 use super::plan::Plan;
@@ -52,17 +52,21 @@ fn read_text(path: &Path, language: &str) -> Result<ConfigFile, String> {
 }
 
 impl FileInForce {
-    /// What has changed in the file since the start.
-    #[must_use]
-    pub fn look(&self) -> Changes {
-        match read_config(Path::new(self.name())) {
-            Ok(file) => self.compare(file.text),
-            Err(reason) => Changes::Faults(vec![reason]),
-        }
+    /// Takes what the file holds if that is news and no longer being written:
+    /// what two looks in a row have found.
+    pub fn look(&mut self, now: UnixTime) -> Look {
+        let read = read_config(Path::new(self.name()));
+        if self.is_news(&read) { self.take(read, now) } else { Look::Unchanged }
+    }
+
+    /// Takes what the file holds now, though another look may find more.
+    pub fn look_now(&mut self, now: UnixTime) -> Look {
+        let read = read_config(Path::new(self.name()));
+        if self.is_in_force(&read) { Look::Unchanged } else { self.take(read, now) }
     }
 }
 
-/// The plan for `serve` by a file, where `type_flags` writes over it what was
+/// What is written for `serve` in a file, and its plan, where `type_flags` writes over it what was
 /// typed; or everything that is wrong, in sentences by the file's lines.
 ///
 /// # Errors
@@ -72,7 +76,7 @@ pub fn check_file_and_flags(
     type_flags: impl FnOnce(&mut Written),
     machine: &Machine,
     now: UnixTime,
-) -> Result<Plan, Vec<String>> {
+) -> Result<(Written, Plan), Vec<String>> {
     let mut read = file.map(ConfigFile::read);
     let mut written =
         read.as_mut().map_or_else(Written::default, |read| std::mem::take(&mut read.written));
@@ -84,7 +88,7 @@ pub fn check_file_and_flags(
     // What is missing of a broken file would be found wanting.
     let plan = is_whole.then(|| check_with_files(&written, machine, now));
     let errors = match plan {
-        Some(Ok(plan)) if told.is_empty() => return Ok(plan),
+        Some(Ok(plan)) if told.is_empty() => return Ok((written, plan)),
         Some(Err(errors)) => errors,
         _ => Vec::new(),
     };

@@ -39,6 +39,9 @@ mod mock_plan;
 mod nearest;
 mod pattern;
 mod plan;
+mod quick;
+mod quick_fault;
+mod quick_table;
 mod reach;
 mod reference;
 mod route_fault;
@@ -55,7 +58,7 @@ pub use cores::CoreList;
 pub use error::{Fault, PlanError};
 pub use file::ConfigFile;
 pub use given::{Given, Told};
-pub use in_force::{Changes, FileInForce};
+pub use in_force::{FileInForce, Look, Taken, TypeFlags};
 pub use keys::KeySource;
 pub use load::{
     check_file_and_flags, check_with_files, read_config, read_files, read_foreign,
@@ -64,6 +67,9 @@ pub use load::{
 pub use material::{BackendMaterial, SystemAuthorities, TlsFiles, TlsMaterial};
 pub use mock_plan::{MockPlan, MockScript};
 pub use plan::{Address, BackendAddress, BackendPlan, Host, ModelSettings, Plan, RingPlan};
+pub use quick::{Typed, write_typed};
+pub use quick_fault::QuickFault;
+pub use quick_table::{THEIRS, Takes, Theirs};
 pub use reference::reference;
 pub use route_fault::{Near, RouteFault};
 pub use settings::{Form, GROUPS, Group, Misread, Setting, by_id, settings};
@@ -76,7 +82,7 @@ pub use written::{
 };
 
 pub use crate::balance::{Balancing, Ejection, Policy};
-pub use crate::exchange::{Credentials, Deadlines, HeaderPlan, Limits, PoolPlan};
+pub use crate::exchange::{Credentials, Deadlines, HeaderPlan, Limits, PoolPlan, QueuePlan};
 pub use crate::probe::{EnginePlan, HealthPlan, ProbePlan};
 pub use crate::rt::DriverChoice;
 pub use crate::tls::{ClientAuth, MinVersion, Verification};

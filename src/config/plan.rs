@@ -13,7 +13,7 @@ use super::given::Given;
 use super::tls_plan::TlsPlan;
 use crate::balance::{Balancing, Policy};
 use crate::base::Secret;
-use crate::exchange::{Credentials, Deadlines, HeaderPlan, Limits, PoolPlan};
+use crate::exchange::{Credentials, Deadlines, HeaderPlan, Limits, PoolPlan, QueuePlan};
 use crate::llm::Dialect;
 use crate::probe::ProbePlan;
 use crate::route::RoutePlan;
@@ -45,6 +45,7 @@ pub struct Plan {
     pub deadlines: Deadlines,
     pub limits: Limits,
     pub pool: PoolPlan,
+    pub queue: QueuePlan,
     /// How a backend is chosen.
     pub balancing: Balancing,
     /// How backends are asked how they are.
@@ -56,6 +57,8 @@ pub struct Plan {
     pub models: Vec<ModelSettings>,
     /// How often the names of backends are resolved again.
     pub resolve_every: Duration,
+    /// How often the configuration file is looked at.
+    pub watch_every: Duration,
     /// How long requests under way may go on after SIGTERM.
     pub drain: Duration,
     /// Where `POST /proxy` is sent.
@@ -74,6 +77,8 @@ impl Plan {
     pub const DRAIN: Duration = Duration::from_secs(10 * 60);
     /// Short beside the life of a process, long beside a resolver's cache.
     pub const RESOLVE_EVERY: Duration = Duration::from_secs(30);
+    /// Reading a small file costs microseconds; a second is soon enough.
+    pub const WATCH_EVERY: Duration = Duration::from_secs(1);
     pub const PROXY_PATH: &str = "/v1/chat/completions";
 }
 

@@ -9,7 +9,8 @@ const HEAD: &str = "\
 # Every setting of `tokenring serve`, as a configuration file.
 #
 # Each stands with one line on what it does, its flag, its unit and the default
-# that holds when nothing is written; its value here is an example.
+# that holds when nothing is written; its value here is an example. A change of
+# the file is taken while the process runs, but for what needs a restart.
 #
 #   tokenring check FILE             tells every error of a file at once
 #   tokenring serve --config FILE    runs by it; flags that are typed win
@@ -72,11 +73,12 @@ fn entry(setting: &Setting) -> String {
         default if default.is_empty() => "none".to_owned(),
         default => default,
     };
+    let restart = if setting.needs_restart { "; needs a restart" } else { "" };
     let mut lines = String::new();
     // Writing to a string does not fail.
     let _ = writeln!(
         lines,
-        "\n# {}.\n# {flag}{words}; default {default}\n{name} = {}",
+        "\n# {}.\n# {flag}{words}; default {default}{restart}\n{name} = {}",
         setting.doc,
         setting.example_in_toml(),
     );

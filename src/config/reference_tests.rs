@@ -13,7 +13,8 @@ fn every_setting_stands_in_it_with_all_that_it_says() {
     for setting in settings() {
         assert!(read.written.given.has(setting.id()), "{}", setting.key);
         let entry = entry(setting);
-        let default = format!("default {}\n", setting.default());
+        let end = if setting.needs_restart { "; needs a restart\n" } else { "\n" };
+        let default = format!("default {}{end}", setting.default());
         for part in [setting.doc, setting.flag.unwrap_or_default(), setting.unit()] {
             assert!(entry.contains(part), "{part} is not in {entry}");
         }

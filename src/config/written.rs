@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::MockScript;
+use super::error::PlanError;
 use super::given::Given;
 use super::keys::KeySource;
 pub use super::route_written::{
@@ -12,7 +13,7 @@ pub use super::route_written::{
     WhenWritten,
 };
 use super::{
-    Credentials, Deadlines, DriverChoice, HeaderPlan, Limits, PoolPlan,
+    Credentials, Deadlines, DriverChoice, HeaderPlan, Limits, PoolPlan, QueuePlan,
     plan::{BackendPlan, Plan, RingPlan},
     tls_plan::{ServerTlsPlan, TlsPlan},
 };
@@ -42,9 +43,12 @@ pub struct Written {
     /// `None` is what the open-file limit bears.
     pub connections: Option<usize>,
     pub pool: PoolPlan,
+    pub queue: QueuePlan,
     pub balancing: Balancing,
     pub probes: ProbePlan,
     pub resolve_every: Duration,
+    /// How often the file itself is looked at.
+    pub watch_every: Duration,
     pub drain: Duration,
     pub proxy_path: String,
     pub headers: HeaderPlan,
@@ -52,6 +56,8 @@ pub struct Written {
     /// Which settings the operator gave, and where: what was asked for never
     /// gives way, also when it is the default's value.
     pub given: Given,
+    /// What was typed and cannot be carried out.
+    pub faults: Vec<PlanError>,
 }
 
 impl Written {
@@ -78,14 +84,17 @@ impl Default for Written {
             limits: Limits::DEFAULT,
             connections: None,
             pool: PoolPlan::DEFAULT,
+            queue: QueuePlan::DEFAULT,
             balancing: Balancing::DEFAULT,
             probes: ProbePlan::default(),
             resolve_every: Plan::RESOLVE_EVERY,
+            watch_every: Plan::WATCH_EVERY,
             drain: Plan::DRAIN,
             proxy_path: Plan::PROXY_PATH.to_owned(),
             headers: HeaderPlan::DEFAULT,
             credentials: Credentials::Drop,
             given: Given::default(),
+            faults: Vec::new(),
         }
     }
 }

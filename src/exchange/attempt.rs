@@ -19,11 +19,12 @@ use super::{
     connect::{connect, fault_of},
     converse::converse,
     link::Link,
+    queue,
     understand::Asked,
     verdict,
 };
 use crate::{
-    balance::{BackendId, Ticket},
+    balance::{Ask, BackendId, Ticket},
     http::HeadSearch,
     llm::Trouble,
     rt::{Stream, TAIL_ROOM, World},
@@ -78,7 +79,11 @@ pub async fn attempt<'s, W: World>(
     let mut trouble = Trouble::NoBackend;
     let mut attempts = 0;
     while tried.len() < ATTEMPTS_MAX {
-        let Some(ticket) = stage.pick(asked.work, &tried) else { break };
+        let fleet = &stage.fleet;
+        let ask = Ask::new(fleet.everyone(), fleet.policy(), asked.work);
+        let (conversation, hashes) = (asked.conversation.key, &asked.conversation.hashes[..]);
+        let ask = Ask { tried: &tried, conversation, hashes, ..ask };
+        let Some(ticket) = queue::place(stage, client, &ask, asked.priority).await? else { break };
         tried.push(ticket.backend());
         match ask_backend(stage, client, asked, &ticket, &mut attempts).await {
             Ok(answer) => return Ok((answer, ticket)),

@@ -31,6 +31,8 @@ pub enum Wait {
     Head,
     /// The rest of a request body.
     Body,
+    /// A place at a backend.
+    Place,
     Connect,
     FirstByte,
     /// More of an answer.
@@ -51,6 +53,7 @@ impl Wait {
             Self::Handshake => deadlines.handshake,
             Self::KeepAlive => deadlines.keep_alive,
             Self::Rest => Duration::ZERO, // set from the pool's settings
+            Self::Place => Duration::ZERO, // set from the queue's settings
             Self::Head => deadlines.head,
             Self::Body => deadlines.body_rate_grace,
             Self::Connect => deadlines.connect,
@@ -66,6 +69,7 @@ impl Wait {
     #[must_use]
     pub fn trouble(self) -> Trouble {
         match self {
+            Self::Place => Trouble::QueueTimeout,
             Self::Connect => Trouble::BackendConnectTimeout,
             Self::FirstByte => Trouble::BackendFirstByteTimeout,
             Self::MoreAnswer => Trouble::BackendIdleTimeout,

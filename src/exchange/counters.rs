@@ -88,6 +88,16 @@ counters! {
     Counter requests;
     /// Requests under way.
     Gauge requests_in_flight;
+    /// Requests that wait for a place at a backend.
+    Gauge requests_queued;
+    /// Requests that had to wait for a place at a backend.
+    Counter queue_waits;
+    /// Milliseconds that they have waited, all together.
+    Counter queue_wait_milliseconds;
+    /// Requests that were refused for want of a place in the queue.
+    Counter queue_refusals;
+    /// Requests that waited for a place until their time was over.
+    Counter queue_timeouts;
     /// Bytes of request bodies held.
     Gauge request_body_bytes_held;
     /// Bytes held for events that have not come whole yet.

@@ -22,6 +22,10 @@ pub struct Common {
     pub body_bytes: AtomicUsize,
     /// Requests under way.
     pub requests: AtomicUsize,
+    /// Requests that wait for a place at a backend.
+    pub queued: AtomicUsize,
+    /// What conversations are told apart with, unknown to those who send them.
+    pub hash_seed: u64,
 }
 
 /// One shard's ground.

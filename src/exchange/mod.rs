@@ -21,6 +21,7 @@ mod attempt;
 mod body;
 mod client;
 mod connect;
+mod conversation;
 mod converse;
 mod counters;
 mod generation;
@@ -33,6 +34,7 @@ pub mod pages;
 mod pass;
 mod permit;
 mod pool;
+mod queue;
 mod refuse;
 mod relay;
 mod request_id;
@@ -51,7 +53,7 @@ pub use counters::{Counter, Counters, Kind};
 pub use generation::Generation;
 pub use ground::{Common, Ground};
 pub use settings::{
-    BackendSettings, Credentials, Deadlines, HeaderPlan, Limits, PoolPlan, Settings,
+    BackendSettings, Credentials, Deadlines, HeaderPlan, Limits, PoolPlan, QueuePlan, Settings,
 };
 pub use stage::Stage;
 pub use story::{After, refuse_head, tell};

@@ -15,6 +15,7 @@ pub struct Settings {
     pub deadlines: Deadlines,
     pub limits: Limits,
     pub pool: PoolPlan,
+    pub queue: QueuePlan,
     pub headers: HeaderPlan,
     pub credentials: Credentials,
     /// Where `POST /proxy` is sent: an absolute path without a query.
@@ -133,6 +134,27 @@ impl Limits {
     pub const BODY_BYTES_MAX: usize = u32::MAX as usize;
     /// A head is gathered in at most this many buffers' worth of memory.
     pub const HEAD_BUFFERS_MAX: usize = 8;
+}
+
+/// Requests that wait because each backend that could answer them bears no
+/// more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueuePlan {
+    /// In all shards; zero is that none waits (429).
+    pub length: usize,
+    /// How long one waits (503).
+    pub timeout: Duration,
+    /// Whether clients may say how urgent a request is.
+    pub priorities: bool,
+}
+
+impl QueuePlan {
+    /// Without a hard capacity nothing ever waits. The timeout is what SDKs
+    /// bear for a first byte, several times over.
+    pub const DEFAULT: Self =
+        Self { length: 1000, timeout: Duration::from_secs(30), priorities: false };
+    /// Each that waits is gone past when one comes or goes.
+    pub const LENGTH_MAX: usize = 100_000;
 }
 
 /// What each shard keeps for later.

@@ -19,10 +19,11 @@ use super::{
     own_fields::OwnFields,
     pages::Pages,
     pool::{Farewell, Pools},
+    queue::Waiting,
     settings::Settings,
 };
 use crate::{
-    balance::{Ask, BackendId, Fleet, Ticket, Turn, Work},
+    balance::{Ask, BackendId, Fleet, NoPick, Ticket, Turn},
     base::Seldom,
     http,
     rt::{ConnectAddress, World},
@@ -40,6 +41,8 @@ pub struct Stage<W: World> {
     pub fleet: Arc<Fleet>,
     pub pools: RefCell<Pools<W::Stream>>,
     turn: RefCell<Turn>,
+    /// Requests that wait for a place at a backend.
+    pub waiting: Waiting,
     /// What connections to each backend are secured with.
     pub security: Vec<W::Security>,
     /// When it was last said what is wrong with TLS, to each backend.
@@ -121,6 +124,7 @@ impl<W: World> Stage<W> {
             fleet: Arc::clone(&plan.fleet),
             pools: RefCell::new(pools),
             turn: RefCell::new(Turn::new(&plan.fleet, first_backend)),
+            waiting: Waiting::default(),
             security: plan.security.clone(),
             tls_notes: RefCell::new((0..backends).map(|_| Seldom::default()).collect()),
             addresses: RefCell::new(addresses),
@@ -163,12 +167,10 @@ impl<W: World> Stage<W> {
         }
     }
 
-    /// Chooses a backend that is not in `tried`, and counts the request there.
-    pub fn pick(&self, work: Work, tried: &[BackendId]) -> Option<Ticket<'_>> {
+    /// Chooses a backend, and counts the request there.
+    pub fn pick_by(&self, ask: &Ask<'_>) -> Result<Ticket<'_>, NoPick> {
         let (mut turn, mut chance) = (self.turn.borrow_mut(), self.chance.borrow_mut());
-        let fleet = &self.fleet;
-        let ask = Ask { tried, ..Ask::new(fleet.everyone(), fleet.policy(), work) };
-        fleet.pick(&mut turn, &ask, self.now(), &mut chance).ok()
+        self.fleet.pick(&mut turn, ask, self.now(), &mut chance)
     }
 
     /// Whether a new request could be answered now.

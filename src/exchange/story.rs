@@ -12,6 +12,7 @@ use super::{
     client::Interrupt,
     inbound::Inbound,
     permit::Permit,
+    queue,
     refuse::{Addressee, count_answer, refuse, show},
     relay::{Outcome, relay},
     settle::settle,
@@ -90,6 +91,7 @@ pub async fn tell<W: World>(
         }
     };
     client.end_request();
+    queue::wake(stage);
     stage.return_buffer(asked.outgoing.into_buffer());
     after
 }
@@ -101,7 +103,7 @@ async fn answer<W: World>(
     asked: &mut Asked<'_>,
     permit: &mut Option<Permit<'_>>,
 ) -> After {
-    if let Err(trouble) = asked.check_body() {
+    if let Err(trouble) = asked.check_body(stage) {
         return refuse_asked(stage, client, asked, &trouble).await;
     }
     let (answer, ticket) = match attempt(stage, client, asked).await {

@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 
 use super::{
     Stage,
+    conversation::Conversation,
     outgoing::Outgoing,
     pages::{Page, PageRequest},
     permit::Permit,
@@ -16,7 +17,7 @@ use super::{
     settings::{Credentials, Settings},
 };
 use crate::{
-    balance::{Shape, Work},
+    balance::{Priority, Shape, Work},
     base::Instant,
     http::{
         BodyFraming, HeadFault, HeaderTable, Name, Request, RequestFault, Version,
@@ -28,6 +29,7 @@ use crate::{
 
 /// The path of the small proxy that most people write first.
 const PROXY: &[u8] = b"/proxy";
+const PRIORITY: &[u8] = b"x-tokenring-priority";
 const ANTHROPIC_VERSION: &[u8] = b"anthropic-version";
 /// Below this path there are no pages of our own.
 const API: &[u8] = b"/v1/";
@@ -54,6 +56,9 @@ pub struct Asked<'s> {
     /// How long it has been in our hands, waiting for nobody.
     pub ours: Duration,
     pub outgoing: Outgoing,
+    /// How urgent it is, where the client may say so.
+    pub priority: Priority,
+    pub conversation: Conversation,
     /// What it asks of a backend, once its body has been read.
     pub work: Work,
     /// Held as long as the body is.
@@ -134,12 +139,7 @@ pub fn head<'s, W: World>(
         // An SDK that tries a WebSocket falls back to events at a 426.
         return Err(refused(Trouble::UpgradeRequired, endpoint.dialect()));
     }
-    if stage.settings.panics_at.as_ref().is_some_and(|path| path.as_bytes() == request.path) {
-        #[allow(clippy::panic, reason = "a test asked for it")]
-        {
-            panic!("a request made this task panic, as a test told it to");
-        }
-    }
+    panic_as_told(stage, request.path);
     let mut outgoing = Outgoing::begin(stage.lend_buffer(), method, target, stage.prefix_room);
     // What `/proxy` answers must be told from an error that is no JSON.
     let reads_answer = is_proxy || is_read_by_us(endpoint);
@@ -160,6 +160,8 @@ pub fn head<'s, W: World>(
         arrived: stage.now(),
         ours: Duration::ZERO,
         outgoing,
+        priority: priority(stage, &request),
+        conversation: Conversation::of_head(stage, &request),
         work: Work::default(),
         body_permit: None,
     }))
@@ -168,7 +170,7 @@ pub fn head<'s, W: World>(
 impl Asked<'_> {
     /// Holds the body to what its API promises, once it stands in the outgoing
     /// request.
-    pub fn check_body(&mut self) -> Result<(), Trouble> {
+    pub fn check_body<W: World>(&mut self, stage: &Stage<W>) -> Result<(), Trouble> {
         let is_read = self.is_proxy || (self.is_post && self.endpoint.needs_model());
         if is_read && self.in_other_charset {
             // The backend could find other members in it than we do.
@@ -181,11 +183,27 @@ impl Asked<'_> {
             self.work = Work { prompt_bytes, shape: shape_of(self.endpoint, false) };
         } else if self.is_post && self.endpoint.needs_model() {
             let peek = peek(body, self.endpoint)?;
+            self.conversation.read(stage, body, &peek);
             let shape = shape_of(self.endpoint, peek.stream);
             self.work = Work { prompt_bytes: peek.prompt_bytes, shape };
         }
         Ok(())
     }
+}
+
+fn panic_as_told<W: World>(stage: &Stage<W>, path: &[u8]) {
+    if stage.settings.panics_at.as_ref().is_some_and(|told| told.as_bytes() == path) {
+        #[allow(clippy::panic, reason = "a test asked for it")]
+        {
+            panic!("a request made this task panic, as a test told it to");
+        }
+    }
+}
+
+/// What a client says of itself is only heard where the operator trusts it.
+fn priority<W: World>(stage: &Stage<W>, request: &Request<'_, '_>) -> Priority {
+    let given = || request.fields.get(PRIORITY).and_then(Priority::of);
+    stage.settings.queue.priorities.then(given).flatten().unwrap_or_default()
 }
 
 /// How the work of this endpoint shows from outside.

@@ -35,6 +35,9 @@ pub struct Peek {
     /// `prompt` stands first.
     pub messages: Option<Span>,
     pub tools: Option<Span>,
+    /// What the model is told before the conversation, where that stands apart
+    /// (`system`, `instructions`).
+    pub system: Option<Span>,
     /// Bytes of the text the model will read, in JSON's writing: an estimate.
     pub prompt_bytes: u32,
 }
@@ -83,9 +86,11 @@ impl Peek {
                 self.messages = self.messages.or(Some(value.span));
                 self.count_prompt(value);
             }
-            Key::System | Key::Instructions | Key::Query | Key::Documents => {
+            Key::System | Key::Instructions => {
+                self.system = Some(value.span).filter(|_| value.kind != Kind::Null);
                 self.count_prompt(value);
             }
+            Key::Query | Key::Documents => self.count_prompt(value),
             Key::Tools => {
                 self.tools = Some(value.span).filter(|_| value.kind != Kind::Null);
                 self.count_prompt(value);

@@ -27,6 +27,8 @@ pub enum Trouble {
     TooManyConnections,
     Overloaded,
     Draining,
+    QueueFull,
+    QueueTimeout,
     Internal,
     // The backend.
     NoBackend,
@@ -92,6 +94,7 @@ impl Trouble {
             Self::CharsetUnknown => 415,
             Self::ExpectationFailed { .. } => 417,
             Self::UpgradeRequired => 426,
+            Self::QueueFull => 429,
             Self::HeadTooLarge { .. } => 431,
             Self::Internal => 500,
             Self::NotImplemented { .. } => 501,
@@ -101,7 +104,11 @@ impl Trouble {
             | Self::BackendProtocol { .. }
             | Self::BackendCut
             | Self::StreamCut => 502,
-            Self::TooManyConnections | Self::Overloaded | Self::Draining | Self::NoBackend => 503,
+            Self::TooManyConnections
+            | Self::Overloaded
+            | Self::Draining
+            | Self::QueueTimeout
+            | Self::NoBackend => 503,
             Self::BackendConnectTimeout
             | Self::BackendFirstByteTimeout
             | Self::BackendIdleTimeout
@@ -134,6 +141,8 @@ impl Trouble {
             Self::TooManyConnections => server("too_many_connections"),
             Self::Overloaded => server("overloaded"),
             Self::Draining => server("shutting_down"),
+            Self::QueueFull => words("rate_limit_error", Some("queue_full")),
+            Self::QueueTimeout => server("queue_timeout"),
             Self::Internal => server("internal_error"),
             Self::NoBackend => server("no_backend"),
             Self::BackendUnreachable => server("backend_unreachable"),
@@ -153,9 +162,12 @@ impl Trouble {
     pub(super) fn anthropic_type(&self) -> &'static str {
         match self {
             Self::BodyTooLarge => "request_too_large",
-            Self::TooManyConnections | Self::Overloaded | Self::Draining | Self::NoBackend => {
-                "overloaded_error"
-            }
+            Self::QueueFull => "rate_limit_error",
+            Self::TooManyConnections
+            | Self::Overloaded
+            | Self::Draining
+            | Self::QueueTimeout
+            | Self::NoBackend => "overloaded_error",
             Self::RequestTimeout
             | Self::BackendConnectTimeout
             | Self::BackendFirstByteTimeout
@@ -191,6 +203,10 @@ impl Trouble {
             Self::TooManyConnections => "There are too many connections; try again shortly.",
             Self::Overloaded => "The proxy is at its limit; try again shortly.",
             Self::Draining => "The proxy is shutting down; try again.",
+            Self::QueueFull => "Every backend for this request is busy; try again shortly.",
+            Self::QueueTimeout => {
+                "No backend had room for this request in time; try again shortly."
+            }
             Self::Internal => "The proxy failed; this is a fault of its own.",
             Self::NoBackend => "No backend for this request is healthy; try again shortly.",
             Self::BackendUnreachable => "The backend could not be reached.",
@@ -213,7 +229,12 @@ impl Trouble {
         let never = Advice { should_retry: Some(false), retry_after_seconds: None };
         let soon = Advice { should_retry: None, retry_after_seconds: Some(1) };
         match self {
-            Self::TooManyConnections | Self::Overloaded | Self::Draining | Self::NoBackend => soon,
+            Self::TooManyConnections
+            | Self::Overloaded
+            | Self::Draining
+            | Self::QueueFull
+            | Self::QueueTimeout
+            | Self::NoBackend => soon,
             // Nothing changes by asking again.
             Self::NotImplemented { .. } | Self::VersionNotSupported { .. } => never,
             // Our own attempts are used up, or the model has worked on it

@@ -44,6 +44,8 @@ pub struct Target<S> {
 
 /// All that is to be asked, until another round replaces it.
 pub struct Round<S> {
+    /// News of addresses name it.
+    pub number: u64,
     pub plan: ProbePlan,
     pub targets: Vec<Target<S>>,
     pub audience: Box<dyn Audience>,
@@ -75,6 +77,7 @@ enum Course {
 /// One round, and how far it has come.
 pub struct Desk<W: World> {
     world: W,
+    pub number: u64,
     plan: ProbePlan,
     audience: Box<dyn Audience>,
     targets: Vec<Rc<Target<W::Security>>>,
@@ -109,6 +112,7 @@ impl<W: World> Desk<W> {
         }
         Rc::new(Self {
             world,
+            number: round.number,
             plan: round.plan,
             audience: round.audience,
             targets: round.targets.into_iter().map(Rc::new).collect(),

@@ -18,9 +18,13 @@ use crate::{
 /// News for the loop.
 pub enum Letter<S> {
     /// Other backends, or other questions, from now on.
-    Round(Round<S>),
-    /// Where a backend is reached now.
-    Addresses(BackendId, Vec<ConnectAddress>),
+    Round(Box<Round<S>>),
+    /// Where a backend of this round is reached now.
+    Addresses {
+        round: u64,
+        backend: BackendId,
+        addresses: Vec<ConnectAddress>,
+    },
     End,
 }
 
@@ -37,10 +41,15 @@ pub async fn keep<W: World>(
         desk.send_out();
         match next(&world, &desk, &letterbox).await {
             None => {}
-            Some(Letter::Addresses(backend, to)) => desk.moved(backend, &to),
+            Some(Letter::Addresses { round, backend, addresses }) => {
+                // The place may be another's by now.
+                if round == desk.number {
+                    desk.moved(backend, &addresses);
+                }
+            }
             Some(Letter::Round(round)) => {
                 desk.close();
-                desk = Desk::open(world.clone(), round, seed, Some(&desk));
+                desk = Desk::open(world.clone(), *round, seed, Some(&desk));
             }
             Some(Letter::End) => return desk.close(),
         }

@@ -4,7 +4,7 @@ use std::{
     io,
     net::{SocketAddr, ToSocketAddrs},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         mpsc::{self, RecvTimeoutError},
     },
     time::Duration,
@@ -32,10 +32,11 @@ pub struct Watched {
 #[derive(Debug)]
 pub struct Resolver {
     _ends_on_drop: mpsc::Sender<()>,
+    known: Arc<Mutex<Vec<Watched>>>,
 }
 
 impl Resolver {
-    /// Resolves each name every `interval` and calls `news` with its index
+    /// Resolves each name after `first`, then every `interval`, and calls `news` with its index
     /// whenever the answer is not what is known; as long as `news` says that
     /// it was not heard by all, it is told again. A name that no longer
     /// resolves keeps its last addresses: a resolver that is down must not
@@ -44,25 +45,38 @@ impl Resolver {
     /// # Errors
     /// The kernel's refusal to start the thread.
     pub fn start(
-        mut names: Vec<Watched>,
-        interval: Duration,
+        names: Vec<Watched>,
+        (first, interval): (Duration, Duration),
         lookup: Lookup,
         news: impl Fn(usize, &[SocketAddr]) -> bool + Send + 'static,
     ) -> io::Result<Self> {
         let (alive, ended) = mpsc::channel::<()>();
+        let known = Arc::new(Mutex::new(names.clone()));
+        let shown = Arc::clone(&known);
+        let mut names = names;
         spawn_thread("tr-resolver", move || {
-            while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(interval) {
+            let mut wait = first;
+            while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(wait) {
+                wait = interval;
                 for (index, name) in names.iter_mut().enumerate() {
                     if let Ok(addresses) = lookup(&name.host, name.port)
                         && name.known != addresses
                         && news(index, &addresses)
                     {
                         name.known = addresses;
+                        let mut shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
+                        shown[index].clone_from(name);
                     }
                 }
             }
         })?;
-        Ok(Self { _ends_on_drop: alive })
+        Ok(Self { _ends_on_drop: alive, known })
+    }
+
+    /// What each name stands for, as far as it was told.
+    #[must_use]
+    pub fn known(&self) -> Vec<Watched> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Resolves one name now; blocks. Sorted, so that two answers compare.
@@ -81,8 +95,6 @@ impl Resolver {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
     use super::*;
 
     fn addresses(last: &[u8]) -> Vec<SocketAddr> {
@@ -112,8 +124,13 @@ mod tests {
             let _ = tell.send(addresses.to_vec());
             addresses.iter().all(|address| !address.ip().to_string().ends_with(".13"))
         };
-        let _resolver =
-            Resolver::start(vec![watched], Duration::from_millis(1), lookup, news).unwrap();
+        let _resolver = Resolver::start(
+            vec![watched],
+            (Duration::ZERO, Duration::from_millis(1)),
+            lookup,
+            news,
+        )
+        .unwrap();
         let last = addresses(&[255]);
         let told: Vec<_> = told.iter().take_while(|told| *told != last).collect();
         let expected: Vec<_> = expected.iter().map(|last| addresses(last)).collect();

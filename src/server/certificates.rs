@@ -8,24 +8,19 @@
 //!                                     what was in force stays
 //! ```
 
-use std::{
-    io,
-    sync::{
-        Arc,
-        mpsc::{self, RecvTimeoutError},
-    },
-};
+use std::{io, sync::Arc, time::Duration};
 
 use anyhow::anyhow;
 use rustls::{ClientConfig, ServerConfig, time_provider::DefaultTimeProvider};
 
+use super::reload::{self, Planner, Reloader};
 use crate::{
     admin::CertificateFigures,
+    balance::BackendId,
     config::{
         BackendMaterial, Given, Plan, PlanError, TlsFiles, TlsMaterial, TlsPlan, read_files,
         system_authorities,
     },
-    rt::spawn_thread,
     tls::{
         Authorities, BackendSide, BackendTls, Date, Fault, ProducesTickets, ServerSide, ServerTls,
         TimeProvider, UnixTime, client_config, for_one_backend, new_tickets, provider,
@@ -42,12 +37,8 @@ pub struct Certificates {
     keeper: Keeper,
 }
 
-/// Has the files looked at. They are watched as long as one of these is held.
-#[derive(Clone, Debug)]
-pub struct Reloader(mpsc::Sender<()>);
-
 /// Looks at the files, and replaces what is in force.
-struct Keeper {
+pub(super) struct Keeper {
     maker: Maker,
     /// What the files held when they were last looked at, taken or refused.
     seen: TlsFiles,
@@ -60,7 +51,7 @@ struct Keeper {
 }
 
 /// Makes configurations of files.
-struct Maker {
+pub(super) struct Maker {
     plan: TlsPlan,
     /// Where its settings were given.
     given: Given,
@@ -82,9 +73,18 @@ struct Made {
     earliest_not_after: Option<UnixTime>,
 }
 
+/// The next plan's side of TLS; nothing is in force by it yet.
+pub(super) struct Prepared {
+    maker: Maker,
+    seen: TlsFiles,
+    made: Made,
+    /// By backend of the next plan; those that are kept go on.
+    backends: Vec<Option<Arc<BackendTls>>>,
+}
+
 /// Why nothing was made: the operator's faults, or ours.
 #[derive(Debug, thiserror::Error)]
-enum Refusal {
+pub(super) enum Refusal {
     #[error("{}", .0.join("; and "))]
     Files(Vec<String>),
     #[error(transparent)]
@@ -103,7 +103,7 @@ enum Backends {
 
 /// What came of a look at the files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Look {
+pub(super) enum Look {
     Unchanged,
     Taken,
     Refused,
@@ -129,13 +129,7 @@ impl Certificates {
         let seen = read_files(&maker.plan);
         let made = maker.make(&seen).map_err(|refusal| anyhow!("{refusal}"))?;
         let server = made.server.clone().map(|config| Arc::new(ServerTls::new(config)));
-        // The demo's mock is behind the others, and speaks no TLS.
-        let cell = |(place, name): (usize, Option<_>)| {
-            let config = for_one_backend(made.backends.get(place)?.as_ref()?);
-            Some(Arc::new(BackendTls::new(config, name?)))
-        };
-        let names = plan.backends.iter().map(|plan| plan.tls_name.clone());
-        let backends: Vec<_> = names.enumerate().map(cell).collect();
+        let backends = cells(plan, &made);
         let figures = Arc::new(CertificateFigures::default());
         tell(&made, &figures);
         maker.keep(made);
@@ -151,37 +145,16 @@ impl Certificates {
         self.keeper.has_tls().then(|| Arc::clone(&self.keeper.figures))
     }
 
-    /// Looks at the files from now on, on a thread of its own; `None` when
-    /// there is nothing to look at.
+    /// Looks at the files from now on, on a thread of its own, and at those that
+    /// `planner` runs by; `None` when there is nothing to look at.
     ///
     /// # Errors
     /// The kernel's refusal to start the thread.
-    pub fn watch(self) -> io::Result<Option<Reloader>> {
-        let mut keeper = self.keeper;
-        if !keeper.has_tls() {
+    pub(super) fn watch(self, planner: Option<Planner>) -> io::Result<Option<Reloader>> {
+        if !self.keeper.has_tls() && planner.is_none() {
             return Ok(None);
         }
-        let (ask, asked) = mpsc::channel();
-        spawn_thread("tr-certificates", move || {
-            loop {
-                match asked.recv_timeout(keeper.maker.plan.watch_every) {
-                    Ok(()) => keeper.look_now(),
-                    Err(RecvTimeoutError::Timeout) => keeper.look(),
-                    Err(RecvTimeoutError::Disconnected) => return,
-                };
-            }
-        })?;
-        Ok(Some(Reloader(ask)))
-    }
-}
-
-impl Reloader {
-    /// Takes what the files hold now, though they may not have changed: a
-    /// certificate may have become valid, or the system trust others.
-    pub fn look_now(&self) {
-        // The thread ends after the last of us only, or by a panic, which is
-        // told where it happens.
-        let _ = self.0.send(());
+        reload::watch(self.keeper, planner).map(Some)
     }
 }
 
@@ -195,7 +168,7 @@ impl Keeper {
     ///
     /// The contents are compared: a link that is led elsewhere, or a file that
     /// is written twice in one second, keeps its time of change.
-    fn look(&mut self) -> Look {
+    pub(super) fn look(&mut self) -> Look {
         let files = read_files(&self.maker.plan);
         if files == self.seen {
             return Look::Unchanged;
@@ -204,10 +177,65 @@ impl Keeper {
         self.take(files, Backends::Changed)
     }
 
-    fn look_now(&mut self) -> Look {
+    pub(super) fn look_now(&mut self) -> Look {
+        if !self.has_tls() {
+            return Look::Unchanged;
+        }
         let files = read_files(&self.maker.plan);
         // Also where no file has changed: the system may trust others now.
         self.take(files, Backends::All)
+    }
+
+    pub(super) fn watch_every(&self) -> Duration {
+        self.maker.plan.watch_every
+    }
+
+    /// What the next plan asks for. `kept` says of each of its backends which
+    /// one it is here, where connections to it may go on.
+    pub(super) fn prepare(
+        &self,
+        plan: &Plan,
+        kept: &[Option<BackendId>],
+    ) -> Result<Prepared, Refusal> {
+        let maker = Maker {
+            plan: plan.tls.clone(),
+            given: plan.given.clone(),
+            clock: Arc::clone(&self.maker.clock),
+            tickets: Arc::clone(&self.maker.tickets),
+            clients: self.maker.clients.clone(),
+        };
+        let seen = read_files(&maker.plan);
+        let made = maker.make(&seen)?;
+        let anew = cells(plan, &made);
+        let cell = |(place, anew): (usize, Option<Arc<_>>)| {
+            let kept = kept.get(place).copied().flatten();
+            kept.and_then(|kept| self.backends.get(kept.0)?.clone()).or(anew)
+        };
+        let backends = anew.into_iter().enumerate().map(cell).collect();
+        Ok(Prepared { maker, seen, made, backends })
+    }
+
+    /// Puts it in force; returns what connections to each backend are secured
+    /// with.
+    pub(super) fn adopt(&mut self, next: Prepared) -> Vec<Option<Arc<BackendTls>>> {
+        let Prepared { maker, seen, made, backends } = next;
+        if let (Some(cell), Some(config)) = (&self.server, &made.server) {
+            cell.replace(Arc::clone(config));
+        }
+        self.backends.clone_from(&backends);
+        let plans = maker.plan.backends.iter();
+        for ((cell, plan), config) in self.backends.iter().zip(plans).zip(&made.backends) {
+            let (Some(cell), Some(plan), Some(config)) = (cell, plan, config) else { continue };
+            // Sessions with a backend are lost with its configuration.
+            if !seen.agree(&self.taken, plan.files()) {
+                cell.replace(for_one_backend(config));
+            }
+        }
+        self.maker = maker;
+        tell(&made, &self.figures);
+        self.maker.keep(made);
+        (self.taken, self.seen) = (seen.clone(), seen);
+        backends
     }
 
     fn take(&mut self, files: TlsFiles, backends: Backends) -> Look {
@@ -290,6 +318,16 @@ impl Maker {
     fn keep(&mut self, made: Made) {
         (self.tickets, self.clients) = (made.tickets, made.clients);
     }
+}
+
+/// By backend, in the plan's order.
+fn cells(plan: &Plan, made: &Made) -> Vec<Option<Arc<BackendTls>>> {
+    // The demo's mock is behind the others, and speaks no TLS.
+    let cell = |(place, name): (usize, Option<_>)| {
+        let config = for_one_backend(made.backends.get(place)?.as_ref()?);
+        Some(Arc::new(BackendTls::new(config, name?)))
+    };
+    plan.backends.iter().map(|plan| plan.tls_name.clone()).enumerate().map(cell).collect()
 }
 
 /// What is worth telling of what is now in force.

@@ -107,7 +107,7 @@ fn without_tls_there_is_nothing_to_watch() {
     let machine = Machine { allowed_cores: vec![0], open_files: None };
     let certificates = Certificates::load(&check(&written, &machine).unwrap()).unwrap();
     assert!(certificates.server.is_none() && certificates.figures().is_none());
-    assert!(certificates.watch().unwrap().is_none());
+    assert!(certificates.watch(None).unwrap().is_none());
 }
 
 #[test]
@@ -343,7 +343,7 @@ fn the_thread_takes_a_change_by_itself() {
     world.written.tls.watch_every = Duration::from_millis(10);
     let certificates = world.load();
     let server = Arc::clone(certificates.server.as_ref().unwrap());
-    let _reloader = certificates.watch().unwrap().unwrap();
+    let _reloader = certificates.watch(None).unwrap().unwrap();
     let new = world.issue();
     world.put_pair(&new);
     eventually(|| shown(&world, &server) == new.der.to_vec());
@@ -355,7 +355,7 @@ fn the_thread_looks_at_once_when_it_is_told_to() {
     world.written.tls.watch_every = Duration::from_secs(24 * 60 * 60);
     let certificates = world.load();
     let figures = certificates.figures().unwrap();
-    let reloader = certificates.watch().unwrap().unwrap();
+    let reloader = certificates.watch(None).unwrap().unwrap();
     reloader.look_now();
     eventually(|| figures.reloads_taken.read() == 1);
     world.put("k", "");

@@ -3,10 +3,10 @@
 pub mod certificates;
 mod drain;
 mod generation;
-mod hangup;
 mod listeners;
 mod names;
 mod probes;
+mod reload;
 mod shards;
 
 use std::{net::SocketAddr, sync::Arc};
@@ -28,11 +28,13 @@ pub use shards::Running;
 /// What keeps it from starting, with the mend; or the end of a shard.
 pub fn serve(mut plan: Plan, file: Option<FileInForce>) -> anyhow::Result<()> {
     let demo = start_demo(&mut plan)?;
-    let running = start(plan.clone())?;
+    let lookup = Arc::new(Resolver::resolve);
+    let of_demo = demo.is_some().then(|| plan.backends.last().cloned()).flatten();
+    let running = shards::start(plan.clone(), lookup, file.map(|file| (file, of_demo)))?;
     let bound = [running.bound(), running.secured()].concat();
     let stop = running.stopper();
     let reloader = running.reloader().cloned();
-    let patience = plan.drain;
+    let patience = running.patience();
     let mut told = false;
     rt::on_signals(move |signal| match signal {
         Signal::Stop if told => {
@@ -41,6 +43,7 @@ pub fn serve(mut plan: Plan, file: Option<FileInForce>) -> anyhow::Result<()> {
         }
         Signal::Stop => {
             told = true;
+            let patience = patience();
             tracing::info!(
                 ?patience,
                 "draining: no new connections, answers under way may end; a second signal \
@@ -48,7 +51,10 @@ pub fn serve(mut plan: Plan, file: Option<FileInForce>) -> anyhow::Result<()> {
             );
             stop.drain(patience);
         }
-        Signal::Reload => hangup::reload(reloader.as_ref(), file.as_ref()),
+        Signal::Reload => match &reloader {
+            Some(reloader) => reloader.look_now(),
+            None => tracing::info!("nothing to reload: the settings are flags"),
+        },
     })
     .context("signals cannot be handled")?;
     // Who reads the line may signal at once, so the handlers stand before it.
@@ -78,7 +84,7 @@ pub fn start(plan: Plan) -> anyhow::Result<Running> {
 /// # Errors
 /// As [`start`].
 pub fn start_with(plan: Plan, lookup: Lookup) -> anyhow::Result<Running> {
-    shards::start(plan, lookup)
+    shards::start(plan, lookup, None)
 }
 
 /// The built-in mock, as one more backend.

@@ -31,11 +31,12 @@ fn resolve(backend: &BackendPlan, lookup: &Lookup) -> Vec<ConnectAddress> {
 }
 
 /// Resolves names for ever and tells `news` when one stands for something else
-/// than the addresses that [`resolve_all`] has found.
+/// than the addresses that [`resolve_all`] has found. The first of `intervals` is
+/// waited for before the first time.
 pub fn watch(
     backends: &[BackendPlan],
     addresses: &[Vec<ConnectAddress>],
-    interval: Duration,
+    intervals: (Duration, Duration),
     lookup: Lookup,
     news: impl Fn(BackendId, &[ConnectAddress]) -> bool + Send + 'static,
 ) -> io::Result<Option<Resolver>> {
@@ -55,7 +56,7 @@ pub fn watch(
         return Ok(None);
     }
     let shown: Vec<String> = ids.iter().map(|id: &BackendId| backends[id.0].name.clone()).collect();
-    let resolver = Resolver::start(names, interval, lookup, move |place, addresses| {
+    let resolver = Resolver::start(names, intervals, lookup, move |place, addresses| {
         tracing::info!(backend = shown[place], ?addresses, "the name stands for other addresses");
         let addresses: Vec<_> = addresses.iter().copied().map(ConnectAddress::Tcp).collect();
         news(ids[place], &addresses)

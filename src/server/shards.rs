@@ -5,29 +5,33 @@ use std::{
     rc::Rc,
     sync::{Arc, OnceLock, mpsc},
     thread::JoinHandle,
+    time::Duration,
 };
 
 use anyhow::{Context, anyhow, bail};
 
 use super::{
-    certificates::{Certificates, Reloader},
+    certificates::Certificates,
     drain::Stopper,
     generation::{Backends, Security, Shown, generation, seats},
     listeners::{self, Bound, Purpose},
     names,
     probes::{self, Probes},
+    reload::{Planner, Reloader},
 };
+use arc_swap::ArcSwap;
+
 use crate::{
+    admin::Reloads,
     balance::{BackendId, Figures, Fleet},
-    config::Plan,
+    config::{BackendPlan, FileInForce, Plan},
     exchange::{Common, Counters, Generation, Ground, Stage},
-    probe,
     rt::{
         self, Clock, ConnectAddress, DriverInForce, KernelWorld, Letterbox, Listener, Lookup,
         Mailbox, Resolver, Unsent, build, mailbox, pin_to, seed, spawn_thread,
     },
     shard::{House, Letter, Shard},
-    tls::ServerTls,
+    tls::{ServerTls, UnixTime},
     wire::{self, SecureWorld, Shared},
 };
 
@@ -48,10 +52,11 @@ pub struct Running {
     driver: String,
     stopper: Stopper,
     counters: Arc<[Arc<Counters>]>,
-    fleet: Arc<Fleet>,
+    fleet: Arc<ArcSwap<Fleet>>,
     clock: Clock,
+    patience: Arc<ArcSwap<Duration>>,
     _resolver: Option<Resolver>,
-    _probes: Probes,
+    _probes: Arc<Probes>,
     reloader: Option<Reloader>,
 }
 
@@ -64,7 +69,6 @@ type ShardEnd = (usize, Option<String>);
 /// All that one shard's thread is given.
 struct Job {
     index: usize,
-    core: usize,
     plan: Arc<Plan>,
     sockets: Vec<(OwnedFd, Purpose)>,
     server_tls: Option<Arc<ServerTls>>,
@@ -78,69 +82,64 @@ struct Job {
     clock: Clock,
 }
 
-pub fn start(plan: Plan, lookup: Lookup) -> anyhow::Result<Running> {
-    // A limit that cannot be raised shows when connections are counted.
-    if let Err(error) = crate::rt::allowed_descriptors() {
-        tracing::warn!(%error, "the limit on open files is not known");
-    }
+/// The file that a plan was made by, with the backend that it does not name.
+pub type Source = (FileInForce, Option<BackendPlan>);
+
+pub fn start(plan: Plan, lookup: Lookup, file: Option<Source>) -> anyhow::Result<Running> {
+    raise_descriptors();
     // Before anything is bound: who cannot show a certificate does not listen.
     let certificates = Certificates::load(&plan)?;
     let plan = Arc::new(plan);
     let shards = plan.cores.len();
     let Bound { shards: sockets, clients, secured, admin, files } =
         listeners::bind((&plan.listeners, &plan.tls_listeners), plan.admin.as_ref(), shards)?;
-    let (mailboxes, letterboxes): (Vec<_>, Vec<_>) =
-        (0..shards).map(|_| mailbox(MAILBOX_LETTERS)).unzip();
+    let (mailboxes, letterboxes) = mailboxes(shards);
     let stopper = Stopper { mailboxes: mailboxes.clone() };
     let counters: Arc<[Arc<Counters>]> = (0..shards).map(|_| Arc::default()).collect();
     let house = house_of(&plan);
     let addresses = names::resolve_all(&plan.backends, &lookup);
-    let (common, clock) = (Arc::new(Common::default()), Clock::start());
-    let fleet = Arc::new(Fleet::of(seats(&plan), plan.balancing));
-    let backends = Backends {
-        fleet: Arc::clone(&fleet),
-        security: certificates.backends.clone(),
-        addresses: addresses.clone(),
-        kept: vec![None; plan.backends.len()],
-        probes: plan.backends.iter().map(|_| Arc::default()).collect(),
-    };
-    let round = probes::round(&plan, &backends);
-    let shown = Shown {
-        counters: Arc::clone(&counters),
-        driver: Arc::default(),
-        certificates: certificates.figures(),
-    };
+    let common = Arc::new(Common { hash_seed: seed(), ..Common::default() });
+    let clock = Clock::start();
+    let backends = at_start(&plan, &certificates, &addresses);
+    let fleet = Arc::new(ArcSwap::new(Arc::clone(&backends.fleet)));
+    let (probed, round) = (Arc::clone(&backends.probes), probes::round(FIRST, &plan, &backends));
+    let shown = shown(&counters, &certificates, file.as_ref());
     let first = Arc::new(generation(FIRST, &plan, backends, &shown));
-    let (ready, readiness) = mpsc::channel();
-    let (end, ends) = mpsc::channel();
-    let mut threads = Vec::new();
-    for (index, (sockets, letterbox)) in sockets.into_iter().zip(letterboxes).enumerate() {
-        let job = Job {
-            index,
-            core: plan.cores[index],
-            plan: Arc::clone(&plan),
-            sockets,
-            server_tls: certificates.server.clone(),
-            letterbox,
-            mailboxes: mailboxes.clone(),
-            generation: Arc::clone(&first),
-            driver: Arc::clone(&shown.driver),
-            counters: Arc::clone(&counters),
-            common: Arc::clone(&common),
-            house: Arc::clone(&house),
-            clock,
-        };
-        let (ready, end) = (ready.clone(), end.clone());
-        threads.push(spawn_thread(format!("tr-shard-{index}"), move || {
-            run_to_the_end(job, &ready, &end);
-        })?);
-    }
-    drop((ready, end));
-    let drivers = all_ready(&readiness, shards)?;
+    let job = |(index, (sockets, letterbox))| Job {
+        index,
+        plan: Arc::clone(&plan),
+        sockets,
+        server_tls: certificates.server.clone(),
+        letterbox,
+        mailboxes: mailboxes.clone(),
+        generation: Arc::clone(&first),
+        driver: Arc::clone(&shown.driver),
+        counters: Arc::clone(&counters),
+        common: Arc::clone(&common),
+        house: Arc::clone(&house),
+        clock,
+    };
+    let jobs = sockets.into_iter().zip(letterboxes).enumerate().map(job).collect();
+    let (threads, ends, drivers) = start_threads(jobs)?;
     let probes = Probes::start(plan.driver, clock, round)?;
-    let hear = Hearers { shards: stopper.clone(), probes: probes.mailbox() };
-    let hear = move |backend, to: &[_]| hear.addresses(FIRST, backend, to);
-    let resolver = names::watch(&plan.backends, &addresses, plan.resolve_every, lookup, hear)?;
+    let patience = Arc::new(ArcSwap::from_pointee(plan.drain));
+    let hear = hearing(&stopper, &probes, FIRST);
+    let mut resolver = watch_names(&plan, &addresses, &lookup, hear)?;
+    let planner = file.map(|(file, demo)| Planner {
+        file,
+        plan: Plan::clone(&plan),
+        demo,
+        number: FIRST,
+        fleet: Arc::clone(&fleet),
+        to: stopper.clone(),
+        probes: Arc::clone(&probes),
+        probed,
+        shown,
+        lookup,
+        resolver: resolver.take(),
+        clock,
+        patience: Arc::clone(&patience),
+    });
     Ok(Running {
         threads,
         ends,
@@ -153,29 +152,31 @@ pub fn start(plan: Plan, lookup: Lookup) -> anyhow::Result<Running> {
         counters,
         fleet,
         clock,
+        patience,
         _resolver: resolver,
         _probes: probes,
-        reloader: certificates.watch().context("certificate files cannot be watched")?,
+        reloader: certificates.watch(planner).context("files cannot be watched")?,
     })
 }
 
-/// Who has to know where backends are reached.
-struct Hearers {
-    shards: Stopper,
-    probes: Option<Mailbox<probe::Letter<Security>>>,
+fn mailboxes(shards: usize) -> (Vec<Mailbox<Mail>>, Vec<Letterbox<Mail>>) {
+    (0..shards).map(|_| mailbox(MAILBOX_LETTERS)).unzip()
 }
 
-impl Hearers {
-    /// False if a mailbox was full: it has to be told another time.
-    fn addresses(&self, generation: u64, backend: BackendId, to: &[ConnectAddress]) -> bool {
-        let letter = || Letter::Addresses { generation, backend, addresses: to.to_vec() };
-        // Everybody is told, also behind one that does not hear.
-        let is_full =
-            |mailbox: &&Mailbox<_>| matches!(mailbox.send(letter()), Err(Unsent::Full(_)));
-        let deaf = self.shards.mailboxes.iter().filter(is_full).count();
-        let letter = probe::Letter::Addresses(backend, to.to_vec());
-        let probes = self.probes.as_ref().map(|probes| probes.send(letter));
-        deaf == 0 && !matches!(probes, Some(Err(Unsent::Full(_))))
+fn watch_names(
+    plan: &Plan,
+    addresses: &[Vec<ConnectAddress>],
+    lookup: &Lookup,
+    hear: impl Fn(BackendId, &[ConnectAddress]) -> bool + Send + 'static,
+) -> std::io::Result<Option<Resolver>> {
+    let every = (plan.resolve_every, plan.resolve_every);
+    names::watch(&plan.backends, addresses, every, Arc::clone(lookup), hear)
+}
+
+fn raise_descriptors() {
+    // A limit that cannot be raised shows when connections are counted.
+    if let Err(error) = rt::allowed_descriptors() {
+        tracing::warn!(%error, "the limit on open files is not known");
     }
 }
 
@@ -184,13 +185,71 @@ fn house_of(plan: &Plan) -> Arc<House> {
     Arc::new(House::new(plan.cores.len(), per_address))
 }
 
-/// Waits until every shard runs.
-fn all_ready(
-    readiness: &mpsc::Receiver<anyhow::Result<DriverInForce>>,
-    shards: usize,
-) -> anyhow::Result<Vec<DriverInForce>> {
-    let ready = |_| readiness.recv().unwrap_or_else(|_| Err(anyhow!("a shard died at its start")));
-    (0..shards).map(ready).collect()
+fn at_start(
+    plan: &Plan,
+    certificates: &Certificates,
+    addresses: &[Vec<ConnectAddress>],
+) -> Backends {
+    Backends {
+        fleet: Arc::new(Fleet::of(seats(plan), plan.balancing)),
+        security: certificates.backends.clone(),
+        addresses: addresses.to_vec(),
+        kept: vec![None; plan.backends.len()],
+        probes: plan.backends.iter().map(|_| Arc::default()).collect(),
+    }
+}
+
+fn shown(
+    counters: &Arc<[Arc<Counters>]>,
+    certificates: &Certificates,
+    file: Option<&Source>,
+) -> Shown {
+    let now = UnixTime::since_unix_epoch(rt::unix_time());
+    Shown {
+        counters: Arc::clone(counters),
+        driver: Arc::default(),
+        certificates: certificates.figures(),
+        reloads: Arc::new(Reloads::begin(file.map(|(file, _)| file.name()), FIRST, now)),
+    }
+}
+
+/// The shards' threads, their last words, and the drivers that they found.
+type Started = (Vec<JoinHandle<()>>, mpsc::Receiver<ShardEnd>, Vec<DriverInForce>);
+
+/// Returns when every shard runs.
+fn start_threads(jobs: Vec<Job>) -> anyhow::Result<Started> {
+    let (ready, readiness) = mpsc::channel();
+    let (end, ends) = mpsc::channel();
+    let mut threads = Vec::new();
+    for job in jobs {
+        let (ready, end) = (ready.clone(), end.clone());
+        threads.push(spawn_thread(format!("tr-shard-{}", job.index), move || {
+            run_to_the_end(job, &ready, &end);
+        })?);
+    }
+    drop((ready, end));
+    let is_ready =
+        |_| readiness.recv().unwrap_or_else(|_| Err(anyhow!("a shard died at its start")));
+    let drivers = (0..threads.len()).map(is_ready).collect::<anyhow::Result<_>>()?;
+    Ok((threads, ends, drivers))
+}
+
+/// Who has to know where backends are reached. False if a mailbox was full: it
+/// has to be told another time.
+pub(super) fn hearing(
+    shards: &Stopper,
+    probes: &Arc<Probes>,
+    generation: u64,
+) -> impl Fn(BackendId, &[ConnectAddress]) -> bool + Send + use<> {
+    let (shards, probes) = (shards.clone(), Arc::clone(probes));
+    move |backend, to| {
+        let letter = || Letter::Addresses { generation, backend, addresses: to.to_vec() };
+        // Everybody is told, also behind one that does not hear.
+        let is_full =
+            |mailbox: &&Mailbox<_>| matches!(mailbox.send(letter()), Err(Unsent::Full(_)));
+        let deaf = shards.mailboxes.iter().filter(is_full).count();
+        probes.hear(generation, backend, to) && deaf == 0
+    }
 }
 
 fn driver_line(drivers: &[DriverInForce]) -> String {
@@ -224,11 +283,11 @@ fn run_to_the_end(
 
 fn run(job: Job, ready: &mpsc::Sender<anyhow::Result<DriverInForce>>) -> anyhow::Result<()> {
     let plan = &job.plan;
-    if plan.pin && !pin_to(job.core) {
+    if plan.pin && !pin_to(plan.cores[job.index]) {
         bail!(
             "the kernel does not let this process run on core {}: give --cores others, \
              or --no-pin",
-            job.core
+            plan.cores[job.index]
         );
     }
     let (mut runtime, driver) = build(plan.driver, plan.rings.entries).context(
@@ -292,20 +351,27 @@ impl Running {
     /// What is known of each backend now.
     #[must_use]
     pub fn backends(&self) -> Vec<Figures> {
-        let now = self.clock.now();
-        (0..).map_while(|place| self.fleet.figures(BackendId(place), now)).collect()
+        let (now, fleet) = (self.clock.now(), self.fleet());
+        (0..).map_while(|place| fleet.figures(BackendId(place), now)).collect()
     }
 
     /// What is known of the backends, by all shards.
     #[must_use]
     pub fn fleet(&self) -> Arc<Fleet> {
-        Arc::clone(&self.fleet)
+        self.fleet.load_full()
     }
 
-    /// `None` when there is no TLS.
+    /// `None` when there is no file to look at.
     #[must_use]
     pub fn reloader(&self) -> Option<&Reloader> {
         self.reloader.as_ref()
+    }
+
+    /// How long requests under way may go on at the end, by the plan in force
+    /// when it is asked.
+    pub fn patience(&self) -> impl Fn() -> Duration + Send + use<> {
+        let patience = Arc::clone(&self.patience);
+        move || **patience.load()
     }
 
     #[must_use]

@@ -155,7 +155,8 @@ impl Proxy {
             let figures = self.fleet.figures(BackendId(place), Default::default())?;
             Some(u64::from(figures.waiting + figures.streams))
         });
-        let figures: [(&'static str, u64); 5] = [
+        let figures: [(&'static str, u64); 6] = [
+            ("requests_queued", self.sum(|c| &c.requests_queued)),
             ("requests at backends", backends.sum()),
             ("event_bytes_held", self.sum(|c| &c.event_bytes_held)),
             ("requests_in_flight", self.sum(|c| &c.requests_in_flight)),

@@ -2,7 +2,7 @@
 
 use std::num::{NonZeroU8, NonZeroU32};
 
-use super::{Choice, Group, Number, Place, of_process};
+use super::{Choice, Group, Number, Place, Switch, of_process};
 use crate::config::Policy;
 use crate::config::words::count;
 
@@ -41,6 +41,37 @@ pub(super) const POLICIES: [Policy; POLICY_WORDS.len()] = [
     Policy::PowerOfTwo,
     Policy::SessionHash,
 ];
+
+pub(super) const QUEUE: Group = Group {
+    heading: "Requests that wait because every backend is full",
+    settings: &[
+        of_process(
+            "queue.length",
+            "--queue-length",
+            "200",
+            "Requests that may wait at a time, in all shards (429); 0 is that none waits",
+            Place::Count(|w| &mut w.queue.length),
+        ),
+        of_process(
+            "queue.timeout",
+            "--queue-timeout",
+            "5s",
+            "How long a request waits for a place at a backend (503)",
+            Place::Time(|w| &mut w.queue.timeout),
+        ),
+        of_process(
+            "queue.priorities",
+            "--queue-priorities",
+            "true",
+            "Let clients say how urgent a request is, by x-tokenring-priority: low, normal or high",
+            Place::Switch(Switch {
+                flag_says: true,
+                is_on: |w| w.queue.priorities,
+                turn: |w, on| w.queue.priorities = on,
+            }),
+        ),
+    ],
+};
 
 pub(super) const BALANCING: Group = Group {
     heading: "Which backend answers",

@@ -122,14 +122,16 @@ pub(super) const LIMITS: Group = Group {
             "200",
             "Most client connections; auto is what open files bear, up to 100000",
             Place::CountOrAuto(|w| &mut w.connections),
-        ),
+        )
+        .at_start_only(),
         of_process(
             "limits.connections_per_address",
             "--connections-per-address",
             "100",
             "Most client connections from one IP address; 0 is no limit",
             Place::Limit(|w| &mut w.limits.connections_per_address),
-        ),
+        )
+        .at_start_only(),
         of_process(
             "limits.requests_in_flight",
             "--requests-in-flight",
@@ -170,14 +172,16 @@ pub(super) const KEPT: Group = Group {
             "128",
             "Most free buffers kept for the next request",
             Place::Count(|w| &mut w.pool.buffers),
-        ),
+        )
+        .at_start_only(),
         of_process(
             "pool.buffer_bytes",
             "--pool-buffer-bytes",
             "32KiB",
             "Size of one buffer",
             Place::Size(|w| &mut w.pool.buffer_bytes),
-        ),
+        )
+        .at_start_only(),
         of_process(
             "pool.rest_before_idle",
             "--rest-before-idle",

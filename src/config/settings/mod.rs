@@ -50,6 +50,9 @@ pub struct Setting {
     pub example: &'static str,
     /// One sentence, without its full stop.
     pub doc: &'static str,
+    /// It holds from the start of the process to its end: a reload cannot
+    /// change it.
+    pub needs_restart: bool,
     home: Home,
 }
 
@@ -65,12 +68,14 @@ enum Home {
 }
 
 /// In the order of the help.
-pub static GROUPS: [Group; 13] = [
+pub static GROUPS: [Group; 15] = [
+    process::FILE,
     process::PLACES,
     backends::BACKENDS,
     models::MODELS,
     routes::ROUTES,
     balancing::BALANCING,
+    balancing::QUEUE,
     probes::PROBES,
     tls::TO_CLIENTS,
     tls::TO_BACKENDS,
@@ -103,7 +108,14 @@ const fn of_process(
     doc: &'static str,
     place: Place<Written>,
 ) -> Setting {
-    Setting { key, flag: Some(flag), example, doc, home: Home::Process(place) }
+    Setting {
+        key,
+        flag: Some(flag),
+        example,
+        doc,
+        needs_restart: false,
+        home: Home::Process(place),
+    }
 }
 
 const fn of_backend(
@@ -113,7 +125,14 @@ const fn of_backend(
     doc: &'static str,
     place: Place<BackendTlsWritten>,
 ) -> Setting {
-    Setting { key, flag: Some(flag), example, doc, home: Home::Backend(place) }
+    Setting {
+        key,
+        flag: Some(flag),
+        example,
+        doc,
+        needs_restart: false,
+        home: Home::Backend(place),
+    }
 }
 
 const fn of_table(
@@ -122,7 +141,7 @@ const fn of_table(
     doc: &'static str,
     place: &'static dyn Listed,
 ) -> Setting {
-    Setting { key, flag: None, example, doc, home: Home::Listed(place) }
+    Setting { key, flag: None, example, doc, needs_restart: false, home: Home::Listed(place) }
 }
 
 impl Setting {
@@ -130,6 +149,22 @@ impl Setting {
     #[must_use]
     pub fn id(&self) -> &'static str {
         self.flag.unwrap_or(self.key)
+    }
+
+    /// The same, where only a restart changes it.
+    const fn at_start_only(self) -> Self {
+        Self { needs_restart: true, ..self }
+    }
+
+    /// Makes what is written for it in `to` the same as in `from`.
+    pub(super) fn copy(&self, from: &mut Written, to: &mut Written) {
+        match &self.home {
+            Home::Process(place) => place.copy(from, to),
+            Home::Backend(place) => place.copy(&mut from.tls.backend, &mut to.tls.backend),
+            Home::BackendUrl => to.backends.clone_from(&from.backends),
+            // None of them needs a restart.
+            Home::Listed(_) => {}
+        }
     }
 
     /// What was typed for it, which is all that there is of it then.

@@ -144,6 +144,20 @@ impl<W> Place<W> {
         Ok(())
     }
 
+    /// Makes the place hold in `to` what it holds in `from`.
+    pub fn copy(&self, from: &mut W, to: &mut W) {
+        match self {
+            Self::OptionalText(_, at) => at(to).clone_from(at(from)),
+            Self::File(_, at) => at(to).clone_from(at(from)),
+            _ => {
+                let words = self.words(from).unwrap_or_default();
+                let words: Vec<_> = words.iter().map(String::as_str).collect();
+                let read = self.read(to, &words);
+                debug_assert!(read.is_ok(), "what is shown can be read");
+            }
+        }
+    }
+
     /// An empty list is a list.
     fn clear(&self, of: &mut W) {
         match self {

@@ -14,18 +14,21 @@ pub(super) const PLACES: Group = Group {
             "Address for clients: HOST:PORT, [::1]:PORT or unix:/PATH; repeatable. The default \
              holds only when nothing is listened on by TLS",
             Place::Texts("ADDR", |w| &mut w.listen),
-        ),
+        )
+        .at_start_only(),
         of_process(
             "listen.admin",
             "--admin",
             "127.0.0.1:9090",
             "Address for health and metrics",
             Place::OptionalText(["ADDR", "none"], |w| &mut w.admin),
-        ),
+        )
+        .at_start_only(),
         Setting {
             key: "backend.url",
             flag: Some("--backend"),
             example: "https://models.example.com/v1",
+            needs_restart: false,
             doc: "Model server: http://HOST:PORT[/BASE], https://… or unix:/PATH; repeatable",
             home: Home::BackendUrl,
         },
@@ -42,7 +45,8 @@ pub(super) const PLACES: Group = Group {
             "true",
             "Start the built-in mock on a free loopback port as a backend; no other is needed",
             Place::Switch(Switch { flag_says: true, is_on: |w| w.demo, turn: |w, on| w.demo = on }),
-        ),
+        )
+        .at_start_only(),
         of_process(
             "proxy.path",
             "--proxy-path",
@@ -68,6 +72,18 @@ pub(super) const PLACES: Group = Group {
 
 const DRIVERS: [DriverChoice; 3] = [DriverChoice::Auto, DriverChoice::Uring, DriverChoice::Epoll];
 
+pub(super) const FILE: Group = Group {
+    heading: "Configuration file",
+    settings: &[of_process(
+        "config.watch_every",
+        "--config-watch-every",
+        "10s",
+        "How often the configuration file is looked at; a change is taken once two looks agree, \
+         and SIGHUP takes it at once",
+        Place::Time(|w| &mut w.watch_every),
+    )],
+};
+
 pub(super) const MACHINE: Group = Group {
     heading: "Cores and kernel",
     settings: &[
@@ -77,14 +93,16 @@ pub(super) const MACHINE: Group = Group {
             "0",
             "Cores that get a shard: auto (all that are allowed) or a list like 0-1,3",
             Place::Text("CORES", |w| &mut w.cores),
-        ),
+        )
+        .at_start_only(),
         of_process(
             "cores.pin",
             "--no-pin",
             "false",
             "Bind each shard's thread to its core",
             Place::Switch(Switch { flag_says: false, is_on: |w| w.pin, turn: |w, on| w.pin = on }),
-        ),
+        )
+        .at_start_only(),
         of_process(
             "kernel.driver",
             "--driver",
@@ -97,7 +115,8 @@ pub(super) const MACHINE: Group = Group {
                 at: |w| DRIVERS.iter().position(|driver| *driver == w.driver),
                 choose: |w, index| w.driver = DRIVERS[index],
             }),
-        ),
+        )
+        .at_start_only(),
         of_process(
             "kernel.ring_entries",
             "--ring-entries",
@@ -107,7 +126,8 @@ pub(super) const MACHINE: Group = Group {
                 read: |w, word| count(word).map(|entries| w.rings.entries = entries),
                 show: |w| w.rings.entries.to_string(),
             }),
-        ),
+        )
+        .at_start_only(),
     ],
 };
 

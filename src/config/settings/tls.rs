@@ -15,7 +15,8 @@ pub(super) const TO_CLIENTS: Group = Group {
             "0.0.0.0:8443",
             "Address for clients that speak TLS, beside the plain ones or alone; repeatable",
             Place::Texts("ADDR", |w| &mut w.tls.listen),
-        ),
+        )
+        .at_start_only(),
         of_process(
             "tls.cert",
             "--tls-cert",
@@ -76,7 +77,8 @@ pub(super) const TO_CLIENTS: Group = Group {
             "512",
             "Most handshakes of one shard that wait for their turn; more are shed",
             Place::Count(|w| &mut w.tls.handshakes_waiting),
-        ),
+        )
+        .at_start_only(),
         of_process(
             "tls.watch_every",
             "--tls-watch-every",

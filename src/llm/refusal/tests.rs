@@ -26,6 +26,8 @@ fn all() -> Vec<Trouble> {
         Trouble::TooManyConnections,
         Trouble::Overloaded,
         Trouble::Draining,
+        Trouble::QueueFull,
+        Trouble::QueueTimeout,
         Trouble::Internal,
         Trouble::NoBackend,
         Trouble::BackendUnreachable,
@@ -98,7 +100,11 @@ fn the_blame_shows_in_the_status() {
     for trouble in all() {
         let words = trouble.openai_words();
         let client = trouble.status() < 500 || matches!(trouble.status(), 501 | 505);
-        let expected = if client { "invalid_request_error" } else { "server_error" };
+        let expected = match trouble.status() {
+            429 => "rate_limit_error",
+            _ if client => "invalid_request_error",
+            _ => "server_error",
+        };
         assert_eq!(words.kind, expected, "{trouble:?}");
     }
 }
@@ -108,7 +114,7 @@ fn only_what_may_pass_soon_is_worth_a_retry() {
     for trouble in all() {
         let advice = trouble.advice();
         match trouble.status() {
-            503 => assert_eq!(advice.retry_after_seconds, Some(1), "{trouble:?}"),
+            429 | 503 => assert_eq!(advice.retry_after_seconds, Some(1), "{trouble:?}"),
             500.. => assert_eq!(advice.should_retry, Some(false), "{trouble:?}"),
             _ => assert_eq!(advice, crate::llm::Advice::default(), "{trouble:?}"),
         }

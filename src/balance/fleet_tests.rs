@@ -1,0 +1,46 @@
+//! Facts about what is known of all backends.
+
+use super::*;
+
+const NOW: Instant = Instant::from_nanos(1);
+
+/// A request that fails at a backend.
+fn fails_at(fleet: &Fleet, place: usize) {
+    let (mut turn, mut chance) = (Turn::new(fleet, 0), Chance::seeded(1));
+    let (among, work) = ([BackendId(place)], Work::default());
+    let ask = Ask::new(&among, fleet.policy(), work);
+    fleet.pick(&mut turn, &ask, NOW, &mut chance).unwrap().failed(None, NOW);
+}
+
+fn failures(fleet: &Fleet) -> Vec<u64> {
+    let figures = (0..).map_while(|place| fleet.figures(BackendId(place), NOW));
+    figures.map(|figures| figures.failures).collect()
+}
+
+fn seats(count: usize) -> Vec<Seat> {
+    (0..count).map(|place| Seat::of(&place.to_string())).collect()
+}
+
+#[test]
+fn what_is_known_of_a_backend_goes_with_it_into_the_next_plan() {
+    let before = Fleet::new(2, Balancing::DEFAULT);
+    fails_at(&before, 1);
+    before.prompts.learn_line(1000.0, 0.001);
+    let known = [None, Some(BackendId(1)), None];
+    let after = before.followed_by(&known, seats(3), Balancing::DEFAULT, NOW);
+    assert_eq!(failures(&after), [0, 1, 0]);
+    assert_eq!(after.prompts.line(), before.prompts.line());
+    // A request that is still told by the plan before counts in both.
+    fails_at(&before, 1);
+    assert_eq!((failures(&before), failures(&after)), (vec![0, 2], vec![0, 2, 0]));
+}
+
+#[test]
+fn a_backend_that_was_none_of_the_plan_before_begins_anew() {
+    let before = Fleet::new(1, Balancing::DEFAULT);
+    fails_at(&before, 0);
+    for known in [&[Some(BackendId(7))][..], &[None], &[]] {
+        let after = before.followed_by(known, seats(1), Balancing::DEFAULT, NOW);
+        assert_eq!(failures(&after), [0]);
+    }
+}

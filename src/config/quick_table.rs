@@ -1,0 +1,259 @@
+//! The flags of the SGLang router and of the vLLM production stack's router:
+//! each with what it becomes here, or why it cannot.
+
+use super::quick_fault::QuickFault;
+
+/// One flag of another router.
+pub struct Theirs {
+    /// As typed, with `-` for `_`.
+    pub flag: &'static str,
+    pub takes: Takes,
+    pub(super) becomes: Becomes,
+}
+
+/// How many words follow it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Takes {
+    None,
+    One,
+    /// One or none.
+    Maybe,
+    Any,
+}
+
+impl std::fmt::Debug for Theirs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.flag)
+    }
+}
+
+/// What a flag becomes.
+pub(super) enum Becomes {
+    /// The same word, in our form, for each of these settings.
+    Settings(&'static [&'static str], fn(&str) -> Result<String, QuickFault>),
+    /// These words.
+    Words(&'static [[&'static str; 2]]),
+    Backends,
+    /// The backends of `--static-backends`, named in order.
+    Models,
+    Aliases,
+    /// A part of an address, which its other part completes.
+    Address(&'static Address),
+    /// Nothing but `static`, which is how we are.
+    Static,
+    Refused(&'static str),
+}
+
+/// Two flags that make one address.
+pub(super) struct Address {
+    pub ours: &'static str,
+    pub host: &'static str,
+    pub port: &'static str,
+    /// What one is where only the other is given.
+    pub defaults: [&'static str; 2],
+}
+
+static LISTEN: Address =
+    Address { ours: "--listen", host: "--host", port: "--port", defaults: ["0.0.0.0", "8080"] };
+static ADMIN: Address = Address {
+    ours: "--admin",
+    host: "--prometheus-host",
+    port: "--prometheus-port",
+    defaults: ["127.0.0.1", "29000"],
+};
+
+fn is_digits(word: &str) -> bool {
+    !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn with_unit(word: &str) -> Result<String, QuickFault> {
+    if is_digits(word) { Ok(format!("{word}s")) } else { Err(QuickFault::Seconds) }
+}
+
+fn bytes(word: &str) -> Result<String, QuickFault> {
+    if is_digits(word) { Ok(format!("{word}B")) } else { Err(QuickFault::Bytes) }
+}
+
+fn same(word: &str) -> Result<String, QuickFault> {
+    Ok(word.to_owned())
+}
+
+/// There, `-1` is no limit, which is 0 here.
+fn in_flight(word: &str) -> Result<String, QuickFault> {
+    match word {
+        "-1" => Ok("0".to_owned()),
+        "0" => Err(QuickFault::InFlightZero),
+        word => Ok(word.to_owned()),
+    }
+}
+
+fn routing_logic(word: &str) -> Result<String, QuickFault> {
+    match word {
+        "roundrobin" => Ok("round_robin".to_owned()),
+        _ => Err(QuickFault::RoutingLogic),
+    }
+}
+
+const fn one(flag: &'static str, becomes: Becomes) -> Theirs {
+    Theirs { flag, takes: Takes::One, becomes }
+}
+
+/// The flag with whatever follows it.
+const fn no(flag: &'static str, why: &'static str) -> Theirs {
+    Theirs { flag, takes: Takes::Any, becomes: Becomes::Refused(why) }
+}
+
+pub(super) const DISCOVERY: &str = "the Kubernetes API is not asked; name each backend, or one headless \
+                         service whose addresses are looked up, like --backend http://vllm:8000";
+const RETRY: &str = "a request is sent again only where no byte of an answer can have come, \
+                     without a wait, and that is not set; leave it out";
+const QUEUE: &str = "what is over --max-concurrent-requests is refused at once, with retry-after; \
+                     leave it out";
+const PREFILL: &str = "prefill and decode are not parted here; leave it out and name the servers \
+                       that do both";
+const CACHE: &str = "no tree of prefixes is kept here; leave it out";
+const SESSION: &str = "no policy here keeps a session at its backend; leave it out";
+const STATS: &str = "figures are served by --admin whenever they are asked for; leave it out";
+const LATER: &str = "this is not built here; leave it out";
+const PLUGIN: &str = "requests go on byte for byte and no code is loaded; leave it out";
+const TRACE: &str = "nothing is sent to collectors; take the figures of --admin, and leave it out";
+const TOKENIZER: &str = "no tokenizer is loaded, as tokens are estimated; leave it out";
+const WORKERS: &str = "no worker is waited for: one that does not answer yet is left alone and \
+                       tried again; leave it out";
+
+/// Every flag of theirs that is known here.
+pub static THEIRS: &[Theirs] = &[
+    Theirs { flag: "--worker-urls", takes: Takes::Any, becomes: Becomes::Backends },
+    one("--static-backends", Becomes::Backends),
+    one("--static-models", Becomes::Models),
+    one("--static-aliases", Becomes::Aliases),
+    one("--model-alias", Becomes::Aliases),
+    Theirs { flag: "--service-discovery", takes: Takes::Maybe, becomes: Becomes::Static },
+    one("--host", Becomes::Address(&LISTEN)),
+    one("--port", Becomes::Address(&LISTEN)),
+    one("--prometheus-host", Becomes::Address(&ADMIN)),
+    one("--prometheus-port", Becomes::Address(&ADMIN)),
+    one("--routing-logic", Becomes::Settings(&["--policy"], routing_logic)),
+    one("--max-concurrent-requests", Becomes::Settings(&["--requests-in-flight"], in_flight)),
+    one("--request-timeout-secs", Becomes::Settings(&["--total-timeout"], with_unit)),
+    one("--max-payload-size", Becomes::Settings(&["--body-bytes"], bytes)),
+    one("--cb-failure-threshold", Becomes::Settings(&["--eject-after"], same)),
+    // Their pause does not grow.
+    one(
+        "--cb-timeout-duration-secs",
+        Becomes::Settings(&["--eject-pause", "--eject-pause-max"], with_unit),
+    ),
+    Theirs {
+        flag: "--disable-circuit-breaker",
+        takes: Takes::None,
+        becomes: Becomes::Words(&[["--eject-after", "0"], ["--eject-below", "0"]]),
+    },
+    one("--health-check-interval-secs", Becomes::Settings(&["--health-interval"], with_unit)),
+    one("--health-check-timeout-secs", Becomes::Settings(&["--health-timeout"], with_unit)),
+    one(
+        "--backend-health-check-timeout-seconds",
+        Becomes::Settings(&["--health-timeout"], with_unit),
+    ),
+    one("--health-check-endpoint", Becomes::Settings(&["--health-path"], same)),
+    one("--health-failure-threshold", Becomes::Settings(&["--health-unhealthy-after"], same)),
+    one("--health-success-threshold", Becomes::Settings(&["--health-healthy-after"], same)),
+    Theirs {
+        flag: "--disable-health-check",
+        takes: Takes::None,
+        becomes: Becomes::Words(&[["--health-interval", "0s"]]),
+    },
+    // As often as there; a path is asked for instead of a model.
+    Theirs {
+        flag: "--static-backend-health-checks",
+        takes: Takes::None,
+        becomes: Becomes::Words(&[["--health-interval", "1m"]]),
+    },
+    one("--engine-stats-interval", Becomes::Settings(&["--engine-interval"], with_unit)),
+    no("--static-model-types", "backends are asked for a path, not for a model; leave it out"),
+    no("--cb-success-threshold", "one good answer ends a probation here; leave it out"),
+    no(
+        "--cb-window-duration-secs",
+        "the last 32 answers are looked at, however old; set --eject-below, and leave this out",
+    ),
+    no("--retry-max-retries", RETRY),
+    no("--retry-initial-backoff-ms", RETRY),
+    no("--retry-max-backoff-ms", RETRY),
+    no("--retry-backoff-multiplier", RETRY),
+    no("--retry-jitter-factor", RETRY),
+    no("--disable-retries", RETRY),
+    no("--queue-size", QUEUE),
+    no("--queue-timeout-secs", QUEUE),
+    no(
+        "--rate-limit-tokens-per-second",
+        "requests are limited by how many are under way (--max-concurrent-requests), not by their \
+         rate; leave it out",
+    ),
+    no("--session-key", SESSION),
+    no("--static-model-labels", PREFILL),
+    no("--prefill-model-labels", PREFILL),
+    no("--decode-model-labels", PREFILL),
+    no("--pd-disaggregation", PREFILL),
+    no("--mini-lb", PREFILL),
+    no("--prefill", PREFILL),
+    no("--decode", PREFILL),
+    no("--prefill-policy", PREFILL),
+    no("--decode-policy", PREFILL),
+    no("--prefill-selector", PREFILL),
+    no("--decode-selector", PREFILL),
+    no("--selector", DISCOVERY),
+    no("--service-discovery-port", DISCOVERY),
+    no("--service-discovery-namespace", DISCOVERY),
+    no("--k8s-port", DISCOVERY),
+    no("--k8s-namespace", DISCOVERY),
+    no("--k8s-label-selector", DISCOVERY),
+    no("--k8s-service-discovery-type", DISCOVERY),
+    no("--k8s-watcher-timeout-seconds", DISCOVERY),
+    no("--cache-threshold", CACHE),
+    no("--balance-abs-threshold", CACHE),
+    no("--balance-rel-threshold", CACHE),
+    no("--eviction-interval-secs", CACHE),
+    no("--max-tree-size", CACHE),
+    no("--kv-aware-threshold", CACHE),
+    no("--lmcache-controller-port", CACHE),
+    no("--lmcache-health-check-interval", CACHE),
+    no("--lmcache-worker-timeout", CACHE),
+    no("--worker-startup-timeout-secs", WORKERS),
+    no("--worker-startup-check-interval", WORKERS),
+    no(
+        "--dp-aware",
+        "the ranks of one worker are not told apart; give each rank a port and name it as a backend",
+    ),
+    no(
+        "--enable-igw",
+        "several models need no mode: list the models of each backend in the file; leave it out",
+    ),
+    no(
+        "--api-key",
+        "everybody on this machine sees what is typed, so the key is not taken from here; write \
+         key = \"env:NAME\" at the backend in the file",
+    ),
+    no("--model-path", TOKENIZER),
+    no("--tokenizer-path", TOKENIZER),
+    no("--log-dir", "the log goes to standard error; send it to a file there"),
+    no("--log-level", "write --log LEVEL instead"),
+    no("--log-stats", STATS),
+    no("--log-stats-interval", STATS),
+    no("--request-stats-window", STATS),
+    no("--request-id-headers", "a request's id is read from x-request-id alone; leave it out"),
+    no("--cors-allowed-origins", LATER),
+    no("--enable-batch-api", LATER),
+    no("--file-storage-class", LATER),
+    no("--file-storage-path", LATER),
+    no("--batch-processor", LATER),
+    no("--feature-gates", LATER),
+    no("--callbacks", PLUGIN),
+    no("--request-rewriter", PLUGIN),
+    no("--dynamic-config-yaml", "that file is not read; write its settings in TOML for --config"),
+    no("--dynamic-config-json", "that file is not read; write its settings in TOML for --config"),
+    no("--sentry-dsn", TRACE),
+    no("--sentry-traces-sample-rate", TRACE),
+    no("--sentry-profile-session-sample-rate", TRACE),
+    no("--otel-endpoint", TRACE),
+    no("--otel-service-name", TRACE),
+    no("--otel-secure", TRACE),
+];
