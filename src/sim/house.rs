@@ -16,7 +16,7 @@ use crate::{
     base::Chance,
     exchange::{
         BackendSettings, Common, Counters, Credentials, Deadlines, Generation, Ground, HeaderPlan,
-        Kind, Limits, PoolPlan, Settings, Stage,
+        Kind, Limits, PoolPlan, QueuePlan, Settings, Stage,
     },
     rt::{ConnectAddress, Mailbox, World, mailbox},
     shard::{self, Letter, Shard},
@@ -114,6 +114,7 @@ impl Plan {
             deadlines: self.deadlines,
             limits: self.limits,
             pool: self.pool,
+            queue: QueuePlan::DEFAULT,
             headers: HeaderPlan::DEFAULT,
             credentials: Credentials::Drop,
             proxy_path: "/v1/chat/completions".to_owned(),
@@ -173,6 +174,7 @@ impl House {
             fleet: Arc::clone(&now.fleet),
             backends: now.set.iter().map(|index| name_of(*index)).collect(),
             probes: now.set.iter().map(|_| Arc::default()).collect(),
+            reloads: Arc::default(),
         };
         let address = |index: &usize| vec![ConnectAddress::Tcp(backend::address(*index, false))];
         Generation {
