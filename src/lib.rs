@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! 8  main.rs  cli/                   words from the operator
-//! 7  server/                         one process: threads, signals, drain
+//! 7  server/       sim/              one process: threads, signals, drain | a seeded world (tests only)
 //! 6  shard/        mock/             one core's loop | an LLM that answers, stalls and lies on command
 //! 5  config/       admin/            settings -> Plan | health, metrics
 //! 4  exchange/    probe/             the story of one request, one file per verb | are backends well
@@ -46,6 +46,8 @@ pub mod mock;
 pub mod shard;
 
 pub mod server;
+#[cfg(test)]
+mod sim;
 
 pub mod cli;
 

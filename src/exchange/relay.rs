@@ -42,8 +42,9 @@ use crate::{
 pub enum Outcome {
     /// The client has the whole answer.
     Whole,
-    /// The client left, or took no more bytes.
-    ClientGone,
+    /// The client left, or took no more bytes. If the end of the connection
+    /// would pass for the answer's, it is to be a reset.
+    ClientGone { reset: bool },
     /// The client has been told that the answer is incomplete, as far as its
     /// framing allows; its connection closes.
     Cut { reason: Trouble, reset: bool },
@@ -92,7 +93,7 @@ pub async fn relay<W: World>(
             if let Some(ticket) = ticket {
                 ticket.left(stage.now());
             }
-            Outcome::ClientGone
+            Outcome::ClientGone { reset: head.to_client == ClientFraming::UntilClose }
         }
         Err(Ended::Cut(reason)) => {
             if let Some(ticket) = ticket {
@@ -335,7 +336,14 @@ impl<W: World> Relay<'_, '_, W> {
             }
             let event = self.put_cut_event(asked, &reason);
             // Whether the client still takes it changes nothing any more.
-            let _ = self.send(event).await;
+            let _ = if reset {
+                // A send that waits can only be ended by an orderly end, and
+                // the reset throws away what has not gone out.
+                let event = self.outgoing.get(event).unwrap_or_default();
+                self.client.stream.try_send(event).map(drop).map_err(|_| Ended::ClientGone)
+            } else {
+                self.send(event).await
+            };
         }
         Outcome::Cut { reason, reset }
     }

@@ -18,7 +18,7 @@ pub fn settle<W: World>(stage: &Stage<W>, relayed: &Relayed) {
     }
     match relayed.outcome {
         Outcome::Whole => {}
-        Outcome::ClientGone => counters.clients_gone.increment(),
+        Outcome::ClientGone { .. } => counters.clients_gone.increment(),
         Outcome::Cut { .. } => counters.answers_cut.increment(),
     }
 }

@@ -134,7 +134,11 @@ async fn answer<W: World>(
     settle(stage, &relayed);
     match relayed.outcome {
         Outcome::Whole => after(true, client_lives),
-        Outcome::ClientGone => After::Gone,
+        Outcome::ClientGone { reset: false } => After::Gone,
+        Outcome::ClientGone { reset: true } => {
+            client.stream.abort();
+            After::Aborted
+        }
         Outcome::Cut { reason, reset } => {
             tracing::debug!(?reason, "an answer was cut");
             if reset {

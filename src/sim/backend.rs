@@ -1,0 +1,299 @@
+//! A simulated backend: an LLM server that is well, slow, full, broken or dead,
+//! as the faults and its own chance will have it.
+
+use std::{net::SocketAddr, rc::Rc, time::Duration};
+
+use super::{
+    executor::Owner,
+    faults::{Faults, Odds},
+    ledger::{Asked, Fate, SharedLedger},
+    message::{Framing, Head, Pace, Reader, send_all},
+    network::SimListener,
+    order::{Order, chunk, named_in},
+    stream::SimStream,
+    world::{SimWorld, within},
+};
+use crate::{
+    base::Chance,
+    rt::{Listen, Stream, World},
+};
+
+/// Prompt bytes read in a millisecond.
+const PROMPT_BYTES_A_MILLI: u64 = 2_000;
+/// How long one that stalls is silent: longer than any deadline of a run.
+const STALL: Duration = Duration::from_secs(3600);
+/// The end mark of the longest stream, and more: a cut never comes in it.
+const END_MARK_BYTES: usize = 64;
+
+#[derive(Clone)]
+pub struct Backend {
+    world: SimWorld,
+    ledger: SharedLedger,
+    index: usize,
+}
+
+/// Where a backend listens, before and after it has moved.
+pub fn address(index: usize, moved: bool) -> SocketAddr {
+    SocketAddr::from(([10, 0, 1, index as u8], if moved { 8001 } else { 8000 }))
+}
+
+impl Backend {
+    pub fn new(world: &SimWorld, ledger: &SharedLedger, index: usize) -> Self {
+        let world = world.of(Owner::Backend(index));
+        Self { world, ledger: Rc::clone(ledger), index }
+    }
+
+    /// Listens at both of its addresses from now on.
+    pub fn start(&self, chance: &mut Chance) {
+        for moved in [false, true] {
+            let listener = self.world.listen(address(self.index, moved));
+            let (backend, chance) = (self.clone(), Chance::seeded(chance.next_u64()));
+            self.world.spawn(async move { backend.accept_all(listener, chance).await });
+        }
+    }
+
+    /// Dies; whoever was connected hears of it, or not.
+    pub fn die(&self, silently: bool) {
+        self.world.core.with(|state| {
+            let owner = Owner::Backend(self.index);
+            state.stop_listening(owner);
+            state.kill(owner, silently);
+        });
+    }
+
+    async fn accept_all(self, listener: SimListener, mut chance: Chance) {
+        while listener.is_open() {
+            // It never fails, it only ends.
+            let _ = listener.readable().await;
+            while let Ok(Some(socket)) = listener.accept() {
+                let stream = Rc::new(socket.into_stream());
+                let (backend, chance) = (self.clone(), Chance::seeded(chance.next_u64()));
+                self.world.spawn(async move { backend.serve(stream, chance).await });
+            }
+        }
+    }
+
+    fn faults(&self) -> Faults {
+        self.world.core.with(|state| state.faults.clone())
+    }
+
+    /// Serves a connection, one order after another.
+    async fn serve(self, stream: Rc<SimStream>, mut chance: Chance) {
+        let faults = self.faults();
+        let pace = Pace::drawn(Odds::default(), &mut chance);
+        let mut reader = Reader::new(&self.world, Rc::clone(&stream), pace);
+        for served in 0_usize.. {
+            if served > 0 && chance.happens(faults.closes_idle) {
+                let patience = chance.up_to(Duration::from_millis(300));
+                let head = within(&self.world, patience, reader.more()).await;
+                if head.is_none() {
+                    return;
+                }
+            }
+            let Some(head) = reader.head().await else { return };
+            let hasty = chance.happens(faults.hasty);
+            let body = if hasty {
+                None
+            } else {
+                let body = reader.body(head.framing(Framing::Length(0))).await;
+                if !body.is_whole {
+                    return;
+                }
+                Some(body.bytes)
+            };
+            let Some(order) = self.understand(&head, body, &mut reader).await else { return };
+            let fate =
+                if hasty { Fate::Error(400) } else { drawn_fate(&order, &faults, &mut chance) };
+            let asked = Asked { backend: self.index, fate };
+            self.ledger.borrow_mut().entries[order.id].asked.push(asked);
+            self.think(&order, &mut chance).await;
+            let answer = Answer { backend: &self, stream: &stream, order: &order, faults: &faults };
+            if !answer.give(fate, hasty, &mut chance).await {
+                return;
+            }
+        }
+    }
+
+    /// The order that a request is, which must be byte for byte what its
+    /// client has sent. One that answers in haste only looks for its name.
+    async fn understand(
+        &self,
+        head: &Head,
+        body: Option<Vec<u8>>,
+        reader: &mut Reader,
+    ) -> Option<Order> {
+        let named = match &body {
+            Some(body) => named_in(body),
+            None => loop {
+                let named = named_in(&reader.held);
+                if !named.is_empty() {
+                    break named;
+                }
+                if !reader.more().await {
+                    return None;
+                }
+            },
+        };
+        let breach = |word: String| self.world.core.with(|state| state.chronicle.breach(word));
+        let [id] = named[..] else {
+            if head.first_line.starts_with("POST /v1/") {
+                breach(format!("a backend was sent {named:?} in one request: {head:?}"));
+            }
+            self.ledger.borrow_mut().babble_heard += 1;
+            return None;
+        };
+        let order = self.ledger.borrow().entries.get(id)?.order.clone();
+        if body.is_some_and(|body| body != order.request_body()) {
+            breach(format!("order {id} came to a backend with another body"));
+        }
+        Some(order)
+    }
+
+    /// The prompt is read.
+    async fn think(&self, order: &Order, chance: &mut Chance) {
+        let reading = Duration::from_millis(order.padding as u64 / PROMPT_BYTES_A_MILLI);
+        let more = chance.up_to(Duration::from_millis(50));
+        self.world.sleep(reading + more).await;
+    }
+}
+
+fn drawn_fate(order: &Order, faults: &Faults, chance: &mut Chance) -> Fate {
+    let whole: usize = order.pieces().iter().map(Vec::len).sum();
+    if chance.happens(faults.failing) {
+        Fate::Error(500)
+    } else if chance.happens(faults.overloaded) {
+        Fate::Error([429, 503, 529][chance.below(3)])
+    } else if order.streamed && chance.happens(faults.overload_events) {
+        Fate::OverloadEvent
+    } else if chance.happens(faults.stalls) {
+        Fate::Stalls
+    } else if chance.happens(faults.cuts) && whole > END_MARK_BYTES {
+        let at = chance.below(whole - END_MARK_BYTES);
+        Fate::Cut { at, by_reset: chance.below(2) == 0 }
+    } else {
+        Fate::Good
+    }
+}
+
+/// One answer on its way out.
+struct Answer<'a> {
+    backend: &'a Backend,
+    stream: &'a SimStream,
+    order: &'a Order,
+    faults: &'a Faults,
+}
+
+impl Answer<'_> {
+    /// Gives the answer; false when the connection is over.
+    async fn give(&self, fate: Fate, hasty: bool, chance: &mut Chance) -> bool {
+        if fate == Fate::Stalls {
+            self.backend.world.sleep(STALL).await;
+            return false;
+        }
+        if chance.happens(self.faults.interim)
+            && !send_all(self.stream, b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n").await
+        {
+            return false;
+        }
+        let given = match fate {
+            Fate::Error(status) => self.give_error(status, hasty).await,
+            Fate::OverloadEvent => {
+                self.give_pieces(vec![self.order.overload_event()], None, chance).await
+            }
+            Fate::Cut { at, by_reset } => {
+                self.give_pieces(self.order.pieces(), Some((at, by_reset)), chance).await
+            }
+            Fate::Good | Fate::Stalls => self.give_pieces(self.order.pieces(), None, chance).await,
+        };
+        if given && chance.happens(self.faults.late_bytes) {
+            self.backend.ledger.borrow_mut().late_bytes += 1;
+            return send_all(self.stream, b"\0late").await;
+        }
+        given
+    }
+
+    async fn give_error(&self, status: u16, closes: bool) -> bool {
+        let body = self.order.error_body(status);
+        let mut head = format!(
+            "HTTP/1.1 {status} Some Error\r\ncontent-type: application/json\r\n\
+             content-length: {}\r\n",
+            body.len()
+        );
+        if matches!(status, 429 | 503 | 529) {
+            head += "retry-after: 1\r\n";
+        }
+        if closes {
+            head += "connection: close\r\n";
+        }
+        head += "\r\n";
+        let sent = send_all(self.stream, &[head.as_bytes(), &body].concat()).await;
+        sent && !closes
+    }
+
+    /// A good answer's head and pieces, at the pace of a model, and perhaps not
+    /// all of them.
+    async fn give_pieces(
+        &self,
+        pieces: Vec<Vec<u8>>,
+        cut: Option<(usize, bool)>,
+        chance: &mut Chance,
+    ) -> bool {
+        let framing = self.framing(&pieces, cut, chance);
+        let kind = if self.order.streamed { "text/event-stream" } else { "application/json" };
+        let mut out = format!("HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\n").into_bytes();
+        out.extend_from_slice(match framing {
+            Framing::Chunked => b"transfer-encoding: chunked\r\n",
+            Framing::UntilClose => b"connection: close\r\n",
+            Framing::Length(_) => b"",
+        });
+        if let Framing::Length(length) = framing {
+            out.extend_from_slice(format!("content-length: {length}\r\n").as_bytes());
+        }
+        out.extend_from_slice(b"\r\n");
+        let mut left = cut.map_or(usize::MAX, |(at, _)| at);
+        for mut piece in pieces {
+            let is_cut = piece.len() > left;
+            piece.truncate(left);
+            left -= piece.len();
+            match framing {
+                Framing::Chunked if piece.is_empty() => {}
+                Framing::Chunked => out.extend(chunk(&piece)),
+                _ => out.append(&mut piece),
+            }
+            if !out.is_empty() && !send_all(self.stream, &out).await {
+                return false;
+            }
+            out.clear();
+            if is_cut {
+                if cut.is_some_and(|(_, by_reset)| by_reset) {
+                    self.stream.abort();
+                }
+                return false;
+            }
+            self.backend.world.sleep(self.order.gap).await;
+        }
+        match framing {
+            Framing::Chunked => send_all(self.stream, b"0\r\n\r\n").await,
+            Framing::Length(_) => true,
+            Framing::UntilClose => false,
+        }
+    }
+
+    /// An answer of JSON whose end is the connection's is not cut by an orderly
+    /// end: nobody could tell.
+    fn framing(
+        &self,
+        pieces: &[Vec<u8>],
+        cut: Option<(usize, bool)>,
+        chance: &mut Chance,
+    ) -> Framing {
+        let can_be_told = self.order.streamed || cut.is_none_or(|(_, by_reset)| by_reset);
+        if can_be_told && chance.happens(self.faults.until_close) {
+            Framing::UntilClose
+        } else if self.order.streamed || chance.below(4) == 0 {
+            Framing::Chunked
+        } else {
+            Framing::Length(pieces.iter().map(Vec::len).sum())
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! The proxy in a simulated world: its shards, all in one executor. What
+//! `server/` does with threads and sockets is done here in one place, so that
+//! a change of how a shard is built is a change here.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+
+use super::{backend, client::front, executor::Owner, world::SimWorld};
+use crate::{
+    admin::{self, Facts},
+    balance::{BackendId, Balancing, Fleet, Seat},
+    base::Chance,
+    exchange::{
+        BackendSettings, Common, Counters, Credentials, Deadlines, Generation, Ground, HeaderPlan,
+        Kind, Limits, PoolPlan, QueuePlan, Settings, Stage,
+    },
+    rt::{ConnectAddress, Mailbox, World, mailbox},
+    shard::{self, Letter, Shard},
+};
+
+type Mail = shard::Mail<SimWorld>;
+
+/// Letters that may wait for one shard.
+const MAILBOX_LETTERS: usize = 64;
+
+/// What the operator of this house has said.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub shards: usize,
+    pub backends: usize,
+    pub balancing: Balancing,
+    pub deadlines: Deadlines,
+    pub limits: Limits,
+    pub pool: PoolPlan,
+}
+
+pub struct House {
+    pub plan: Plan,
+    pub common: Arc<Common>,
+    pub counters: Arc<[Arc<Counters>]>,
+    world: SimWorld,
+    now: RefCell<InForce>,
+    /// The fleets of all generations, which may still have tickets out.
+    pub fleets: RefCell<Vec<Arc<Fleet>>>,
+    shards: Vec<Rc<Shard<SimWorld>>>,
+    mailboxes: Vec<Mailbox<Mail>>,
+    /// Shards that run.
+    running: Rc<Cell<usize>>,
+}
+
+/// The generation that requests are told by which begin now.
+struct InForce {
+    number: u64,
+    /// Which backends it has, in its order.
+    set: Vec<usize>,
+    fleet: Arc<Fleet>,
+}
+
+impl Plan {
+    pub fn drawn(world: &SimWorld, chance: &mut Chance) -> Self {
+        let faults = world.core.with(|state| state.faults.clone());
+        let seconds = Duration::from_secs;
+        let mut deadlines = Deadlines {
+            connect: seconds(2),
+            first_byte: seconds(30),
+            idle_between_reads: seconds(20),
+            client_write: seconds(20),
+            ..Deadlines::DEFAULT
+        };
+        if faults.tight_deadlines {
+            deadlines.first_byte = Duration::from_millis(20 + chance.below(500) as u64);
+            deadlines.total = Duration::from_millis(50 + chance.below(2000) as u64);
+            deadlines.head = Duration::from_millis(50 + chance.below(500) as u64);
+            deadlines.keep_alive = Duration::from_millis(50 + chance.below(500) as u64);
+            deadlines.client_write = Duration::from_millis(50 + chance.below(500) as u64);
+        }
+        let mut limits = Limits::DEFAULT;
+        if faults.tight_limits {
+            limits.requests_in_flight = std::num::NonZero::new(1 + chance.below(3));
+            limits.connections = 2 + chance.below(8);
+            limits.body_memory_total = 4096 + chance.below(60_000);
+            limits.body_bytes = 4096 + chance.below(60_000);
+        }
+        let pool = PoolPlan {
+            idle_per_backend: 1 + chance.below(8),
+            buffers: chance.below(32),
+            buffer_bytes: PoolPlan::BUFFER_BYTES_MIN << chance.below(3),
+            rest_before_idle: Duration::from_millis(10 + chance.below(1500) as u64),
+            ..PoolPlan::DEFAULT
+        };
+        // The relation that `config/` keeps (`exchange/settings.rs`).
+        limits.head_bytes = limits.head_bytes.min(Limits::HEAD_BUFFERS_MAX * pool.buffer_bytes);
+        Self {
+            shards: 1 + chance.below(4),
+            backends: 1 + chance.below(5),
+            balancing: Balancing::DEFAULT,
+            deadlines,
+            limits,
+            pool,
+        }
+    }
+
+    fn settings(&self, set: &[usize]) -> Settings {
+        let backend = |index: &usize| BackendSettings {
+            name: name_of(*index),
+            host_header: name_of(*index),
+            base_path: String::new(),
+        };
+        Settings {
+            deadlines: self.deadlines,
+            limits: self.limits,
+            pool: self.pool,
+            queue: QueuePlan::DEFAULT,
+            headers: HeaderPlan::DEFAULT,
+            credentials: Credentials::Drop,
+            proxy_path: "/v1/chat/completions".to_owned(),
+            backends: set.iter().map(backend).collect(),
+            panics_at: None,
+        }
+    }
+}
+
+impl House {
+    /// Builds the shards, and lets them run.
+    pub fn open(world: &SimWorld, plan: Plan, chance: &mut Chance) -> Self {
+        let world = world.of(Owner::House);
+        let (mailboxes, letterboxes): (Vec<_>, Vec<_>) =
+            (0..plan.shards).map(|_| mailbox(MAILBOX_LETTERS)).unzip();
+        let set: Vec<usize> = (0..plan.backends).collect();
+        let fleet = Arc::new(Fleet::of(seats_of(&set), plan.balancing));
+        let counters: Arc<[Arc<Counters>]> =
+            (0..plan.shards).map(|_| Arc::new(Counters::default())).collect();
+        let seats = Arc::new(shard::House::new(plan.shards, None));
+        let mut house = Self {
+            common: Arc::new(Common::default()),
+            counters,
+            world: world.clone(),
+            fleets: RefCell::new(vec![Arc::clone(&fleet)]),
+            now: RefCell::new(InForce { number: 1, set, fleet }),
+            shards: Vec::new(),
+            mailboxes,
+            running: Rc::new(Cell::new(plan.shards)),
+            plan,
+        };
+        let nobody = vec![None; house.plan.backends];
+        let generation = house.generation(nobody);
+        for (index, letterbox) in letterboxes.into_iter().enumerate() {
+            let seed = chance.next_u64();
+            let shard = Rc::new(house.build_shard(&generation, index, &seats, seed));
+            house.shards.push(Rc::clone(&shard));
+            let listener = world.listen(front());
+            let running = Rc::clone(&house.running);
+            world.spawn_vital(async move {
+                shard.run(vec![(listener, false)], letterbox).await;
+                running.set(running.get() - 1);
+            });
+        }
+        house
+    }
+
+    /// What shards are told of the plan in force, as `server/generation.rs`
+    /// writes it.
+    fn generation(&self, kept: Vec<Option<BackendId>>) -> Generation<()> {
+        let now = self.now.borrow();
+        let facts = Facts {
+            version: "",
+            driver: Arc::default(),
+            panics: || 0,
+            certificates: None,
+            fleet: Arc::clone(&now.fleet),
+            backends: now.set.iter().map(|index| name_of(*index)).collect(),
+            probes: now.set.iter().map(|_| Arc::default()).collect(),
+            reloads: Arc::default(),
+        };
+        let address = |index: &usize| vec![ConnectAddress::Tcp(backend::address(*index, false))];
+        Generation {
+            number: now.number,
+            settings: self.plan.settings(&now.set),
+            pages: admin::pages(Arc::clone(&self.counters), facts),
+            fleet: Arc::clone(&now.fleet),
+            security: vec![(); now.set.len()],
+            addresses: now.set.iter().map(address).collect(),
+            kept,
+        }
+    }
+
+    /// A new plan is taken, with these backends in this order.
+    pub fn reload(&self, set: Vec<usize>) {
+        let kept: Vec<Option<BackendId>> = {
+            let before = &self.now.borrow().set;
+            let place = |index: &usize| before.iter().position(|old| old == index).map(BackendId);
+            set.iter().map(place).collect()
+        };
+        let next = {
+            let now = self.now.borrow();
+            let seats = seats_of(&set);
+            let at = self.world.now();
+            let fleet = Arc::new(now.fleet.followed_by(&kept, seats, self.plan.balancing, at));
+            InForce { number: now.number + 1, set, fleet }
+        };
+        self.fleets.borrow_mut().push(Arc::clone(&next.fleet));
+        *self.now.borrow_mut() = next;
+        let generation = Arc::new(self.generation(kept));
+        self.tell(|| Letter::Plan(Arc::clone(&generation)));
+    }
+
+    /// One shard, as `server/shards.rs` builds it.
+    fn build_shard(
+        &self,
+        generation: &Generation<()>,
+        index: usize,
+        seats: &Arc<shard::House>,
+        seed: u64,
+    ) -> Shard<SimWorld> {
+        let (common, counters) = (Arc::clone(&self.common), Arc::clone(&self.counters[index]));
+        let ground = Ground::new(self.world.clone(), self.plan.pool, common, counters, seed);
+        let stage = Stage::new(Rc::new(ground), generation, index);
+        let connections_max = self.plan.limits.connections;
+        Shard::new(index, stage, self.mailboxes.clone(), Arc::clone(seats), connections_max)
+    }
+
+    fn tell(&self, letter: impl Fn() -> Mail) {
+        for mailbox in &self.mailboxes {
+            // A shard that has ended has nobody to tell.
+            let _ = mailbox.send(letter());
+        }
+    }
+
+    pub fn drain(&self) {
+        self.tell(|| Letter::Drain);
+    }
+
+    pub fn cut(&self) {
+        self.tell(|| Letter::Cut);
+    }
+
+    pub fn backend_moves(&self, index: usize, moved: bool) {
+        let now = self.now.borrow();
+        let Some(place) = now.set.iter().position(|known| *known == index) else { return };
+        let addresses = vec![ConnectAddress::Tcp(backend::address(index, moved))];
+        self.tell(|| Letter::Addresses {
+            generation: now.number,
+            backend: BackendId(place),
+            addresses: addresses.clone(),
+        });
+    }
+
+    pub fn has_ended(&self) -> bool {
+        self.running.get() == 0
+    }
+
+    /// A figure, over all shards.
+    pub fn sum(&self, name: &str) -> u64 {
+        let mut sum = 0_u64;
+        for counters in self.counters.iter() {
+            counters.each(|found, _, _, value| {
+                if found == name {
+                    sum = sum.wrapping_add(value);
+                }
+            });
+        }
+        sum
+    }
+
+    /// Gauges that are not at zero, but for those that tell of what may stay.
+    pub fn gauges_up(&self) -> Vec<String> {
+        /// What is open may stay so, and operations are no gauge of a world
+        /// without a kernel.
+        const MAY_STAY: [&str; 4] =
+            ["connections_open", "connections_resting", "backend_connections_idle", "operations"];
+        let mut up = Vec::new();
+        for (shard, counters) in self.counters.iter().enumerate() {
+            counters.each(|name, kind, _, value| {
+                if kind == Kind::Gauge && value != 0 && !MAY_STAY.contains(&name) {
+                    up.push(format!("{name} of shard {shard} is {}", value as i64));
+                }
+            });
+        }
+        up
+    }
+
+    /// Connections that lie idle in the shards' pools.
+    pub fn pooled(&self) -> usize {
+        self.shards.iter().map(|shard| shard.stage().pools.borrow().idle_count()).sum()
+    }
+}
+
+fn name_of(backend: usize) -> String {
+    format!("b{backend}")
+}
+
+fn seats_of(set: &[usize]) -> Vec<Seat> {
+    set.iter().map(|index| Seat::of(&name_of(*index))).collect()
+}

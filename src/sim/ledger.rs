@@ -1,0 +1,85 @@
+//! What was ordered, what backends were asked and did, what clients saw.
+
+use std::{cell::RefCell, rc::Rc};
+
+use super::order::Order;
+
+pub type SharedLedger = Rc<RefCell<Ledger>>;
+
+#[derive(Default)]
+pub struct Ledger {
+    pub entries: Vec<Entry>,
+    /// A backend has sent bytes that nobody asked for, and they may have been
+    /// taken for the beginning of an answer.
+    pub late_bytes: usize,
+    /// What backends have heard that was no order.
+    pub babble_heard: usize,
+    /// Pages of the proxy's own that were asked for.
+    pub pages: usize,
+}
+
+pub struct Entry {
+    pub order: Order,
+    /// Each time that it came to a backend.
+    pub asked: Vec<Asked>,
+    /// What its client saw.
+    pub seen: Option<Seen>,
+    /// Its client has done something after which it may expect nothing.
+    pub own_fault: bool,
+}
+
+/// An order as it came to a backend.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked {
+    pub backend: usize,
+    pub fate: Fate,
+}
+
+/// What a backend makes of an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    Good,
+    /// It answers with this status.
+    Error(u16),
+    /// The stream begins with an error.
+    OverloadEvent,
+    /// It never answers.
+    Stalls,
+    /// It ends after so many bytes of the body.
+    Cut {
+        at: usize,
+        by_reset: bool,
+    },
+}
+
+/// What a client saw of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    Whole,
+    /// A backend's own error, whole.
+    TheirError(u16),
+    /// The proxy's own.
+    OurError(u16),
+    /// Less than a whole answer, and it showed.
+    Cut,
+    /// The connection ended before any of it came.
+    Nothing,
+    /// The client did not wait for it.
+    Left,
+}
+
+impl Ledger {
+    pub fn begin(&mut self, order: Order) -> usize {
+        let id = order.id;
+        self.entries.push(Entry { order, asked: Vec::new(), seen: None, own_fault: false });
+        id
+    }
+
+    pub fn saw(&mut self, id: usize, seen: Seen) {
+        self.entries[id].seen = Some(seen);
+    }
+
+    pub fn count(&self, what: impl Fn(Seen) -> bool) -> usize {
+        self.entries.iter().filter_map(|entry| entry.seen).filter(|&seen| what(seen)).count()
+    }
+}
