@@ -26,6 +26,7 @@ use crate::{
     balance::{BackendId, Figures, Fleet},
     config::{BackendPlan, FileInForce, Plan},
     exchange::{Common, Counters, Generation, Ground, RuleCounts, Stage},
+    probe,
     rt::{
         self, Clock, ConnectAddress, DriverInForce, KernelWorld, Letterbox, Listener, Lookup,
         Mailbox, Resolver, Unsent, build, mailbox, pin_to, seed, spawn_thread,
@@ -100,12 +101,9 @@ pub fn start(plan: Plan, lookup: Lookup, file: Option<Source>) -> anyhow::Result
     let addresses = names::resolve_all(&plan.backends, &lookup);
     let common = Arc::new(Common { hash_seed: seed(), ..Common::default() });
     let clock = Clock::start();
-    let backends = at_start(&plan, &certificates, &addresses);
-    let fleet = Arc::new(ArcSwap::new(Arc::clone(&backends.fleet)));
-    let (probed, round) = (Arc::clone(&backends.probes), probes::round(FIRST, &plan, &backends));
     let shown = shown(&counters, &certificates, file.as_ref());
-    let rules = Arc::new(RuleCounts::new(&plan.routes));
-    let first = Arc::new(generation(FIRST, &plan, backends, &rules, &shown));
+    let backends = at_start(&plan, &certificates, &addresses);
+    let Beginning { first, fleet, probed, round, rules } = begin(&plan, backends, &shown);
     let job = |(index, (sockets, letterbox))| Job {
         index,
         plan: Arc::clone(&plan),
@@ -159,6 +157,23 @@ pub fn start(plan: Plan, lookup: Lookup, file: Option<Source>) -> anyhow::Result
         _probes: probes,
         reloader: certificates.watch(planner).context("files cannot be watched")?,
     })
+}
+
+/// What the first plan comes to.
+struct Beginning {
+    first: Arc<Generation<Security>>,
+    fleet: Arc<ArcSwap<Fleet>>,
+    probed: Arc<[Arc<probe::ProbeFigures>]>,
+    round: probe::Round<Security>,
+    rules: Arc<RuleCounts>,
+}
+
+fn begin(plan: &Plan, backends: Backends, shown: &Shown) -> Beginning {
+    let fleet = Arc::new(ArcSwap::new(Arc::clone(&backends.fleet)));
+    let (probed, round) = (Arc::clone(&backends.probes), probes::round(FIRST, plan, &backends));
+    let rules = Arc::new(RuleCounts::new(&plan.routes));
+    let first = Arc::new(generation(FIRST, plan, backends, &rules, shown));
+    Beginning { first, fleet, probed, round, rules }
 }
 
 fn mailboxes(shards: usize) -> (Vec<Mailbox<Mail>>, Vec<Letterbox<Mail>>) {

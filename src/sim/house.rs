@@ -18,6 +18,8 @@ use crate::{
         BackendSettings, Common, Counters, Credentials, Deadlines, Generation, Ground, HeaderPlan,
         Kind, Limits, PoolPlan, QueuePlan, Settings, Stage,
     },
+    retry::RetryPlan,
+    route::RoutePlan,
     rt::{ConnectAddress, Mailbox, World, mailbox},
     shard::{self, Letter, Shard},
 };
@@ -109,6 +111,7 @@ impl Plan {
             name: name_of(*index),
             host_header: name_of(*index),
             base_path: String::new(),
+            credential: None,
         };
         Settings {
             deadlines: self.deadlines,
@@ -117,6 +120,9 @@ impl Plan {
             queue: QueuePlan::DEFAULT,
             headers: HeaderPlan::DEFAULT,
             credentials: Credentials::Drop,
+            retry: RetryPlan::DEFAULT,
+            routes: RoutePlan::default(),
+            policies: Vec::new(),
             proxy_path: "/v1/chat/completions".to_owned(),
             backends: set.iter().map(backend).collect(),
             panics_at: None,
@@ -175,6 +181,7 @@ impl House {
             backends: now.set.iter().map(|index| name_of(*index)).collect(),
             probes: now.set.iter().map(|_| Arc::default()).collect(),
             reloads: Arc::default(),
+            rules: Arc::default(),
         };
         let address = |index: &usize| vec![ConnectAddress::Tcp(backend::address(*index, false))];
         Generation {
@@ -182,6 +189,7 @@ impl House {
             settings: self.plan.settings(&now.set),
             pages: admin::pages(Arc::clone(&self.counters), facts),
             fleet: Arc::clone(&now.fleet),
+            rules: Arc::default(),
             security: vec![(); now.set.len()],
             addresses: now.set.iter().map(address).collect(),
             kept,
