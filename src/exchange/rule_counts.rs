@@ -26,8 +26,8 @@ struct RuleCount {
 impl RuleCounts {
     #[must_use]
     pub fn new(plan: &RoutePlan) -> Self {
-        let count = |name: &Box<str>| RuleCount {
-            name: name.clone(),
+        let count = |name: &str| RuleCount {
+            name: name.into(),
             decided: AtomicU64::new(0),
             shadowed: AtomicU64::new(0),
         };

@@ -34,6 +34,7 @@ const MARKERS: [&[&str]; 24] = [
 const _: () = assert!(MARKERS.len() <= u32::BITS as usize, "a bit for each");
 
 /// Which markers begin with a byte, one bit each.
+#[allow(clippy::indexing_slicing, reason = "reckoned by the compiler, of no byte from the network")]
 const BEGIN: [u32; 256] = {
     let mut begin = [0; 256];
     let mut marker = 0;
