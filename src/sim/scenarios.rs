@@ -25,6 +25,7 @@ use crate::{
     balance::{Balancing, Policy},
     base::{Chance, Instant},
     exchange::{Deadlines, Limits, PoolPlan},
+    retry::RetryPlan,
     rt::{Listen, Stream, World},
 };
 
@@ -360,6 +361,7 @@ fn plan(chooser: Chooser, shards: usize) -> Plan {
         deadlines: Deadlines::DEFAULT,
         limits: Limits::DEFAULT,
         pool: PoolPlan::DEFAULT,
+        retry: RetryPlan::DEFAULT,
     }
 }
 
