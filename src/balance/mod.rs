@@ -40,7 +40,7 @@ pub use fleet::{Ask, Fleet, NoPick};
 pub use health::Probed;
 pub use load::Figures;
 pub use policy::{Balancing, Ejection, Policy};
-pub use queue::{Number, Priority, Queue};
+pub use queue::{Free, Number, Priority, Queue};
 pub use seat::Seat;
 pub use ticket::{Outturn, Shape, Ticket, Work};
 pub use turn::Turn;

@@ -20,7 +20,7 @@ use super::{
     permit::Permit,
 };
 use crate::{
-    balance::{Ask, NoPick, Number, Priority, Queue, Ticket},
+    balance::{Ask, Free, NoPick, Number, Priority, Queue, Ticket},
     base::{TICK, Wheel},
     llm::Trouble,
     rt::World,
@@ -108,6 +108,9 @@ async fn turn_comes<'s, W: World>(
     ask: &Ask<'_>,
     priority: Priority,
 ) -> Option<Ticket<'s>> {
+    // It stands in nobody's way at those that it will not be sent to again.
+    let among = untried(ask);
+    let ask = &Ask { among: &among, ..*ask };
     let number = stage.waiting.borrow_mut().enter(priority, ask.among, None);
     let _place = InQueue { waiting: &stage.waiting, number };
     let tick = Wheel::timer();
@@ -131,6 +134,11 @@ async fn turn_comes<'s, W: World>(
         Poll::Pending
     })
     .await
+}
+
+/// The backends that a request may take.
+fn untried(ask: &Ask<'_>) -> Free {
+    ask.among.iter().copied().filter(|backend| !ask.tried.contains(backend)).collect()
 }
 
 /// A request of this shard has ended: its place may be free.
