@@ -9,7 +9,7 @@
 
 mod support;
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 
 use support::{
     Answer, Proxy,
@@ -178,6 +178,36 @@ fn the_complaint_is_told_when_its_fallback_faults_the_request() {
     let answer = proxy.client().post(CHAT, "", hello("small"));
     assert_eq!((answer.status, answer.text()), (400, TOO_LONG.to_owned()));
     assert_eq!(third.1.lock().unwrap().len(), 1);
+}
+
+/// What it complains of is not known in time, so it is nothing to act upon.
+#[test]
+fn an_error_that_takes_its_time_reaches_the_client_whole() {
+    for body in [WRONG, TOO_LONG] {
+        let (told, tells) = mpsc::channel();
+        let tells = Mutex::new(tells);
+        let slow = Backend::start(move |conn| {
+            let whole = answer("400 Bad Request", body);
+            let (begin, rest) = whole.split_at(whole.len() - body.len() + 10);
+            while conn.request().is_some() {
+                conn.say(begin);
+                // Not before the client has its beginning.
+                tells.lock().unwrap().recv_timeout(support::PATIENCE).unwrap();
+                conn.say(rest);
+            }
+        });
+        let well = saying(answer("200 OK", "{}"));
+        let addresses = [slow.address, well.0.address, well.0.address, well.0.address];
+        let proxy = Proxy::with(&addresses, with_fallbacks);
+        let mut client = proxy.client();
+        client.send_post(CHAT, "", hello("small"));
+        let mut answer = client.head();
+        told.send(()).unwrap();
+        client.body_of(&mut answer);
+        assert_eq!((answer.status, answer.text()), (400, body.to_owned()));
+        assert_eq!(proxy.backends()[0].failures, 0, "it has not failed");
+        assert_eq!(well.1.lock().unwrap().len(), 0);
+    }
 }
 
 #[test]

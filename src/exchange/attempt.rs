@@ -178,7 +178,9 @@ impl<'s, W: World> Way<'s, '_, W> {
         }
         let held = match hold(self.stage, self.client, answer).await {
             Ok(held) => held,
-            Err(Unheld::Passes(answer)) => return Ok(Turn::Told((answer, Some(ticket)))),
+            Err(Unheld::Passes(answer) | Unheld::Slow(answer)) => {
+                return Ok(Turn::Told((answer, Some(ticket))));
+            }
             Err(Unheld::Lost) => {
                 verdict::cut(self.stage, ticket, &Trouble::BackendCut);
                 return self.end(Trouble::BackendCut.into()).map(Turn::Told);
@@ -224,7 +226,11 @@ impl<'s, W: World> Way<'s, '_, W> {
                 match hold(stage, self.client, answer).await {
                     Ok(held) => self.first = Some(Word::Answer(held)),
                     Err(Unheld::Passes(answer)) => return Ok(Turn::Told((answer, None))),
-                    Err(Unheld::Lost) => {
+                    lost @ Err(Unheld::Slow(_) | Unheld::Lost) => {
+                        // Others may answer before this one has told its error.
+                        if let Err(Unheld::Slow(answer)) = lost {
+                            answer.lost(stage);
+                        }
                         self.first.get_or_insert(Word::Trouble(Trouble::BackendCut));
                     }
                     Err(Unheld::Interrupted(interrupt)) => {
