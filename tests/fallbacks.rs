@@ -9,7 +9,10 @@
 
 mod support;
 
-use std::sync::{Arc, Mutex, mpsc};
+use std::{
+    sync::{Arc, Mutex, mpsc},
+    time::Duration,
+};
 
 use support::{
     Answer, Proxy,
@@ -178,6 +181,65 @@ fn the_complaint_is_told_when_its_fallback_faults_the_request() {
     let answer = proxy.client().post(CHAT, "", hello("small"));
     assert_eq!((answer.status, answer.text()), (400, TOO_LONG.to_owned()));
     assert_eq!(third.1.lock().unwrap().len(), 1);
+}
+
+/// A provider with many models has limits and windows for each of them; a
+/// host that does not answer does not answer for any.
+#[test]
+fn another_model_of_the_same_backend_is_asked_after_a_models_own_failure() {
+    let overloaded =
+        "data: {\"error\":{\"message\":\"no room\",\"type\":\"server_error\",\"code\":503}}\n\n";
+    let stream = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n\
+         {:x}\r\n{overloaded}\r\n0\r\n\r\n",
+        overloaded.len()
+    );
+    let asking = "HTTP/1.1 429 No\r\nretry-after: 60\r\ncontent-length: 2\r\n\r\n{}";
+    let busy = ["fallback", "other"];
+    for (first, expected) in [
+        (answer("429 Too Many Requests", "{}"), Some(busy)),
+        (asking.to_owned(), Some(busy)),
+        (answer("500 Oh", "{}"), Some(busy)),
+        (stream, Some(busy)),
+        (answer("400 Bad Request", TOO_LONG), Some(["context-window", "long"])),
+        (answer("400 Bad Request", DECLINED), Some(["content-policy", "lenient"])),
+        (String::new(), None),
+        ("HTTP/1.1 200 OK\nx\r\n\r\n".to_owned(), None),
+    ] {
+        let said = first.clone();
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let hears = Arc::clone(&heard);
+        let provider = Backend::start(move |conn| {
+            while let Some(request) = conn.request() {
+                let is_small = request.body.windows(7).any(|part| part == b"small-a");
+                hears.lock().unwrap().push(String::from_utf8(request.body).unwrap());
+                if !is_small {
+                    conn.say(answer("200 OK", "{}"));
+                } else if said.is_empty() || !conn.say(&said) {
+                    return conn.close();
+                }
+            }
+        });
+        let proxy = Proxy::with(&[provider.address], |written| {
+            with_fallbacks(written);
+            for model in &mut written.models {
+                model.candidates[0].backends = vec!["a".to_owned()];
+            }
+            written.retry.backoff = Duration::from_millis(1);
+            written.retry.backoff_max = Duration::from_millis(1);
+        });
+        let body = hello("small").replace("\"max_tokens\":9", "\"stream\":true");
+        let answer = proxy.client().post(CHAT, "", &body);
+        let heard = heard.lock().unwrap().clone();
+        let Some([step, model]) = expected else {
+            assert_eq!(answer.status, 502, "{first}");
+            assert!(heard.iter().all(|body| body.contains("small-at-a")), "{first}: {heard:?}");
+            continue;
+        };
+        let route = format!("rule=none; model={model}; step={step}");
+        assert_eq!(told(&answer), (200, Some(&*route), Some("2")), "{first}");
+        assert_eq!(heard.len(), 2, "{first}: {heard:?}");
+    }
 }
 
 /// What it complains of is not known in time, so it is nothing to act upon.

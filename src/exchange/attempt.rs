@@ -2,8 +2,9 @@
 //! failure. Each failure is put into a class, and `retry` says what may follow.
 //!
 //! - The steps of the decision are walked in their order; in each, backends
-//!   that have not failed this request yet. When all have, those that may do
-//!   better a moment later are asked again, from the first step on.
+//!   that have not failed this request yet: under the step's model, or in a way
+//!   that is no model's. When all have, those that may do better a moment later
+//!   are asked again, from the first step on.
 //! - What a step asks of the model's name and of credentials is written anew
 //!   for each attempt; nothing of one backend's goes to another.
 //! - An error is held while others are asked. If nobody answers, the client
@@ -139,7 +140,8 @@ impl<'s, W: World> Way<'s, '_, W> {
         let (conversation, hashes) = (asked.conversation.key, &asked.conversation.hashes[..]);
         let policy = stage.policies.of(self.ways.model(self.step));
         let ask = Ask::new(among, policy, asked.work);
-        let ask = Ask { tried: self.walk.tried(), conversation, hashes, ..ask };
+        let tried = self.walk.tried(|step| self.ways.are_same(step, self.step));
+        let ask = Ask { tried: &tried, conversation, hashes, ..ask };
         if self.ways.after(self.step, Reason::General).is_some() {
             return Ok(queue::at_once(stage, &ask, asked.priority));
         }
@@ -161,7 +163,7 @@ impl<'s, W: World> Way<'s, '_, W> {
         }
         if self.ways.is_fallback(self.step) && matches!(self.first, Some(Word::Answer(_))) {
             answer.lost(self.stage);
-            self.walk.redirected(ticket.backend());
+            self.walk.redirected(ticket.backend(), self.step);
             drop(ticket);
             return match self.ways.after(self.step, Reason::General) {
                 Some(step) => {
@@ -199,7 +201,7 @@ impl<'s, W: World> Way<'s, '_, W> {
         let Some(step) = self.ways.after(self.step, reason) else {
             return Ok(Turn::Told((held, Some(ticket))));
         };
-        self.walk.redirected(ticket.backend());
+        self.walk.redirected(ticket.backend(), self.step);
         self.first.get_or_insert(Word::Answer(held));
         self.go_to(step, reason);
         Ok(Turn::On)
@@ -213,7 +215,7 @@ impl<'s, W: World> Way<'s, '_, W> {
         ticket: Ticket<'s>,
     ) -> Result<Turn<'s, W::Stream>, AttemptFault> {
         let (stage, class) = (self.stage, failed.class);
-        self.walk.failed(ticket.backend(), failed, stage.now());
+        self.walk.failed(ticket.backend(), self.step, failed, stage.now());
         verdict::failure(stage, ticket, failed);
         let steps_left = self.steps_left();
         let next = match self.walk.next(class, steps_left).and_then(|next| self.pay(class, next)) {

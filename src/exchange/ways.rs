@@ -35,6 +35,11 @@ impl<'d> Ways<'d> {
         self.0?.step(step)?.rename
     }
 
+    /// Whether both ask a backend for the same.
+    pub fn are_same(self, step: usize, other: usize) -> bool {
+        step == other || self.rename(step) == self.rename(other)
+    }
+
     /// Has an answer of this step say how it was come by, where anything was
     /// decided.
     pub fn tell<S: Stream>(self, step: usize, answer: &mut Answer<'_, S>) {
