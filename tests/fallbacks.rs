@@ -10,6 +10,7 @@
 mod support;
 
 use std::{
+    num::NonZeroU32,
     sync::{Arc, Mutex, mpsc},
     time::Duration,
 };
@@ -240,6 +241,66 @@ fn another_model_of_the_same_backend_is_asked_after_a_models_own_failure() {
         assert_eq!(told(&answer), (200, Some(&*route), Some("2")), "{first}");
         assert_eq!(heard.len(), 2, "{first}: {heard:?}");
     }
+}
+
+/// Two backends, of which one that fails once is left alone for the whole test.
+fn one_failure_is_enough(written: &mut Written) {
+    with_fallbacks(written);
+    written.balancing.ejection.after = NonZeroU32::new(1);
+    written.balancing.ejection.pause = Duration::from_secs(60);
+}
+
+#[test]
+fn a_model_that_is_left_alone_is_not_waited_for_while_another_may_answer() {
+    let stalls = Backend::start(|conn| {
+        conn.request();
+        conn.until_closed();
+    });
+    let (other, heard) = saying(answer("200 OK", "{}"));
+    let proxy = Proxy::with(&[stalls.address, other.address], |written| {
+        one_failure_is_enough(written);
+        written.models.truncate(2);
+        written.models[0].context_window_fallbacks.clear();
+        written.models[0].content_policy_fallbacks.clear();
+        written.deadlines.first_byte = Duration::from_millis(200);
+    });
+    for attempts in ["2", "1", "1", "1"] {
+        let answer = proxy.client().post(CHAT, "", hello("small"));
+        let route = "rule=none; model=other; step=fallback";
+        assert_eq!(told(&answer), (200, Some(route), Some(attempts)));
+    }
+    assert_eq!((stalls.connections(), heard.lock().unwrap().len()), (1, 4));
+    assert_eq!(proxy.backends()[0].picks, 1);
+    assert_eq!(proxy.sum(|c| &c.deadlines_passed), 1);
+}
+
+#[test]
+fn where_no_model_has_a_backend_that_is_well_the_first_is_asked() {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let hears = Arc::clone(&asked);
+    let recovering = Backend::start(move |conn| {
+        while let Some(request) = conn.request() {
+            let mut asked = hears.lock().unwrap();
+            asked.push(String::from_utf8(request.body).unwrap());
+            let status = if asked.len() == 1 { "500 Oh" } else { "200 OK" };
+            conn.say(answer(status, "{}"));
+        }
+    });
+    let (idle, heard) = saying(answer("200 OK", "{}"));
+    let proxy = Proxy::with(&[recovering.address, idle.address], |written| {
+        one_failure_is_enough(written);
+        written.models.truncate(2);
+        written.models[0].context_window_fallbacks.clear();
+        written.models[0].content_policy_fallbacks.clear();
+        written.models[1].candidates[0].backends = vec!["a".to_owned()];
+        written.retry.attempts = 1;
+    });
+    assert_eq!(proxy.client().post(CHAT, "", hello("small")).status, 500);
+    assert!(proxy.backends()[0].ejected);
+    let answer = proxy.client().post(CHAT, "", hello("small"));
+    assert_eq!(told(&answer), (200, Some("rule=none; model=small; step=candidate"), Some("1")));
+    assert_eq!(*asked.lock().unwrap(), [hello("small-at-a"), hello("small-at-a")]);
+    assert_eq!(heard.lock().unwrap().len(), 0);
 }
 
 /// What it complains of is not known in time, so it is nothing to act upon.

@@ -59,6 +59,7 @@ pub struct Ask<'a> {
     pub among: &'a [BackendId],
     /// Those of them that it has been sent to.
     pub tried: &'a [BackendId],
+    pub reach: Reach,
     pub policy: Policy,
     pub work: Work,
     /// What stands for its conversation, where that is known (`session_hash`).
@@ -71,14 +72,25 @@ impl<'a> Ask<'a> {
     /// One that was sent nowhere yet and belongs to no conversation.
     #[must_use]
     pub fn new(among: &'a [BackendId], policy: Policy, work: Work) -> Self {
-        Self { among, tried: &[], policy, work, conversation: None, hashes: &[] }
+        let reach = Reach::Anyone;
+        Self { among, tried: &[], reach, policy, work, conversation: None, hashes: &[] }
     }
+}
+
+/// Whom a request is sent to if need be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Those that are well: another way to have it answered is there.
+    Well,
+    /// Those that are left alone, too: they may be back, and an error is
+    /// certain otherwise.
+    Anyone,
 }
 
 /// Why no backend was chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoPick {
-    /// There is none that it has not been sent to.
+    /// There is none in reach that it has not been sent to.
     Nobody,
     /// Each of those bears no more requests now.
     Full,
@@ -188,6 +200,7 @@ impl Fleet {
             terms,
             among: ask.among,
             tried: ask.tried,
+            reach: ask.reach,
         };
         for _ in 0..RACES_MAX {
             let Some(chosen) = choice.make(turn, chance) else { break };
@@ -205,7 +218,19 @@ impl Fleet {
             }
             return Ok(ticket);
         }
-        Err(if choice.is_full() { NoPick::Full } else { NoPick::Nobody })
+        Err(if self.is_open(ask, now) { NoPick::Full } else { NoPick::Nobody })
+    }
+
+    /// Whether somebody would be chosen if only it bore one more request.
+    #[must_use]
+    pub fn is_open(&self, ask: &Ask<'_>, now: Instant) -> bool {
+        ask.among.iter().any(|backend| {
+            let health = &self.load(*backend).health;
+            // Who proves itself is not waited for where others need not.
+            let is_in_reach =
+                ask.reach == Reach::Anyone || health.is_well(now) && !health.is_on_probation();
+            is_in_reach && !ask.tried.contains(backend)
+        })
     }
 
     /// Every backend.

@@ -36,7 +36,7 @@ mod turn;
 pub use crate::base::BackendId;
 pub use blocks::{BLOCK_BYTES, hashes};
 pub use engine::EngineFigures;
-pub use fleet::{Ask, Fleet, NoPick};
+pub use fleet::{Ask, Fleet, NoPick, Reach};
 pub use health::Probed;
 pub use load::Figures;
 pub use policy::{Balancing, Ejection, Policy};

@@ -70,9 +70,7 @@ fn take<'s, W: World>(
     };
     match stage.pick_by(&Ask { among: &free, ..*ask }) {
         // Those that are left are wanted by others, and full at best.
-        Err(NoPick::Nobody) if ask.among.iter().any(|one| !ask.tried.contains(one)) => {
-            Err(NoPick::Full)
-        }
+        Err(NoPick::Nobody) if stage.fleet.is_open(ask, stage.now()) => Err(NoPick::Full),
         taken => taken,
     }
 }
