@@ -226,8 +226,8 @@ fn another_model_of_the_same_backend_is_asked_after_a_models_own_failure() {
             for model in &mut written.models {
                 model.candidates[0].backends = vec!["a".to_owned()];
             }
-            written.retry.backoff = Duration::from_millis(1);
-            written.retry.backoff_max = Duration::from_millis(1);
+            written.retry.backoff = Duration::from_millis(10);
+            written.retry.backoff_max = Duration::from_millis(10);
         });
         let body = hello("small").replace("\"max_tokens\":9", "\"stream\":true");
         let answer = proxy.client().post(CHAT, "", &body);
@@ -294,12 +294,15 @@ fn where_no_model_has_a_backend_that_is_well_the_first_is_asked() {
         written.models[0].content_policy_fallbacks.clear();
         written.models[1].candidates[0].backends = vec!["a".to_owned()];
         written.retry.attempts = 1;
+        written.admin = Some("127.0.0.1:0".to_owned());
     });
     assert_eq!(proxy.client().post(CHAT, "", hello("small")).status, 500);
     assert!(proxy.backends()[0].ejected);
     let answer = proxy.client().post(CHAT, "", hello("small"));
     assert_eq!(told(&answer), (200, Some("rule=none; model=small; step=candidate"), Some("1")));
     assert_eq!(*asked.lock().unwrap(), [hello("small-at-a"), hello("small-at-a")]);
+    let page = proxy.admin().get("/metrics").text();
+    assert!(page.contains("tokenring_fallbacks_total{kind=\"general\"} 0\n"), "{page}");
     assert_eq!(heard.lock().unwrap().len(), 0);
 }
 
@@ -347,6 +350,44 @@ fn a_large_body_keeps_every_byte_but_the_name() {
         assert_eq!(answer.status, 200, "{}", answer.text());
         assert!(fleet.bodies(0) == [body("small-at-a")], "the first got another body");
         assert!(fleet.bodies(1) == [body("other-at-b")], "the second got another body");
+    }
+}
+
+/// The fallback was asked first, as it had room; that it has failed is no
+/// reason to give up what only was full.
+#[test]
+fn a_full_model_is_waited_for_when_the_others_fail() {
+    for failing in [answer("503 No", "{}"), "HTTP/1.1 200 OK\nx\r\n\r\n".to_owned()] {
+        let (go, goes) = mpsc::channel();
+        let goes = Mutex::new(goes);
+        let busy = Backend::start(move |conn| {
+            while conn.request().is_some() {
+                goes.lock().unwrap().recv_timeout(support::PATIENCE).unwrap();
+                conn.say(answer("200 OK", "{}"));
+            }
+        });
+        let (other, heard) = saying(failing);
+        let proxy = Proxy::with(&[busy.address, other.address], |written| {
+            written.backends[0].name = Some("a".to_owned());
+            written.backends[1].name = Some("b".to_owned());
+            written.backends[0].capacity = Some(1);
+            let mut small = model("small", "a");
+            small.fallbacks = vec!["other".to_owned()];
+            written.models = vec![small, model("other", "b")];
+        });
+        let mut first = proxy.client();
+        first.send_post(CHAT, "", hello("small"));
+        support::eventually("the first is under way", || proxy.backends()[0].waiting == 1);
+        let mut second = proxy.client();
+        second.send_post(CHAT, "", hello("small"));
+        support::eventually("the second waits", || proxy.sum(|c| &c.requests_queued) == 1);
+        assert_eq!(heard.lock().unwrap().len(), 1, "the other one was asked before");
+        go.send(()).unwrap();
+        go.send(()).unwrap();
+        assert_eq!(first.answer().status, 200);
+        let answer = second.answer();
+        let route = "rule=none; model=small; step=candidate";
+        assert_eq!(told(&answer), (200, Some(route), Some("2")));
     }
 }
 

@@ -25,7 +25,7 @@ use super::{
     ways::Ways,
 };
 use crate::{
-    balance::{Ask, Reach, Ticket},
+    balance::{Ask, NoPick, Reach, Ticket},
     llm::{Complaint, Model, Trouble},
     retry::{Class, Failed, GivenUp, Next, Reason, Walk},
     route::Decision,
@@ -54,6 +54,8 @@ pub async fn attempt<'s, W: World>(
         step: 0,
         round_from: 0,
         reach: ways.first_reach(0),
+        full: None,
+        waits: false,
         fallback: None,
         asks: 0,
         first: None,
@@ -73,6 +75,10 @@ struct Way<'s, 'a, W: World> {
     round_from: usize,
     /// Whom the steps ask: those that are well, until no step has one.
     reach: Reach,
+    /// The first step of this round that was passed over as it was full.
+    full: Option<usize>,
+    /// Nobody else who is well is left, and this step is waited for.
+    waits: bool,
     /// The step that is walked is a fallback, and has asked nobody yet.
     fallback: Option<Reason>,
     /// How often backends were asked, a second time on a fresh connection
@@ -144,7 +150,7 @@ impl<'s, W: World> Way<'s, '_, W> {
 
     /// A place at a backend of this step. Where another step is there for that,
     /// a full one is not waited for, and who is left alone is not asked.
-    async fn place(&self, asked: &Asked<'_>) -> Result<Option<Ticket<'s>>, AttemptFault> {
+    async fn place(&mut self, asked: &Asked<'_>) -> Result<Option<Ticket<'s>>, AttemptFault> {
         let (stage, fleet) = (self.stage, &self.stage.fleet);
         let among = self.ways.backends(self.step).unwrap_or(fleet.everyone());
         let (conversation, hashes) = (asked.conversation.key, &asked.conversation.hashes[..]);
@@ -152,8 +158,13 @@ impl<'s, W: World> Way<'s, '_, W> {
         let ask = Ask::new(among, policy, asked.work);
         let tried = self.walk.tried(|step| self.ways.are_same(step, self.step));
         let ask = Ask { tried: &tried, reach: self.reach, conversation, hashes, ..ask };
-        if self.ways.after(self.step, Reason::General).is_some() {
-            return Ok(queue::at_once(stage, &ask, asked.priority));
+        let waits = std::mem::take(&mut self.waits);
+        if !waits && self.ways.after(self.step, Reason::General).is_some() {
+            let placed = queue::at_once(stage, &ask, asked.priority);
+            if matches!(placed, Err(NoPick::Full)) {
+                self.full.get_or_insert(self.step);
+            }
+            return Ok(placed.ok());
         }
         queue::place(stage, self.client, &ask, asked.priority).await
     }
@@ -264,11 +275,16 @@ impl<'s, W: World> Way<'s, '_, W> {
     }
 
     /// Nobody is left in this step who has not been asked: goes on to the next
-    /// one, or once more to those where nobody is well, or waits until some may
-    /// be asked again.
+    /// one, or to one that was full, to wait there, or once more to those where
+    /// nobody is well, or waits until some may be asked again.
     async fn leave_step(&mut self) -> Result<(), Stuck> {
         if let Some(step) = self.ways.after(self.step, Reason::General) {
             self.go_to(step, Reason::General);
+            return Ok(());
+        }
+        if let Some(step) = self.full.take() {
+            self.go_to(step, Reason::General);
+            self.waits = true;
             return Ok(());
         }
         if self.reach == Reach::Well {
@@ -280,7 +296,7 @@ impl<'s, W: World> Way<'s, '_, W> {
         let round = self.walk.next_round(now, deadline, &mut stage.chance.borrow_mut());
         let begins = round.map_err(Stuck::GivenUp)?;
         (self.step, self.fallback) = (self.round_from, None);
-        self.reach = self.ways.first_reach(self.step);
+        (self.reach, self.full) = (self.ways.first_reach(self.step), None);
         client.pause(stage, begins).await.map_err(Stuck::Interrupted)
     }
 
@@ -288,7 +304,7 @@ impl<'s, W: World> Way<'s, '_, W> {
         self.step = step;
         if reason != Reason::General {
             self.round_from = step;
-            self.reach = self.ways.first_reach(step);
+            (self.reach, self.full) = (self.ways.first_reach(step), None);
         }
         self.fallback = self.ways.is_fallback(step).then_some(reason);
     }

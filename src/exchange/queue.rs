@@ -49,8 +49,8 @@ pub fn at_once<'s, W: World>(
     stage: &'s Stage<W>,
     ask: &Ask<'_>,
     priority: Priority,
-) -> Option<Ticket<'s>> {
-    take(stage, ask, priority, None).ok()
+) -> Result<Ticket<'s>, NoPick> {
+    take(stage, ask, priority, None)
 }
 
 /// Tries to take a place that nobody in front wants.
