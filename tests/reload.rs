@@ -195,6 +195,7 @@ fn many_reloads_fail_no_request_and_keep_nothing() {
 
 #[test]
 #[ignore = "takes a minute; its run is kept under perf/runs"]
+#[allow(clippy::print_stdout, reason = "the figures are for whoever keeps the run")]
 fn a_thousand_reloads_fail_no_request_and_keep_nothing() {
     let (warm, after) = reload_under_load(1000);
     println!("resident: {warm} KiB after 250 reloads, {after} KiB after 1000");

@@ -141,7 +141,7 @@ impl<'s, W: World> Way<'s, '_, W> {
         let ask = Ask::new(among, policy, asked.work);
         let ask = Ask { tried: self.walk.tried(), conversation, hashes, ..ask };
         if self.ways.after(self.step, Reason::General).is_some() {
-            return Ok(stage.pick_by(&ask).ok());
+            return Ok(queue::at_once(stage, &ask, asked.priority));
         }
         queue::place(stage, self.client, &ask, asked.priority).await
     }

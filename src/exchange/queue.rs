@@ -44,6 +44,15 @@ pub async fn place<'s, W: World>(
     }
 }
 
+/// A place for this request, if there is one that nobody waits for.
+pub fn at_once<'s, W: World>(
+    stage: &'s Stage<W>,
+    ask: &Ask<'_>,
+    priority: Priority,
+) -> Option<Ticket<'s>> {
+    take(stage, ask, priority, None).ok()
+}
+
 /// Tries to take a place that nobody in front wants.
 fn take<'s, W: World>(
     stage: &'s Stage<W>,

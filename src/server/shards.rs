@@ -146,7 +146,7 @@ struct Beginning {
 fn begin(plan: &Plan, backends: Backends, shown: &Shown) -> Beginning {
     let fleet = Arc::new(ArcSwap::new(Arc::clone(&backends.fleet)));
     let (probed, round) = (Arc::clone(&backends.probes), probes::round(FIRST, plan, &backends));
-    let rules = Arc::new(RuleCounts::new(&plan.routes));
+    let rules = Arc::new(RuleCounts::new(&plan.routes, plan.cores.len()));
     let first = Arc::new(generation(FIRST, plan, backends, &rules, shown));
     Beginning { first, fleet, probed, round, rules }
 }

@@ -27,7 +27,7 @@ pub(super) const PLACES: Group = Group {
         Setting {
             key: "backend.url",
             flag: Some("--backend"),
-            example: "https://models.example.com/v1",
+            example: "https://models.example.com/serving",
             needs_restart: false,
             doc: "Model server: http://HOST:PORT[/BASE], https://… or unix:/PATH; repeatable. Behind \
                   dns+http://NAME:PORT or dns+https://… each address of the name is a backend",
