@@ -9,10 +9,12 @@
 //! This is the one room that speaks on standard error by itself, and the only
 //! one that reads the environment.
 
+mod explained;
 mod import;
 mod log;
 mod machine;
 mod mock_flags;
+mod route;
 mod serve_flags;
 mod values;
 
@@ -33,6 +35,7 @@ use crate::tls::UnixTime;
 use self::import::Import;
 use self::log::LogLevel;
 use self::mock_flags::MockFlags;
+use self::route::RouteFlags;
 use self::serve_flags::ServeFlags;
 
 /// The words cannot be carried out as they stand, which is also clap's code.
@@ -61,6 +64,8 @@ enum Job {
         /// Settings in TOML
         file: PathBuf,
     },
+    /// Tell where a request would go, and why
+    Route(Box<RouteFlags>),
     /// Print every setting with its key, flag, unit, default and an example
     Reference,
     /// Tell another proxy's configuration in ours, and what is lost
@@ -117,6 +122,7 @@ impl Job {
         match self {
             Self::Serve(flags) => serve(*flags),
             Self::Check { file } => check(&file),
+            Self::Route(flags) => flags.run(),
             Self::Reference => print(&reference()),
             Self::Import(import) => import.run(),
             Self::Mock(flags) => match check_mock(&flags.into_written(), &machine::ask()) {

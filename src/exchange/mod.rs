@@ -4,7 +4,8 @@
 //!    body read to its limit and skimmed.
 //! 2. `permit`: is there room for it.
 //! 3. `attempt`, `ways`, `ask`, `converse`, `hold`, `link`, `pool`: a backend is
-//!    chosen and asked, and another one if it fails.
+//!    chosen and asked, and another one if it fails; `mirror` sends a copy
+//!    elsewhere, beside all that.
 //! 4. `answer`: the backend's head, written anew for the client.
 //! 5. `relay`, `pass`, `tee`: every byte as it comes; usage and the end are
 //!    read along.
@@ -32,6 +33,7 @@ mod ground;
 mod hold;
 pub mod inbound;
 mod link;
+mod mirror;
 mod outgoing;
 mod own_fields;
 pub mod pages;

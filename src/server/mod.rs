@@ -7,7 +7,9 @@ mod listeners;
 mod names;
 mod probes;
 mod reload;
+mod running;
 mod shards;
+mod threads;
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -19,7 +21,7 @@ use crate::{
     rt::{self, Lookup, Resolver, Signal},
 };
 
-pub use shards::Running;
+pub use running::Running;
 
 /// Runs the process until it is told to stop and has drained. `file` is the one
 /// that the plan was made by, if there is one.
