@@ -2,8 +2,9 @@
 //! failure. Each failure is put into a class, and `retry` says what may follow.
 //!
 //! - The steps of the decision are walked in their order; in each, backends
-//!   that have not failed this request yet. When all have, those that may do
-//!   better a moment later are asked again, from the first step on.
+//!   that have not failed this request yet: under the step's model, or in a way
+//!   that is no model's. When all have, those that may do better a moment later
+//!   are asked again, from the first step on.
 //! - What a step asks of the model's name and of credentials is written anew
 //!   for each attempt; nothing of one backend's goes to another.
 //! - An error is held while others are asked. If nobody answers, the client
@@ -24,7 +25,7 @@ use super::{
     ways::Ways,
 };
 use crate::{
-    balance::{Ask, Ticket},
+    balance::{Ask, Reach, Ticket},
     llm::{Complaint, Model, Trouble},
     retry::{Class, Failed, GivenUp, Next, Reason, Walk},
     route::Decision,
@@ -44,13 +45,16 @@ pub async fn attempt<'s, W: World>(
 ) -> Result<Begun<'s, W::Stream>, AttemptFault> {
     stage.count_for_retries();
     let walk = Walk::new(&stage.settings.retry, asked.repeatable);
+    let ways = Ways::of(decision);
     let mut way = Way {
         stage,
         client,
-        ways: Ways::of(decision),
+        ways,
         walk,
         step: 0,
         round_from: 0,
+        reach: ways.first_reach(0),
+        fallback: None,
         asks: 0,
         first: None,
         after: None,
@@ -67,6 +71,10 @@ struct Way<'s, 'a, W: World> {
     /// The step that is walked, and the one where a round begins.
     step: usize,
     round_from: usize,
+    /// Whom the steps ask: those that are well, until no step has one.
+    reach: Reach,
+    /// The step that is walked is a fallback, and has asked nobody yet.
+    fallback: Option<Reason>,
     /// How often backends were asked, a second time on a fresh connection
     /// included.
     asks: u32,
@@ -106,6 +114,9 @@ impl<'s, W: World> Way<'s, '_, W> {
                 Err(fault) => return self.end(fault),
             };
             self.walk.begins();
+            if let Some(reason) = self.fallback.take() {
+                self.stage.counters.count_fallback(reason);
+            }
             if let Some(class) = self.after.take() {
                 self.stage.counters.count_retry(class);
             }
@@ -131,15 +142,16 @@ impl<'s, W: World> Way<'s, '_, W> {
         }
     }
 
-    /// A place at a backend of this step. Where another model is there for
-    /// that, a full one is not waited for.
+    /// A place at a backend of this step. Where another step is there for that,
+    /// a full one is not waited for, and who is left alone is not asked.
     async fn place(&self, asked: &Asked<'_>) -> Result<Option<Ticket<'s>>, AttemptFault> {
         let (stage, fleet) = (self.stage, &self.stage.fleet);
         let among = self.ways.backends(self.step).unwrap_or(fleet.everyone());
         let (conversation, hashes) = (asked.conversation.key, &asked.conversation.hashes[..]);
         let policy = stage.policies.of(self.ways.model(self.step));
         let ask = Ask::new(among, policy, asked.work);
-        let ask = Ask { tried: self.walk.tried(), conversation, hashes, ..ask };
+        let tried = self.walk.tried(|step| self.ways.are_same(step, self.step));
+        let ask = Ask { tried: &tried, reach: self.reach, conversation, hashes, ..ask };
         if self.ways.after(self.step, Reason::General).is_some() {
             return Ok(queue::at_once(stage, &ask, asked.priority));
         }
@@ -161,7 +173,7 @@ impl<'s, W: World> Way<'s, '_, W> {
         }
         if self.ways.is_fallback(self.step) && matches!(self.first, Some(Word::Answer(_))) {
             answer.lost(self.stage);
-            self.walk.redirected(ticket.backend());
+            self.walk.redirected(ticket.backend(), self.step);
             drop(ticket);
             return match self.ways.after(self.step, Reason::General) {
                 Some(step) => {
@@ -178,7 +190,9 @@ impl<'s, W: World> Way<'s, '_, W> {
         }
         let held = match hold(self.stage, self.client, answer).await {
             Ok(held) => held,
-            Err(Unheld::Passes(answer)) => return Ok(Turn::Told((answer, Some(ticket)))),
+            Err(Unheld::Passes(answer) | Unheld::Slow(answer)) => {
+                return Ok(Turn::Told((answer, Some(ticket))));
+            }
             Err(Unheld::Lost) => {
                 verdict::cut(self.stage, ticket, &Trouble::BackendCut);
                 return self.end(Trouble::BackendCut.into()).map(Turn::Told);
@@ -197,7 +211,7 @@ impl<'s, W: World> Way<'s, '_, W> {
         let Some(step) = self.ways.after(self.step, reason) else {
             return Ok(Turn::Told((held, Some(ticket))));
         };
-        self.walk.redirected(ticket.backend());
+        self.walk.redirected(ticket.backend(), self.step);
         self.first.get_or_insert(Word::Answer(held));
         self.go_to(step, reason);
         Ok(Turn::On)
@@ -211,7 +225,7 @@ impl<'s, W: World> Way<'s, '_, W> {
         ticket: Ticket<'s>,
     ) -> Result<Turn<'s, W::Stream>, AttemptFault> {
         let (stage, class) = (self.stage, failed.class);
-        self.walk.failed(ticket.backend(), failed, stage.now());
+        self.walk.failed(ticket.backend(), self.step, failed, stage.now());
         verdict::failure(stage, ticket, failed);
         let steps_left = self.steps_left();
         let next = match self.walk.next(class, steps_left).and_then(|next| self.pay(class, next)) {
@@ -224,7 +238,11 @@ impl<'s, W: World> Way<'s, '_, W> {
                 match hold(stage, self.client, answer).await {
                     Ok(held) => self.first = Some(Word::Answer(held)),
                     Err(Unheld::Passes(answer)) => return Ok(Turn::Told((answer, None))),
-                    Err(Unheld::Lost) => {
+                    lost @ Err(Unheld::Slow(_) | Unheld::Lost) => {
+                        // Others may answer before this one has told its error.
+                        if let Err(Unheld::Slow(answer)) = lost {
+                            answer.lost(stage);
+                        }
                         self.first.get_or_insert(Word::Trouble(Trouble::BackendCut));
                     }
                     Err(Unheld::Interrupted(interrupt)) => {
@@ -246,17 +264,23 @@ impl<'s, W: World> Way<'s, '_, W> {
     }
 
     /// Nobody is left in this step who has not been asked: goes on to the next
-    /// one, or waits until some may be asked again.
+    /// one, or once more to those where nobody is well, or waits until some may
+    /// be asked again.
     async fn leave_step(&mut self) -> Result<(), Stuck> {
         if let Some(step) = self.ways.after(self.step, Reason::General) {
             self.go_to(step, Reason::General);
+            return Ok(());
+        }
+        if self.reach == Reach::Well {
+            (self.step, self.reach, self.fallback) = (self.round_from, Reach::Anyone, None);
             return Ok(());
         }
         let (stage, client) = (self.stage, self.client);
         let (now, deadline) = (stage.now(), client.must_end_at());
         let round = self.walk.next_round(now, deadline, &mut stage.chance.borrow_mut());
         let begins = round.map_err(Stuck::GivenUp)?;
-        self.step = self.round_from;
+        (self.step, self.fallback) = (self.round_from, None);
+        self.reach = self.ways.first_reach(self.step);
         client.pause(stage, begins).await.map_err(Stuck::Interrupted)
     }
 
@@ -264,10 +288,9 @@ impl<'s, W: World> Way<'s, '_, W> {
         self.step = step;
         if reason != Reason::General {
             self.round_from = step;
+            self.reach = self.ways.first_reach(step);
         }
-        if self.ways.is_fallback(step) {
-            self.stage.counters.count_fallback(reason);
-        }
+        self.fallback = self.ways.is_fallback(step).then_some(reason);
     }
 
     /// Whether another model is there for what this one says of the prompt.

@@ -205,7 +205,7 @@ impl<W: World> Stage<W> {
     /// What all shards may spend on further attempts, up to date.
     pub fn retry_budget(&self) -> &Budget {
         let budget = &self.common.retries;
-        budget.deposit(self.untold.take(), self.settings.retry.budget_percent);
+        budget.deposit(self.untold.take(), self.settings.retry.budget_percent, self.now());
         budget
     }
 
