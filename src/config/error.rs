@@ -86,6 +86,8 @@ pub enum Fault {
     BackendNoScheme,
     #[error("the host is not a name or an IP address; write http://HOST:PORT or http://[::1]:PORT")]
     BackendHost,
+    #[error("an IP address stands for itself alone; write a name, or leave out dns+")]
+    BackendNoName,
     #[error("the port is not a number from 1 to 65535; write http://HOST:PORT")]
     BackendPort,
     #[error("a URL must not carry a user or password; leave out everything up to the @")]
@@ -232,6 +234,21 @@ pub enum Fault {
          add one, like --status 503, or leave it out"
     )]
     MockNoFault,
+    #[error(
+        "without --prefill-per-token prompts are read in no time, so this changes nothing; \
+         add --prefill-per-token 100us, or leave it out"
+    )]
+    MockNoPrefill,
+    #[error(
+        "without --cold-requests the engine is never cold, so this changes nothing; \
+         add --cold-requests 20, or leave it out"
+    )]
+    MockNeverCold,
+    #[error(
+        "prompts wait for one engine, and here each of {0} threads would be one; \
+         give it one core, like --cores 0"
+    )]
+    MockManyEngines(usize),
     #[error("a model's name is empty; write names with commas between, like small,large")]
     MockModelEmpty,
 }

@@ -63,7 +63,7 @@ pub struct Stage<W: World> {
     /// needs, without method and target.
     pub prefix_room: usize,
     pub own_fields: OwnFields,
-    pub routes: RouteTable,
+    pub routes: Arc<RouteTable>,
     pub rules: Arc<ShardRules>,
     pub policies: Policies,
     /// Requests that the budget of retries has not been told of yet.
@@ -138,7 +138,7 @@ impl<W: World> Stage<W> {
             pages: Arc::clone(&plan.pages),
             prefix_room: longest.unwrap_or_default(),
             own_fields: OwnFields::new(&settings),
-            routes: RouteTable::new(&settings.routes),
+            routes: Arc::clone(&plan.routes),
             rules: plan.rules.of(index),
             policies: Policies::new(plan.fleet.policy(), &settings.policies),
             untold: Cell::new(0),

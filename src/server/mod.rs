@@ -2,6 +2,7 @@
 
 pub mod certificates;
 mod drain;
+mod each;
 mod generation;
 mod listeners;
 mod names;
@@ -32,7 +33,7 @@ pub fn serve(mut plan: Plan, file: Option<FileInForce>) -> anyhow::Result<()> {
     let demo = start_demo(&mut plan)?;
     let lookup = Arc::new(Resolver::resolve);
     let of_demo = demo.is_some().then(|| plan.backends.last().cloned()).flatten();
-    let running = shards::start(plan.clone(), lookup, file.map(|file| (file, of_demo)))?;
+    let running = shards::start(plan.clone(), lookup, (file, of_demo))?;
     let bound = [running.bound(), running.secured()].concat();
     let stop = running.stopper();
     let reloader = running.reloader().cloned();
@@ -86,7 +87,7 @@ pub fn start(plan: Plan) -> anyhow::Result<Running> {
 /// # Errors
 /// As [`start`].
 pub fn start_with(plan: Plan, lookup: Lookup) -> anyhow::Result<Running> {
-    shards::start(plan, lookup, None)
+    shards::start(plan, lookup, (None, None))
 }
 
 /// The built-in mock, as one more backend.

@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use super::{
     certificates::Certificates,
     drain::Stopper,
+    each,
     generation::{Backends, Security, Shown, generation, seats},
     listeners, names,
     probes::{self, Probes},
@@ -19,7 +20,7 @@ use super::{
 use crate::{
     admin::Reloads,
     balance::{BackendId, Fleet},
-    config::{BackendPlan, FileInForce, Plan},
+    config::{Addresses, BackendPlan, FileInForce, Plan},
     exchange::{Common, Counters, Generation, RuleCounts},
     probe,
     rt::{
@@ -40,25 +41,26 @@ const FIRST: u64 = 1;
 /// What a shard is told.
 pub(super) type Mail = Letter<wire::Socket<rt::Socket>, Security>;
 
-/// The file that a plan was made by, with the backend that it does not name.
-pub type Source = (FileInForce, Option<BackendPlan>);
+/// The files that a plan was made by.
+pub type Source = Option<FileInForce>;
 
-pub fn start(plan: Plan, lookup: Lookup, file: Option<Source>) -> anyhow::Result<Running> {
-    raise_descriptors();
-    // Before anything is bound: who cannot show a certificate does not listen.
-    let certificates = Certificates::load(&plan)?;
-    let plan = Arc::new(plan);
+/// `demo` is the backend of the plan that no file names.
+pub fn start(
+    meant: Plan,
+    lookup: Lookup,
+    (file, demo): (Source, Option<BackendPlan>),
+) -> anyhow::Result<Running> {
+    let Before { names, plan, certificates, addresses } = before(&meant, &lookup)?;
     let shards = plan.cores.len();
     let bound =
         listeners::bind((&plan.listeners, &plan.tls_listeners), plan.admin.as_ref(), shards)?;
     let (mailboxes, letterboxes) = mailboxes(shards);
     let stopper = Stopper { mailboxes: mailboxes.clone() };
     let counters: Arc<[Arc<Counters>]> = (0..shards).map(|_| Arc::default()).collect();
-    let addresses = names::resolve_all(&plan.backends, &lookup);
     let clock = Clock::start();
     let shown = shown(&counters, &certificates, file.as_ref());
-    let backends = at_start(&plan, &certificates, &addresses);
-    let Beginning { first, fleet, probed, round, rules } = begin(&plan, backends, &shown);
+    let Beginning { first, fleet, probed, round, rules } =
+        begin(&plan, at_start(&plan, &certificates, &addresses), &shown);
     let share = Share {
         plan: Arc::clone(&plan),
         server_tls: certificates.server.clone(),
@@ -73,11 +75,14 @@ pub fn start(plan: Plan, lookup: Lookup, file: Option<Source>) -> anyhow::Result
     let (threads, ends, drivers) = start_threads(&share, bound.shards, letterboxes)?;
     let probes = Probes::start(plan.driver, clock, round)?;
     let patience = Arc::new(ArcSwap::from_pointee(plan.drain));
-    let news = hearing(&stopper, &probes, FIRST);
-    let mut resolver = watch_names(&plan, &addresses, &lookup, news)?;
-    let planner = file.map(|(file, demo)| Planner {
+    let mut resolver = watch_names(&plan, (&addresses, FIRST), &lookup, &stopper, &probes)?;
+    let planner = (file.is_some() || !names.is_empty()).then(|| Planner {
         file,
+        meant,
+        names,
         plan: Plan::clone(&plan),
+        failed: None,
+        needs_restart: Vec::new(),
         demo,
         number: FIRST,
         fleet: Arc::clone(&fleet),
@@ -88,6 +93,7 @@ pub fn start(plan: Plan, lookup: Lookup, file: Option<Source>) -> anyhow::Result
         shown,
         lookup,
         resolver: resolver.take(),
+        each: None,
         clock,
         patience: Arc::clone(&patience),
     });
@@ -108,6 +114,24 @@ pub fn start(plan: Plan, lookup: Lookup, file: Option<Source>) -> anyhow::Result
         _probes: probes,
         reloader: certificates.watch(planner).context("files cannot be watched")?,
     })
+}
+
+/// What there is before anything is bound.
+struct Before {
+    names: Addresses,
+    plan: Arc<Plan>,
+    certificates: Certificates,
+    addresses: Vec<Vec<ConnectAddress>>,
+}
+
+/// Who cannot show a certificate does not listen.
+fn before(meant: &Plan, lookup: &Lookup) -> anyhow::Result<Before> {
+    raise_descriptors();
+    let names = each::resolve(meant, &Addresses::new(), lookup);
+    let plan = Arc::new(each::plan_of(meant, &names));
+    let certificates = Certificates::load(&plan)?;
+    let addresses = names::resolve_all(&plan.backends, lookup);
+    Ok(Before { names, plan, certificates, addresses })
 }
 
 /// What the first plan comes to.
@@ -133,12 +157,19 @@ fn mailboxes(shards: usize) -> (Vec<Mailbox<Mail>>, Vec<Letterbox<Mail>>) {
 
 fn watch_names(
     plan: &Plan,
-    addresses: &[Vec<ConnectAddress>],
+    (addresses, number): (&[Vec<ConnectAddress>], u64),
     lookup: &Lookup,
-    hear: impl Fn(BackendId, &[ConnectAddress]) -> bool + Send + 'static,
+    stopper: &Stopper,
+    probes: &Arc<Probes>,
 ) -> std::io::Result<Option<Resolver>> {
     let every = (plan.resolve_every, plan.resolve_every);
-    names::watch(&plan.backends, addresses, every, Arc::clone(lookup), hear)
+    names::watch(
+        &plan.backends,
+        addresses,
+        every,
+        Arc::clone(lookup),
+        hearing(stopper, probes, number),
+    )
 }
 
 fn raise_descriptors() {
@@ -170,14 +201,14 @@ fn at_start(
 fn shown(
     counters: &Arc<[Arc<Counters>]>,
     certificates: &Certificates,
-    file: Option<&Source>,
+    file: Option<&FileInForce>,
 ) -> Shown {
     let now = UnixTime::since_unix_epoch(rt::unix_time());
     Shown {
         counters: Arc::clone(counters),
         driver: Arc::default(),
         certificates: certificates.figures(),
-        reloads: Arc::new(Reloads::begin(file.map(|(file, _)| file.name()), FIRST, now)),
+        reloads: Arc::new(Reloads::begin(file.and_then(FileInForce::config), FIRST, now)),
     }
 }
 
