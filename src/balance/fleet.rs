@@ -344,8 +344,8 @@ impl Fleet {
     fn bears_without(&self, backend: BackendId, now: Instant) -> bool {
         let is_out = |backend: &BackendId| self.load(*backend).health.is_out(now);
         let is_more = usize::from(!is_out(&backend));
-        let is_its = |group: &&Box<[BackendId]>| group.len() > 1 && group.contains(&backend);
-        let mut its = self.groups.iter().filter(is_its).peekable();
+        let is_its = |group: &&[BackendId]| group.len() > 1 && group.contains(&backend);
+        let mut its = self.groups.iter().map(|group| &**group).filter(is_its).peekable();
         its.peek().is_some()
             && its.all(|group| {
                 let out = group.iter().filter(|&one| is_out(one)).count();
