@@ -22,7 +22,10 @@ use support::{
     backend::{Backend, nowhere},
     chat, eventually, mock, mock_with, plan, streamed, url,
 };
-use tokenring::config::{Policy, Written};
+use tokenring::{
+    base::Secret,
+    config::{Policy, Written},
+};
 
 const CHAT: &str = "/v1/chat/completions";
 /// Longer than any test.
@@ -160,6 +163,26 @@ fn the_last_half_is_never_left_alone() {
 }
 
 #[test]
+fn an_outage_of_one_model_keeps_no_dead_backend_of_another_in_service() {
+    let holes = [black_hole().0, black_hole().0, black_hole().0];
+    let well = mock();
+    let [one, two, three] = holes.each_ref().map(|hole| hole.address);
+    let proxy = Proxy::with(&[one, two, three, well.address()], |written| {
+        ejecting(1, LONG)(written);
+        for (backend, model) in written.backends.iter_mut().zip(["a", "a", "b", "b"]) {
+            backend.models = vec![model.to_owned()];
+        }
+    });
+    let ask = |model: &str| {
+        let body = chat(1).replace("\"m\"", &format!("\"{model}\""));
+        statuses(&mut proxy.client(), 10, &body)
+    };
+    assert_eq!((count(&ask("a"), 500), count(&ask("b"), 500)), (10, 1));
+    let ejected = proxy.backends().iter().filter(|figures| figures.ejected).count();
+    assert_eq!(ejected, 2, "one of each model's");
+}
+
+#[test]
 fn a_backend_that_asks_for_a_pause_gets_it() {
     let full = mock_with(|script| {
         script.status = 429;
@@ -207,6 +230,41 @@ fn a_clients_fault_never_counts() {
     assert_eq!(count(&statuses(&mut proxy.client(), 20, &chat(1)), 404), 20);
     let figures = proxy.backends()[0];
     assert_eq!((figures.failures, figures.ejected, figures.picks), (0, false, 20));
+}
+
+const REFUSED: &str = "HTTP/1.1 401 Unauthorized\r\ncontent-length: 2\r\n\r\n{}";
+
+#[test]
+fn a_refused_key_of_ours_is_its_backends_failure_and_one_of_a_clients_is_not() {
+    for (own_key, expected) in [(true, (1, 1, true)), (false, (10, 0, false))] {
+        let (refusing, well) = (Backend::saying(REFUSED), mock());
+        let urls = [url(refusing.address), url(well.address())];
+        let mut plan = plan(&urls, ejecting(1, LONG));
+        plan.backends[0].credential = own_key.then(|| Secret::new(b"key-of-ours"));
+        let proxy = Proxy::of(plan);
+        let refused = count(&statuses(&mut proxy.client(), 20, &chat(1)), 401);
+        let figures = proxy.backends()[0];
+        assert_eq!((refused, figures.failures, figures.ejected), expected, "ours: {own_key}");
+    }
+}
+
+#[test]
+fn who_declines_every_request_at_once_does_not_draw_them() {
+    let declining = Backend::saying(REFUSED);
+    let good = [0; 3].map(|_| mock_with(|script| script.first_token = Duration::from_millis(40)));
+    let [one, two, three] = good.each_ref().map(|mock| mock.address());
+    for body in [chat(2), streamed(2)] {
+        let proxy = Proxy::with(&[one, declining.address, two, three], |_| ());
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                let (mut client, body) = (proxy.client(), &body);
+                scope.spawn(move || statuses(&mut client, 30, body));
+            }
+        });
+        let figures = proxy.backends()[1];
+        assert!(figures.picks <= 60, "{} of 240 to who declines", figures.picks);
+        assert_eq!((figures.failures, figures.ejected), (0, false));
+    }
 }
 
 #[test]

@@ -70,7 +70,7 @@ impl Choice<'_> {
         let mut highest = [(f32::NEG_INFINITY, None); 2];
         for place in (0..self.among.len()).filter(|&place| self.admits(group, place)) {
             let drawn = mix(self.seat(place).key ^ conversation);
-            let uniform = ((drawn >> 40) as f32 + 0.5) / (1_u32 << 24) as f32;
+            let uniform = between_bounds(drawn);
             // Any rising function will do where all weigh the same.
             let number = if self.is_even { uniform } else { self.weight(place) / -uniform.ln() };
             if number > highest[0].0 {
@@ -151,6 +151,12 @@ impl Choice<'_> {
         let fair = all * part / parts;
         turn.recent(self.among[place]) > fair * SHARE_MAX + SHARE_SLACK
     }
+}
+
+/// A number above zero and below one, never either: 23 bits and the half behind
+/// them are all that an `f32` holds, and one more would round up to one.
+fn between_bounds(drawn: u64) -> f32 {
+    ((drawn >> 41) as f32 + 0.5) / (1_u32 << 23) as f32
 }
 
 #[cfg(test)]

@@ -138,6 +138,19 @@ fn a_conversation_goes_on_where_most_of_it_was_read() {
 }
 
 #[test]
+fn conversations_with_nothing_in_common_are_spread() {
+    let mut bench = Bench::of(Policy::Prefix, &[1; 4]);
+    let mut given = [0; 4];
+    for of in 0..240_u32 {
+        let text = format!("{of} ").repeat(200);
+        given[bench.prefix(&hashes(&[b"m", b"", b"", text.as_bytes()], 1))] += 1;
+    }
+    assert!(given.iter().all(|&given| (20..=120).contains(&given)), "{given:?}");
+    let read = |place| bench.fleet.figures(BackendId(place), NOW).unwrap().prompt_tokens_read;
+    assert_eq!((0..4).map(read).sum::<u64>(), 0, "nobody has read any of them before");
+}
+
+#[test]
 fn what_was_read_is_no_work() {
     let mut bench = Bench::of(Policy::Prefix, &[1; 2]);
     let hashes = talk(1, 14 * 256);
@@ -147,12 +160,12 @@ fn what_was_read_is_no_work() {
     let (turn, chance) = (&mut bench.turn, &mut bench.chance);
     let ticket = bench.fleet.pick(turn, &ask, NOW, chance).unwrap();
     assert_eq!(ticket.backend().0, first);
-    // Of 1,000 tokens fifteen blocks of 64 are known, with that of the name.
-    assert_eq!(bench.fleet.load(BackendId(first)).backlog(), 40);
+    // Of 1,000 tokens fourteen blocks of 64 are known.
+    assert_eq!(bench.fleet.load(BackendId(first)).backlog(), 104);
     drop(ticket);
     assert_eq!(backlog(&bench, first), 0);
     let figures = bench.fleet.figures(BackendId(first), NOW).unwrap();
-    assert_eq!((figures.prompt_tokens, figures.prompt_tokens_read), (2000, 960));
+    assert_eq!((figures.prompt_tokens, figures.prompt_tokens_read), (2000, 896));
 }
 
 #[test]
@@ -222,5 +235,13 @@ fn nobody_has_much_more_than_its_share_of_one_conversation_that_all_ask() {
             }
         }
         assert!(shares.iter().all(|share| *share < 625), "{policy:?}: {shares:?}");
+    }
+}
+
+#[test]
+fn whatever_is_drawn_lies_between_its_bounds() {
+    for drawn in [0, 1, u64::MAX / 2, u64::MAX - 1, u64::MAX] {
+        let uniform = super::between_bounds(drawn);
+        assert!(uniform > 0.0 && uniform < 1.0 && -uniform.ln() > 0.0, "{drawn}: {uniform}");
     }
 }

@@ -43,16 +43,12 @@ pub const fn blocks_at(place: usize) -> usize {
 #[must_use]
 pub fn hashes(parts: &[&[u8]], seed: u64) -> Vec<u64> {
     let bytes: usize = parts.iter().map(|part| part.len()).sum();
-    let mut found = Vec::with_capacity((bytes / BLOCK_BYTES + parts.len()).min(HASHES_MAX));
+    let mut found = Vec::with_capacity((bytes / BLOCK_BYTES).min(HASHES_MAX));
     let (mut state, mut depth) = (mix(seed), 0);
     let key = mix(!seed);
-    for (place, part) in parts.iter().enumerate() {
+    for part in parts {
         let (blocks, rest) = part.as_chunks::<BLOCK_BYTES>();
-        let grows = place + 1 == parts.len();
-        // What is left of a part that does not grow is a block like others; a
-        // part that has nothing is told from one that is not there.
-        let rest = (!grows).then_some(rest);
-        for block in blocks.iter().map(|block| &block[..]).chain(rest) {
+        for block in blocks {
             state = absorb(state, key, block);
             depth += 1;
             if depth == blocks_at(found.len()) {
@@ -62,6 +58,11 @@ pub fn hashes(parts: &[&[u8]], seed: u64) -> Vec<u64> {
                 return found;
             }
         }
+        // What is left of a part, and that a part has nothing, goes into the
+        // block behind it, and is none of its own: two conversations with the
+        // same model and no more in common have not begun alike. Behind the
+        // last part there is none: what grows is not told by its rest.
+        state = absorb(state, key, rest);
     }
     found
 }
@@ -126,7 +127,18 @@ mod tests {
         assert_eq!(common(&[b"a", &words], &[b"b", &words]), 0);
         assert_eq!(common(&[b"ab", b"", &words], &[b"a", b"b", &words]), 0);
         assert_eq!(common(&[b"", &words], &[&words]), 0);
-        assert_eq!(common(&[b"a", &words], &[b"a", &words[..600]]), 3);
+        assert_eq!(common(&[b"a", &words], &[b"a", &words[..600]]), 2);
+    }
+
+    #[test]
+    fn unrelated_conversations_with_one_model_have_nothing_in_common() {
+        let (one, other) = (text(2000), vec![b'x'; 2000]);
+        assert_eq!(common(&[b"m", b"", b"", &one], &[b"m", b"", b"", &other]), 0);
+        assert_eq!(common(&[b"m", b"", b"Be brief.", &one], &[b"m", b"", b"Be brief.", &other]), 0);
+        // Only what is as long as a block counts, and for as much as it is.
+        let system = text(700);
+        assert_eq!(common(&[b"m", b"", &system, &one], &[b"m", b"", &system, &other]), 2);
+        assert_eq!(hashes(&[b"m", b"", b"", &one[..255]], 7), [] as [u64; 0]);
     }
 
     #[test]

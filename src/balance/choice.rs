@@ -116,7 +116,9 @@ impl Choice<'_> {
         let has_share = || self.is_even || self.seat(place).weight > 0;
         let is_well = || health.is_well(now);
         let is_in = match group {
-            Group::WithRoom => has_share() && is_well() && self.passes_gate(place),
+            Group::WithRoom => {
+                has_share() && is_well() && self.passes_gate(place) && !self.is_empty_handed(place)
+            }
             Group::Well => has_share() && is_well(),
             Group::Reserve => !has_share() && is_well(),
             Group::Anyone => self.reach == Reach::Anyone,
@@ -124,6 +126,18 @@ impl Choice<'_> {
         is_in
             && !self.tried.contains(&self.among[place])
             && self.load(place).has_room(self.room(group, place))
+    }
+
+    /// It has just come, and fails or declines what it is given: that its few
+    /// places are free again at once makes it no room for what others have none
+    /// for. Who comes back from a pause is asked for just that.
+    fn is_empty_handed(&self, place: usize) -> bool {
+        let load = self.load(place);
+        if !self.policy.asks_cost() || load.health.is_proven() || load.health.is_on_probation() {
+            return false;
+        }
+        let usual = self.terms.usual.first_byte.max(self.terms.line.floor);
+        load.penalty.drifting(0.0, self.terms.now, PEAK_DECAY) > usual / 2.0
     }
 
     /// Where a backend's part is no factor of what is compared, its part is
@@ -300,9 +314,11 @@ impl Choice<'_> {
     }
 
     /// Finagle's and linkerd's load: what a request takes, times the requests.
+    /// Who declines requests at once is not taken for the faster.
     fn peak(&self, load: &Load) -> f32 {
         let seconds = load.first_byte.drifting(0.0, self.terms.now, PEAK_DECAY);
-        seconds.max(self.terms.line.floor) * with_one_more(load)
+        let penalty = load.penalty.drifting(0.0, self.terms.now, PEAK_DECAY);
+        seconds.max(penalty).max(self.terms.line.floor) * with_one_more(load)
     }
 }
 

@@ -38,6 +38,8 @@ pub struct Fleet {
     loads: Box<[Arc<Load>]>,
     seats: Box<[Seat]>,
     everyone: Box<[BackendId]>,
+    /// Those that stand in for each other, as they answer for the same.
+    groups: Box<[Box<[BackendId]>]>,
     /// Who has read which conversations; made when it is asked for first, as it
     /// takes megabytes.
     prefixes: OnceLock<Arc<Prefixes>>,
@@ -98,6 +100,14 @@ impl Fleet {
         next
     }
 
+    /// The same, where not everyone stands in for everyone: only those of a
+    /// group do. A backend may be in several of them, and none twice in one.
+    #[must_use]
+    pub fn in_groups(mut self, groups: Vec<Vec<BackendId>>) -> Self {
+        self.groups = groups.into_iter().map(Into::into).collect();
+        self
+    }
+
     fn with(
         loads: Box<[Arc<Load>]>,
         prompts: Arc<Prompts>,
@@ -109,6 +119,7 @@ impl Fleet {
         Self {
             loads,
             everyone: (0..seats.len()).map(BackendId).collect(),
+            groups: Box::new([(0..seats.len()).map(BackendId).collect()]),
             is_even: first_weight > 0 && seats.iter().all(|seat| seat.weight == first_weight),
             prefixes: OnceLock::new(),
             seats: seats.into(),
@@ -289,8 +300,8 @@ impl Fleet {
     }
 
     /// What active checks have found of a backend: to be told each time they
-    /// find it, as an unhealthy one is only left out while half of the others
-    /// are there. Says whether it is left out.
+    /// find it, as an unhealthy one is only left out while half of those that
+    /// stand in for each other are there. Says whether it is left out.
     pub fn set_probed(&self, backend: BackendId, probed: Probed, now: Instant) -> bool {
         let Some(load) = self.loads.get(backend.0) else { return false };
         if probed == Probed::Healthy {
@@ -325,13 +336,21 @@ impl Fleet {
         }
     }
 
-    /// Never more than half are left out: the others could not bear it, and
-    /// would fail in their turn.
+    /// Of those that stand in for each other never more than half are left out:
+    /// the others could not bear it, and would fail in their turn. Who is in
+    /// several groups may be missing in each. A group of one bears nothing and
+    /// asks its only one whatever is known of it, so it has no say where there
+    /// are others; who is alone everywhere is never left out.
     fn bears_without(&self, backend: BackendId, now: Instant) -> bool {
-        let is_out = |load: &&Arc<Load>| load.health.is_out(now);
-        let out = self.loads.iter().filter(is_out).count();
-        let is_more = usize::from(!self.load(backend).health.is_out(now));
-        2 * (out + is_more) <= self.loads.len()
+        let is_out = |backend: &BackendId| self.load(*backend).health.is_out(now);
+        let is_more = usize::from(!is_out(&backend));
+        let is_its = |group: &&[BackendId]| group.len() > 1 && group.contains(&backend);
+        let mut its = self.groups.iter().map(|group| &**group).filter(is_its).peekable();
+        its.peek().is_some()
+            && its.all(|group| {
+                let out = group.iter().filter(|&one| is_out(one)).count();
+                2 * (out + is_more) <= group.len()
+            })
     }
 
     fn refresh_usual(&self, turn: &mut Turn, now: Instant) {

@@ -45,3 +45,56 @@ fn a_backend_that_was_none_of_the_plan_before_begins_anew() {
         assert_eq!(failures(&after), [0]);
     }
 }
+
+/// Who is out when all of these fail, one after the other.
+fn out(fleet: &Fleet, failing: &[usize], by_probes: bool) -> Vec<usize> {
+    for &place in failing {
+        match by_probes {
+            true => {
+                fleet.set_probed(BackendId(place), Probed::Unhealthy, NOW);
+            }
+            false => (0..5).for_each(|_| fails_at(fleet, place)),
+        }
+    }
+    let is_out = |&place: &usize| fleet.load(BackendId(place)).health.is_out(NOW);
+    (0..fleet.everyone().len()).filter(is_out).collect()
+}
+
+/// Of four backends, in these groups.
+#[track_caller]
+fn check_out(groups: &[&[usize]], failing: &[usize], expected: &[usize]) {
+    for by_probes in [false, true] {
+        let ids = groups.iter().map(|group| group.iter().copied().map(BackendId).collect());
+        let fleet = Fleet::new(4, Balancing::DEFAULT).in_groups(ids.collect());
+        assert_eq!(out(&fleet, failing, by_probes), expected, "by probes: {by_probes}");
+    }
+}
+
+#[test]
+fn an_outage_of_one_models_backends_keeps_none_of_anothers_in_service() {
+    check_out(&[&[0, 1], &[2, 3]], &[0, 1, 2, 3], &[0, 2]);
+    check_out(&[&[0, 1, 2, 3]], &[0, 1, 2, 3], &[0, 1]);
+}
+
+#[test]
+fn who_answers_for_something_else_does_not_count_as_one_that_is_left() {
+    check_out(&[&[0, 1, 2], &[3]], &[0, 1], &[0]);
+}
+
+#[test]
+fn who_stands_in_two_groups_may_be_missing_in_both() {
+    check_out(&[&[0, 1], &[1, 2, 3]], &[0, 1], &[0]);
+    check_out(&[&[0, 1], &[1, 2, 3]], &[2, 1], &[2]);
+}
+
+#[test]
+fn the_only_one_is_never_out_but_where_it_has_others_too() {
+    check_out(&[&[0], &[1, 2, 3]], &[0], &[]);
+    check_out(&[&[0], &[0, 1], &[2, 3]], &[0], &[0]);
+}
+
+#[test]
+fn without_groups_everyone_stands_in_for_everyone() {
+    let fleet = Fleet::new(4, Balancing::DEFAULT);
+    assert_eq!(out(&fleet, &[0, 1, 2, 3], false), [0, 1]);
+}

@@ -17,6 +17,8 @@ mod ask;
 mod blocks;
 mod choice;
 mod cost;
+#[cfg(test)]
+mod declining_tests;
 mod engine;
 mod estimate;
 mod fleet;

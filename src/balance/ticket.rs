@@ -179,6 +179,23 @@ impl<'f> Ticket<'f> {
         pause
     }
 
+    /// The backend has declined the request for what it says (4xx). That is an
+    /// answer and no failure, but none of the work: who declines at once always
+    /// looks idle, and would draw every request. So the backend is known from
+    /// now on, as a usual one, and looks as much later for a while as a request
+    /// usually takes: again for each, up to what a failure counts for.
+    pub fn declined(mut self, now: Instant) {
+        let (load, usual) = (self.load(), self.fleet.usual());
+        if load.slowness.last().is_none() {
+            load.slowness.set(usual.slowness, now);
+        }
+        let prefill = usual.slowness * self.fleet.prompts.line().at(self.tokens as f32);
+        let left = load.penalty.drifting(0.0, now, PEAK_DECAY);
+        let more = left + usual.first_byte.max(prefill);
+        load.penalty.set(more.min(seconds(FAILURE).max(left)), now);
+        self.give_back();
+    }
+
     /// The request ended for a reason that is not the backend's: its client
     /// left, or its time was over. It took at least as long as that.
     pub fn left(mut self, now: Instant) {

@@ -18,12 +18,13 @@ pub struct Turn {
     pub(super) sorted: Vec<f32>,
 }
 
-/// How far one turn brings a backend of weight one: as far as the largest
-/// weight that makes a difference. A shard would need years to come to the end of
-/// a pass.
-const STRIDE: u64 = 1 << 20;
+/// How far one turn brings a backend of weight one. Weights go up to a million,
+/// whose stride is told to a part in four thousand.
+const STRIDE: u64 = 1 << 32;
 /// That of a backend whose share has just begun to grow.
 const STRIDE_MAX: u64 = 16 * STRIDE;
+/// A pass that comes so far takes as much from all as brings it back to half.
+const PASS_MAX: u64 = 1 << 62;
 
 /// Requests for each backend after which half of them are forgotten.
 const OF_LATE: f32 = 64.0;
@@ -85,7 +86,12 @@ impl Turn {
         let ((pass, _), index, place, stride) = next?;
         // Who was away does not make up for the turns that it has missed.
         let pass = pass.max(foremost.saturating_sub(longest));
-        *self.passes.get_mut(index)? = pass.saturating_add(stride);
+        let pass = pass.saturating_add(stride);
+        *self.passes.get_mut(index)? = pass;
+        if pass > PASS_MAX {
+            let back = |pass: &mut u64| *pass = pass.saturating_sub(PASS_MAX / 2);
+            self.passes.iter_mut().for_each(back);
+        }
         Some(place)
     }
 }
@@ -117,6 +123,29 @@ mod tests {
         for _ in 0..100 {
             assert_eq!(count(&mut turn, &weights, 8), [5, 1, 2]);
         }
+    }
+
+    #[test]
+    fn large_weights_are_as_much_in_proportion_as_small_ones() {
+        for (weights, expected) in [
+            ([600_000.0, 1_000_000.0], [300, 500]),
+            ([300_000.0, 500_000.0], [300, 500]),
+            ([999_999.0, 1_000_000.0], [400, 400]),
+        ] {
+            let weights = [(0, weights[0]), (1, weights[1])];
+            let counts = count(&mut turn(2), &weights, 800);
+            let is_near =
+                counts.iter().zip(expected).all(|(a, b): (&usize, usize)| a.abs_diff(b) <= 1);
+            assert!(is_near, "{weights:?}: {counts:?}");
+        }
+    }
+
+    #[test]
+    fn who_comes_to_the_end_of_the_passes_goes_on_as_before() {
+        let mut turn = turn(2);
+        turn.passes.fill(PASS_MAX - 8 * STRIDE);
+        assert_eq!(count(&mut turn, &[(0, 3.0), (1, 1.0)], 400), [300, 100]);
+        assert!(turn.passes.iter().all(|&pass| pass < PASS_MAX));
     }
 
     #[test]

@@ -185,7 +185,7 @@ impl<'s, W: World> Way<'s, '_, W> {
         if self.ways.is_fallback(self.step) && matches!(self.first, Some(Word::Answer(_))) {
             answer.lost(self.stage);
             self.walk.redirected(ticket.backend(), self.step);
-            drop(ticket);
+            verdict::declined(self.stage, ticket, status);
             return match self.ways.after(self.step, Reason::General) {
                 Some(step) => {
                     self.go_to(step, Reason::General);
@@ -223,6 +223,9 @@ impl<'s, W: World> Way<'s, '_, W> {
             return Ok(Turn::Told((held, Some(ticket))));
         };
         self.walk.redirected(ticket.backend(), self.step);
+        if status >= 400 {
+            verdict::declined(self.stage, ticket, status);
+        }
         self.first.get_or_insert(Word::Answer(held));
         self.go_to(step, reason);
         Ok(Turn::On)

@@ -99,8 +99,7 @@ mod tests {
         let long = "x".repeat(1000);
         let turn = format!(r#"{{"model":"m","messages":[{{"role":"user","content":"{long}"}}]}}"#);
         let next = turn.replace("}]}", r#"},{"role":"assistant","content":"y"}],"stream":true}"#);
-        // The model, the tools and the system's words have a block each.
-        check(&turn, &next, 3 + 1000 / 256 + usize::from(1000 % 256 + 33 >= 256));
+        check(&turn, &next, 1000 / 256 + usize::from(1000 % 256 + 33 >= 256));
         check(&turn, &turn.replace(r#""m""#, r#""n""#), 0);
     }
 
@@ -116,13 +115,17 @@ mod tests {
         let one = format!("{{{model},{system},{messages}}}");
         let other = format!("{{{messages},{system},{model}}}");
         assert_eq!(beginnings_of(&one), beginnings_of(&other));
-        check(&one, &one.replace("kind", "rude"), 2);
+        check(&one, &one.replace("kind", "rude"), 0);
+        check(&one, &one.replace(r#","messages""#, r#","max_tokens":1,"messages""#), 4);
     }
 
     #[track_caller]
     fn check_read(of_models: &[Option<Policy>], named: Option<u64>, asked: (bool, bool)) {
         let policies = Policies::new(Policy::LeastLatency, of_models);
-        let body = br#"{"model":"m","messages":[{"role":"user","content":"hello"}]}"#;
+        // As long as a block: less stands for no conversation.
+        let hello = "hello ".repeat(50);
+        let body = format!(r#"{{"model":"m","messages":[{{"role":"user","content":"{hello}"}}]}}"#);
+        let body = body.as_bytes();
         let peek = peek(body, Endpoint::ChatCompletions).unwrap();
         let read = Conversation::read(&policies, named, body, Some(&peek), 1);
         assert_eq!((read.key.is_some(), !read.hashes.is_empty()), asked, "{of_models:?}");

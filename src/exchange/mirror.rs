@@ -89,6 +89,8 @@ enum Ended {
     Failed(Failed),
     /// Its time was over, or it was too long.
     Left,
+    /// By an answer of this status.
+    Declined(u16),
     /// It says nothing of the backend.
     Unsaid,
 }
@@ -116,6 +118,7 @@ async fn tell<W: World>(room: Room<W>, copy: Copy) {
     match ended {
         Ok(()) => ticket.done(Outturn::default(), stage.now()),
         Err(Ended::Failed(failed)) => verdict::failure(stage, ticket, failed),
+        Err(Ended::Declined(status)) => verdict::declined(stage, ticket, status),
         Err(Ended::Left) => ticket.left(stage.now()),
         Err(Ended::Unsaid) => drop(ticket),
     }
@@ -190,8 +193,9 @@ impl<W: World> Incoming<'_, '_, W> {
         let (status, _) = read?;
         match Class::of_status(status) {
             Some(class) => Err(class.into()),
-            // It is about the request, and says nothing of the backend.
-            None if status >= 400 => Err(Ended::Unsaid),
+            None if matches!(status, 400..=499) => Err(Ended::Declined(status)),
+            // What nobody implements says nothing of the backend.
+            None if status >= 500 => Err(Ended::Unsaid),
             None => Ok(()),
         }
     }

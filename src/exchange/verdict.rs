@@ -1,5 +1,12 @@
 //! What the end of a request says of its backend, and who is to blame for it.
-//! A client's fault and a client that leaves never count against a backend.
+//! A client's fault and a client that leaves never count as its failure.
+//!
+//! An answer of 400 to 499 (but 429, which is a failure before) declines the
+//! request. Mostly that is the client's fault, and so ejects nobody; but as who
+//! declines at once looks idle, it is no invitation either
+//! ([`Ticket::declined`]). Where the backend was shown a key of its own, 401 and
+//! 403 say that this key is refused: the operator's, not the client's. That is
+//! the backend's failure, as every client would have met it there.
 
 use std::time::Duration;
 
@@ -36,9 +43,22 @@ pub fn ended<W: World>(stage: &Stage<W>, ticket: Ticket<'_>, fault: &AttemptFaul
 /// The answer has come whole, and is no failure.
 pub fn whole<W: World>(stage: &Stage<W>, ticket: Ticket<'_>, head: &AnswerHead, outturn: Outturn) {
     match head.status {
-        // It is about the request, and says nothing of the backend's speed.
-        400.. => drop(ticket),
+        400..=499 => declined(stage, ticket, head.status),
+        // What nobody implements says nothing of the backend's speed.
+        500.. => drop(ticket),
         _ => ticket.done(outturn, stage.now()),
+    }
+}
+
+/// The answer has come, and declines the request.
+pub fn declined<W: World>(stage: &Stage<W>, ticket: Ticket<'_>, status: u16) {
+    let (backend, now) = (ticket.backend(), stage.now());
+    let settings = stage.settings.backends.get(backend.0);
+    let has_key = settings.is_some_and(|backend| backend.credential.is_some());
+    if has_key && matches!(status, 401 | 403) {
+        say(stage, backend, ticket.failed(None, now));
+    } else {
+        ticket.declined(now);
     }
 }
 

@@ -4,6 +4,7 @@ pub mod certificates;
 mod drain;
 mod each;
 mod generation;
+mod groups;
 mod listeners;
 mod names;
 mod probes;

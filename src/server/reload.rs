@@ -26,6 +26,7 @@ use super::{
     drain::Stopper,
     each::{self, Name},
     generation::{Backends, Security, Shown, connected, generation, known, seats},
+    groups::groups,
     names,
     probes::{self, Probes},
     shards::hearing,
@@ -262,7 +263,7 @@ impl Planner {
         let now = self.clock.now();
         let before = self.fleet.load();
         let fleet = before.followed_by(&known, seats(&plan), plan.balancing, now);
-        let fleet = Arc::new(fleet);
+        let fleet = Arc::new(fleet.in_groups(groups(&plan.routes)));
         // From here on nothing fails.
         self.resolver = None;
         self.number += 1;

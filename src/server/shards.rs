@@ -11,6 +11,7 @@ use super::{
     drain::Stopper,
     each,
     generation::{Backends, Security, Shown, generation, seats},
+    groups::groups,
     listeners, names,
     probes::{self, Probes},
     reload::Planner,
@@ -190,7 +191,7 @@ fn at_start(
     addresses: &[Vec<ConnectAddress>],
 ) -> Backends {
     Backends {
-        fleet: Arc::new(Fleet::of(seats(plan), plan.balancing)),
+        fleet: Arc::new(Fleet::of(seats(plan), plan.balancing).in_groups(groups(&plan.routes))),
         security: certificates.backends.clone(),
         addresses: addresses.to_vec(),
         kept: vec![None; plan.backends.len()],
