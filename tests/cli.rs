@@ -388,6 +388,7 @@ fn the_help_of_serve_shows_every_setting_with_its_default() {
             ("--backend-cert", "none"),
             ("--backend-key", ""),
             ("--backend-tls-name", "its URL's host"),
+            ("--backends-file", "none"),
             ("--danger-backend-no-verify", ""),
             ("--demo", ""),
             ("--proxy-path", Plan::PROXY_PATH),

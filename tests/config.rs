@@ -179,10 +179,11 @@ fn the_reference_shows_every_flag_of_serve_and_passes_check() {
     for bundle in ["clients.pem", "backends.pem"] {
         std::fs::copy(folder.path().join("chain.pem"), folder.path().join(bundle)).unwrap();
     }
+    std::fs::write(folder.path().join("backends.txt"), "http://10.0.0.9:8000\n").unwrap();
     let output = tokenring(folder.path(), &["check", "t.toml"]);
     let said = text(&output.stderr);
     assert_eq!(said, "");
-    assert_eq!(text(&output.stdout), "t.toml: all is well, with 2 backends\n");
+    assert_eq!(text(&output.stdout), "t.toml: all is well, with 3 backends\n");
 }
 
 /// What stands indented behind this line of the README.

@@ -36,7 +36,7 @@ pub(super) const PLACES: Group = Group {
         of_process(
             "config.backends_file",
             "--backends-file",
-            "/etc/tokenring/backends.txt",
+            "backends.txt",
             "More model servers, a line each: a URL, and behind it KEY=VALUE for any key of \
              [[backend]]; looked at like the configuration file",
             Place::File("none", |w| &mut w.backends_file),
