@@ -16,11 +16,13 @@ use super::{
     Client, Stage,
     answer::Answer,
     ask::{Asking, AttemptFault, Word, ask_backend},
-    client::Interrupt,
+    errand::{Errand, Shared},
+    hedge::{Beside, Heard, ask_beside, late_at},
     hold::{Unheld, complaint, hold},
     queue,
     understand::Asked,
     verdict,
+    watch::Interrupt,
     ways::Ways,
 };
 use crate::{
@@ -51,7 +53,7 @@ pub async fn attempt<'s, W: World>(
         walk,
         step: 0,
         round_from: 0,
-        asks: 0,
+        shared: Shared::default(),
         first: None,
         after: None,
     };
@@ -67,9 +69,8 @@ struct Way<'s, 'a, W: World> {
     /// The step that is walked, and the one where a round begins.
     step: usize,
     round_from: usize,
-    /// How often backends were asked, a second time on a fresh connection
-    /// included.
-    asks: u32,
+    /// What its asks have in common.
+    shared: Shared,
     /// What the client is told if nobody answers.
     first: Option<Word<'s, W::Stream>>,
     /// The failure after which another attempt has been paid for.
@@ -109,9 +110,12 @@ impl<'s, W: World> Way<'s, '_, W> {
             if let Some(class) = self.after.take() {
                 self.stage.counters.count_retry(class);
             }
-            asked.outgoing.rename(asked.model.map(Model::place), self.ways.rename(self.step));
-            let mut asking =
-                ask_backend(self.stage, self.client, asked, &ticket, &mut self.asks).await;
+            let name = self.ways.rename(self.step);
+            asked.outgoing.get_mut().rename(asked.model.map(Model::place), name);
+            let Heard { mut asking, ticket } = match self.ask(asked, ticket).await {
+                Ok(heard) => heard,
+                Err(fault) => return self.end(fault),
+            };
             if self.stage.settings.headers.own
                 && let Some(answer) = asking.answer()
             {
@@ -131,15 +135,58 @@ impl<'s, W: World> Way<'s, '_, W> {
         }
     }
 
-    /// A place at a backend of this step. Where another model is there for
-    /// that, a full one is not waited for.
-    async fn place(&self, asked: &Asked<'_>) -> Result<Option<Ticket<'s>>, AttemptFault> {
-        let (stage, fleet) = (self.stage, &self.stage.fleet);
-        let among = self.ways.backends(self.step).unwrap_or(fleet.everyone());
+    /// Asks the backend of this ticket, and another one beside it if it is late.
+    async fn ask(
+        &mut self,
+        asked: &Asked<'_>,
+        ticket: Ticket<'s>,
+    ) -> Result<Heard<'s, W::Stream>, AttemptFault> {
+        let (stage, client, outgoing) = (self.stage, self.client, &asked.outgoing);
+        let errand = Errand { client, watch: client, asked, outgoing, shared: &self.shared };
+        let may_hedge = stage.settings.retry.hedges() && self.walk.may_hedge(self.steps_left());
+        let late_at = may_hedge.then(|| late_at(stage, asked, &ticket)).flatten();
+        let Some(late_at) = late_at else {
+            let asking = ask_backend(stage, &errand, &ticket).await;
+            return Ok(Heard { asking, ticket });
+        };
+        let beside = Beside { ask: self.whom(asked), late_at };
+        let both = ask_beside(stage, &errand, ticket, beside).await;
+        if !both.is_hedged {
+            return Ok(both.heard);
+        }
+        self.walk.hedged();
+        let mut heard = both.heard;
+        if let Some((failed, word, ticket)) = both.failed_before {
+            self.walk.failed(ticket.backend(), failed, stage.now());
+            verdict::failure(stage, ticket, failed);
+            if matches!(heard.asking, Asking::Failed(..)) {
+                if let Some(too_large) = self.keep(word).await? {
+                    too_large.lost(stage);
+                }
+            } else if let Word::Answer(answer) = word {
+                answer.lost(stage);
+            }
+        }
+        if let Some(answer) = heard.asking.answer() {
+            answer.amend(self.shared.asks.get(), false);
+        }
+        Ok(heard)
+    }
+
+    /// Whom this step may ask next.
+    fn whom<'k>(&'k self, asked: &'k Asked<'_>) -> Ask<'k> {
+        let stage = self.stage;
+        let among = self.ways.backends(self.step).unwrap_or(stage.fleet.everyone());
         let (conversation, hashes) = (asked.conversation.key, &asked.conversation.hashes[..]);
         let policy = stage.policies.of(self.ways.model(self.step));
         let ask = Ask::new(among, policy, asked.work);
-        let ask = Ask { tried: self.walk.tried(), conversation, hashes, ..ask };
+        Ask { tried: self.walk.tried(), conversation, hashes, ..ask }
+    }
+
+    /// A place at a backend of this step. Where another model is there for
+    /// that, a full one is not waited for.
+    async fn place(&self, asked: &Asked<'_>) -> Result<Option<Ticket<'s>>, AttemptFault> {
+        let (stage, ask) = (self.stage, self.whom(asked));
         if self.ways.after(self.step, Reason::General).is_some() {
             return Ok(queue::at_once(stage, &ask, asked.priority));
         }
@@ -218,23 +265,10 @@ impl<'s, W: World> Way<'s, '_, W> {
             Ok(next) => next,
             Err(given_up) => return self.give_up_with(word, given_up).map(Turn::Told),
         };
-        match (word, &self.first) {
-            // Of two errors the first is told, and of any the one of a backend.
-            (Word::Answer(answer), None | Some(Word::Trouble(_))) => {
-                match hold(stage, self.client, answer).await {
-                    Ok(held) => self.first = Some(Word::Answer(held)),
-                    Err(Unheld::Passes(answer)) => return Ok(Turn::Told((answer, None))),
-                    Err(Unheld::Lost) => {
-                        self.first.get_or_insert(Word::Trouble(Trouble::BackendCut));
-                    }
-                    Err(Unheld::Interrupted(interrupt)) => {
-                        return self.end(interrupt.into()).map(Turn::Told);
-                    }
-                }
-            }
-            (Word::Answer(answer), Some(Word::Answer(_))) => answer.lost(stage),
-            (Word::Trouble(trouble), None) => self.first = Some(Word::Trouble(trouble)),
-            (Word::Trouble(_), Some(_)) => {}
+        match self.keep(word).await {
+            Ok(None) => {}
+            Ok(Some(answer)) => return Ok(Turn::Told((answer, None))),
+            Err(fault) => return self.end(fault).map(Turn::Told),
         }
         self.after = Some(class);
         if next == Next::Step
@@ -243,6 +277,31 @@ impl<'s, W: World> Way<'s, '_, W> {
             self.go_to(step, Reason::General);
         }
         Ok(Turn::On)
+    }
+
+    /// Keeps what a failure can be told by, if it may be told. Returns an error
+    /// that is too large to be kept.
+    async fn keep(
+        &mut self,
+        word: Word<'s, W::Stream>,
+    ) -> Result<Option<Answer<'s, W::Stream>>, AttemptFault> {
+        match (word, &self.first) {
+            // Of two errors the first is told, and of any the one of a backend.
+            (Word::Answer(answer), None | Some(Word::Trouble(_))) => {
+                match hold(self.stage, self.client, answer).await {
+                    Ok(held) => self.first = Some(Word::Answer(held)),
+                    Err(Unheld::Passes(answer)) => return Ok(Some(answer)),
+                    Err(Unheld::Lost) => {
+                        self.first.get_or_insert(Word::Trouble(Trouble::BackendCut));
+                    }
+                    Err(Unheld::Interrupted(interrupt)) => return Err(interrupt.into()),
+                }
+            }
+            (Word::Answer(answer), Some(Word::Answer(_))) => answer.lost(self.stage),
+            (Word::Trouble(trouble), None) => self.first = Some(Word::Trouble(trouble)),
+            (Word::Trouble(_), Some(_)) => {}
+        }
+        Ok(None)
     }
 
     /// Nobody is left in this step who has not been asked: goes on to the next
@@ -317,7 +376,7 @@ impl<'s, W: World> Way<'s, '_, W> {
         match self.first.take() {
             Some(Word::Answer(mut answer)) => {
                 let is_error = answer.head.class.is_some();
-                answer.amend(self.asks, is_error && given_up.is_final());
+                answer.amend(self.shared.asks.get(), is_error && given_up.is_final());
                 Ok((answer, None))
             }
             Some(Word::Trouble(trouble)) => Err(trouble.into()),

@@ -6,12 +6,12 @@
 use std::time::Duration;
 
 use super::{
-    Client, Stage,
+    Stage,
     answer::{Answer, ClientFraming, Content},
     ask::AttemptFault,
-    client::{Interrupt, Wait},
     connect::fault_of,
     link::Link,
+    watch::{Interrupt, Wait, Watch},
 };
 use crate::{
     http::{BodyDecoder, BodyFraming, write},
@@ -42,7 +42,7 @@ pub enum Shown {
 /// within what is left of the deadline for the first byte.
 pub async fn first_event<W: World>(
     stage: &Stage<W>,
-    client: &Client<W::Stream>,
+    watch: &Watch,
     answer: &mut Answer<'_, W::Stream>,
     mark: StreamEnd,
 ) -> Result<Shown, AttemptFault> {
@@ -68,7 +68,7 @@ pub async fn first_event<W: World>(
         if held > HELD_BYTES_MAX || has_spoken {
             return Ok(Shown::Unknown);
         }
-        if !more(stage, client, answer).await? {
+        if !more(stage, watch, answer).await? {
             return Err(Trouble::BackendCut.into());
         }
     }
@@ -88,7 +88,7 @@ pub enum Unheld<'s, S> {
 /// reads on behind it.
 pub async fn hold<'s, W: World>(
     stage: &'s Stage<W>,
-    client: &Client<W::Stream>,
+    watch: &Watch,
     mut answer: Answer<'s, W::Stream>,
 ) -> Result<Answer<'s, W::Stream>, Unheld<'s, W::Stream>> {
     let is_event = answer.head.content == Content::Events && answer.head.status == 200;
@@ -96,7 +96,7 @@ pub async fn hold<'s, W: World>(
     let mut body = stage.lend_buffer();
     body.resize(write::CHUNK_PREFIX_MAX, 0);
     let mut reading = Reading::of(&answer);
-    client.wait_until(stage, Wait::MoreAnswer, stage.now().after(REST_OF_ERROR));
+    watch.wait_until(stage, Wait::MoreAnswer, stage.now().after(REST_OF_ERROR));
     let mut is_whole;
     loop {
         let mut scratch = stage.lend_buffer();
@@ -121,7 +121,7 @@ pub async fn hold<'s, W: World>(
             stage.return_buffer(body);
             return Err(Unheld::Passes(answer));
         }
-        match more(stage, client, &mut answer).await {
+        match more(stage, watch, &mut answer).await {
             Ok(true) => continue,
             Ok(false) if answer.head.framing == BodyFraming::UntilClose => break,
             result => {
@@ -205,7 +205,7 @@ impl Reading {
 /// at the backend's end.
 async fn more<W: World>(
     stage: &Stage<W>,
-    client: &Client<W::Stream>,
+    watch: &Watch,
     answer: &mut Answer<'_, W::Stream>,
 ) -> Result<bool, AttemptFault> {
     let Some(link) = &answer.link else { return Ok(false) };
@@ -214,7 +214,7 @@ async fn more<W: World>(
         received.reserve(stage.settings.pool.buffer_bytes);
     }
     let ((result, received), interrupt) =
-        client.guard(link.stream(), link.stream().recv(received)).await;
+        watch.guard(link.stream(), link.stream().recv(received)).await;
     answer.received = received;
     match (result, interrupt) {
         (_, Some(interrupt)) => Err(interrupt.into()),
