@@ -6,6 +6,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use tokenring::{
     balance::{Ask, Balancing, Fleet, Turn, Work},
     base::{BackendId, Chance, Instant},
+    http::{HeaderTable, Limits, parse_request},
     llm::{Dialect, Endpoint, Reading, peek},
     route::{
         Arm, Candidate, Conditions, Content, Fallbacks, HeadFacts, HeaderCondition, ModelId,
@@ -102,13 +103,25 @@ fn bench_decide(c: &mut Criterion) {
             b.iter(|| {
                 let Ok(decision) = table.decide(black_box(&query), &mut Nothing) else { return };
                 let Some(step) = decision.step(0) else { return };
-                let work = Work::default();
-                let policy = fleet.policy();
-                let ask = Ask { among: step.backends, tried: &[], policy, work };
+                let ask = Ask::new(step.backends, fleet.policy(), Work::default());
                 drop(black_box(fleet.pick(&mut turn, &ask, now, &mut chance)));
             });
         });
     }
+}
+
+/// What is asked of a head while it is there, beside the decision.
+fn bench_head(c: &mut Criterion) {
+    let table = RouteTable::new(&plan());
+    let head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\n\
+        accept: application/json\r\ncontent-type: application/json\r\n\
+        user-agent: bench\r\nx-tier: v7\r\nx-request-id: 1\r\n\r\n";
+    let limits = Limits { head_bytes_max: 1 << 14, headers_max: 64, target_bytes_max: 1 << 12 };
+    let mut headers = HeaderTable::new();
+    let Ok(request) = parse_request(head, &limits, &mut headers) else { return };
+    c.bench_function("route/200_rules_head", |b| {
+        b.iter(|| table.head_facts(black_box(request.path), black_box(&request.fields)));
+    });
 }
 
 fn bench_complexity(c: &mut Criterion) {
@@ -124,5 +137,5 @@ fn bench_complexity(c: &mut Criterion) {
     c.bench_function("conversation/32k", |b| b.iter(|| black_box(reading).conversation()));
 }
 
-criterion_group!(benches, bench_decide, bench_complexity);
+criterion_group!(benches, bench_decide, bench_head, bench_complexity);
 criterion_main!(benches);

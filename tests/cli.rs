@@ -9,8 +9,8 @@ use rcgen::{CertificateParams, KeyPair};
 
 use tokenring::base::units::{Size, Time};
 use tokenring::config::{
-    Deadlines, Ejection, Limits, MockScript, MockWritten, Plan, PoolPlan, RingPlan, ServerTlsPlan,
-    TlsPlan, Written,
+    Balancing, Deadlines, Ejection, EnginePlan, HealthPlan, Limits, MockScript, MockWritten, Plan,
+    PoolPlan, QueuePlan, RetryPlan, RingPlan, ServerTlsPlan, TlsPlan, Written,
 };
 
 fn tokenring(args: &[&str]) -> Output {
@@ -293,13 +293,16 @@ fn flags_in_help(job: &str) -> BTreeSet<(String, String)> {
     let help = text(&output.stdout);
     let (settings, examples) = help.split_once("Examples:").expect("help ends with examples");
     assert!(examples.contains(&format!("tokenring {job}")));
-    let words = settings.split_whitespace().collect::<Vec<_>>().join(" ");
-    let starts = settings.lines().map(str::trim_start).filter(|line| line.starts_with("--"));
-    let flags: Vec<_> = starts.filter_map(|line| line.split(' ').next()).collect();
-    let place = |flag: &&str| words.find(&format!(" {flag} ")).expect("a flag of the page");
-    let ends = flags.iter().skip(1).map(&place).chain([words.len()]);
-    let entries = flags.iter().zip(ends).map(|(flag, end)| (flag, &words[place(flag)..end]));
-    entries.map(|(flag, entry)| ((*flag).to_owned(), default_in(entry))).collect()
+    let mut entries: Vec<String> = Vec::new();
+    for line in settings.lines().map(str::trim) {
+        if line.starts_with("--") {
+            entries.push(line.to_owned());
+        } else if let Some(entry) = entries.last_mut() {
+            *entry = format!("{entry} {line}");
+        }
+    }
+    let flag = |entry: &String| entry.split(' ').next().unwrap_or_default().to_owned();
+    entries.iter().map(|entry| (flag(entry), default_in(entry))).collect()
 }
 
 fn default_in(entry: &str) -> String {
@@ -325,7 +328,7 @@ fn refuses_a_choice_of_backends_that_cannot_be_made() {
     check_serve(&["--eject-below", "50%"], "--eject-below", "no whole number", "digits only");
     check_serve(&["--eject-pause", "2m"], "--eject-pause 2m", "--eject-pause-max allows", "lower");
     let random = ["--policy", "random", "--backend-capacity", "9"];
-    check_serve(&random, "--backend-capacity 9", "only least_latency", "leave it out");
+    check_serve(&random, "--backend-capacity 9", "random does not ask", "leave it out");
     let never = ["--eject-after", "0", "--eject-below", "0", "--eject-pause", "1s"];
     check_serve(&never, "--eject-pause 1s", "ever ejected", "give --eject-after");
 }
@@ -340,11 +343,34 @@ fn the_help_of_serve_shows_every_setting_with_its_default() {
         "serve",
         &[
             ("--config", "none"),
+            ("--config-watch-every", &time(Plan::WATCH_EVERY)),
             ("--listen", Written::LISTEN),
             ("--admin", "none"),
             ("--backend", ""),
             ("--policy", "least_latency"),
             ("--backend-capacity", "256"),
+            ("--affinity-percent", "200"),
+            ("--prefix-bytes", "4MiB"),
+            ("--slow-start", &time(Balancing::DEFAULT.slow_start)),
+            ("--queue-length", &count(QueuePlan::DEFAULT.length)),
+            ("--queue-timeout", &time(QueuePlan::DEFAULT.timeout)),
+            ("--queue-priorities", ""),
+            ("--retry-attempts", "3"),
+            (
+                "--retry-on",
+                "connect, tls, cut, timeout, no_room, server_error, error_event, protocol",
+            ),
+            ("--retry-budget-percent", "20"),
+            ("--retry-backoff", &time(RetryPlan::DEFAULT.backoff)),
+            ("--retry-backoff-max", &time(RetryPlan::DEFAULT.backoff_max)),
+            ("--retry-after-max", &time(RetryPlan::DEFAULT.retry_after_max)),
+            ("--health-interval", "0s"),
+            ("--health-path", HealthPlan::PATH),
+            ("--health-timeout", &time(HealthPlan::TIMEOUT)),
+            ("--health-unhealthy-after", &HealthPlan::UNHEALTHY_AFTER.to_string()),
+            ("--health-healthy-after", &HealthPlan::HEALTHY_AFTER.to_string()),
+            ("--engine-interval", "0s"),
+            ("--engine-metrics-path", EnginePlan::METRICS_PATH),
             ("--eject-after", "5"),
             ("--eject-below", "50"),
             ("--eject-pause", &time(Ejection::DEFAULT.pause)),
@@ -434,6 +460,8 @@ fn the_help_of_the_mock_shows_every_setting_with_its_default() {
             ("--omit-done", ""),
             ("--fault-every", &MockScript::FAULT_EVERY.to_string()),
             ("--close-after", "never"),
+            ("--health-status", "200"),
+            ("--answered", "none"),
         ],
     );
 }

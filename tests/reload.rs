@@ -195,6 +195,7 @@ fn many_reloads_fail_no_request_and_keep_nothing() {
 
 #[test]
 #[ignore = "takes a minute; its run is kept under perf/runs"]
+#[allow(clippy::print_stdout, reason = "the figures are for whoever keeps the run")]
 fn a_thousand_reloads_fail_no_request_and_keep_nothing() {
     let (warm, after) = reload_under_load(1000);
     println!("resident: {warm} KiB after 250 reloads, {after} KiB after 1000");
@@ -222,4 +223,20 @@ fn health_checks_begin_and_end_with_the_file_that_asks_for_them() {
     served.change(&file(&[&well, &sick], ""));
     eventually("nobody says so any more", || !is_left_out());
     assert!(!says("tokenring_backend_healthy", 0));
+}
+
+#[test]
+fn a_limit_that_comes_counts_the_requests_that_are_under_way_already() {
+    let mock = mock();
+    let served = Served::by(&file(&[&mock], ""), "10ms");
+    let mut streams = served.process.client();
+    streams.send_post(CHAT, "x-mock-token-gap: 20ms\r\n", streamed(50));
+    assert_eq!(streams.head().status, 200);
+    served.change(&file(&[&mock], "limits.requests_in_flight = 1\n"));
+    let refused = served.process.client().post(CHAT, "", chat(1));
+    assert!(refused.status == 503 || refused.status == 429, "{}", refused.status);
+    while streams.event().is_some() {}
+    eventually("there is room again", || {
+        served.process.client().post(CHAT, "", chat(1)).status == 200
+    });
 }

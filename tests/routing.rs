@@ -8,16 +8,18 @@
 
 mod support;
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
 
 use support::{
     Answer, Proxy,
     backend::{Backend, nowhere},
+    eventually,
 };
 use tokenring::{
     config::{
-        ArmWritten, CandidateWritten, ModelWritten, NamedWritten, RouteWritten, WhenWritten,
-        Written,
+        ArmWritten, CandidateWritten, Credentials, MirrorWritten, ModelWritten, NamedWritten,
+        RouteWritten, WhenWritten, Written,
     },
     llm::Dialect,
 };
@@ -263,4 +265,196 @@ fn a_request_goes_to_backends_of_its_dialect() {
             assert_eq!(answer.field("x-tokenring-backend"), Some(backend), "{path}");
         }
     }
+}
+
+/// Every request for `small` goes to `a`, and a copy to `big` on `b`.
+fn mirrored(written: &mut Written) {
+    two_models(written);
+    written.models[0].fallbacks.clear();
+    let mirror = MirrorWritten { model: Some("big".to_owned()), percent: Some(100.0) };
+    written.routes = vec![RouteWritten { mirror, ..route("copy", WhenWritten::default(), &[]) }];
+}
+
+/// A backend that tells of each request, and then says this.
+fn telling(answer: Option<&'static str>) -> (Backend, mpsc::Receiver<support::backend::Request>) {
+    let (tells, told) = mpsc::channel();
+    let tells = Mutex::new(tells);
+    let backend = Backend::start(move |conn| {
+        while let Some(request) = conn.request() {
+            // A test that is over does not listen.
+            let _ = tells.lock().unwrap().send(request);
+            match answer {
+                Some(answer) => drop(conn.say(answer)),
+                None => return conn.until_closed(),
+            }
+        }
+    });
+    (backend, told)
+}
+
+#[test]
+fn a_copy_goes_to_the_mirrors_model_without_the_clients_credentials() {
+    let ((a, at_a), (b, at_b)) = (listening(), telling(Some(OK)));
+    let proxy = Proxy::with(&[a.address, b.address], |written| {
+        mirrored(written);
+        written.credentials = Credentials::Pass;
+    });
+    let mut client = proxy.client();
+    let fields = "authorization: Bearer mine\r\ncookie: a=b\r\nX-Api-Key: k\r\nx-kept: y\r\n";
+    for round in 0..3 {
+        let answer = client.post(CHAT, fields, hello("small"));
+        assert_eq!((answer.status, answer.field("x-tokenring-backend")), (200, Some("a")));
+        let copy = at_b.recv_timeout(support::PATIENCE).unwrap();
+        assert_eq!(copy.line, "POST /v1/chat/completions HTTP/1.1");
+        assert_eq!(copy.body, hello("big-70b").as_bytes());
+        assert_eq!(
+            (copy.all("x-kept"), copy.all("host")),
+            (vec!["y"], vec![&*b.address.to_string()])
+        );
+        for name in ["authorization", "cookie", "x-api-key"] {
+            assert!(copy.all(name).is_empty(), "{name}: {copy:?}");
+        }
+        assert_eq!(at_a.lock().unwrap().pop().unwrap(), hello("small-7b"));
+        proxy.settles();
+        assert_eq!(proxy.sum(|counters| &counters.mirrored_requests), round + 1);
+    }
+    assert_eq!(b.connections(), 1, "a connection whose answer was whole serves again");
+    assert_eq!(proxy.sum(|counters| &counters.mirrored_requests_skipped), 0);
+}
+
+#[test]
+fn a_mirror_that_never_answers_delays_nobody_and_ends_by_its_deadline() {
+    let ((a, _), (b, at_b)) = (listening(), telling(None));
+    let proxy = Proxy::with(&[a.address, b.address], |written| {
+        mirrored(written);
+        written.deadlines.first_byte = Duration::from_millis(300);
+    });
+    let answer = ask(&proxy, "", &hello("small"));
+    assert_eq!((answer.status, answer.text()), (200, "{}".to_owned()));
+    at_b.recv_timeout(support::PATIENCE).unwrap();
+    assert_eq!(proxy.sum(|counters| &counters.mirrored_requests_in_flight), 1);
+    assert_eq!(proxy.backends()[1].waiting, 1, "it is a request like any other there");
+    proxy.settles();
+    assert_eq!(proxy.backends()[1].waiting, 0);
+    assert_eq!(proxy.sum(|counters| &counters.request_body_bytes_held), 0);
+}
+
+#[test]
+fn what_a_mirror_says_or_does_is_no_concern_of_the_clients() {
+    let cut = "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nx";
+    let streamed = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n";
+    let refusing = "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";
+    let failing = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n";
+    let interim = "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n";
+    for said in ["", "no HTTP at all\r\n\r\n", cut, streamed, refusing, failing, interim] {
+        let ((a, _), b) = (listening(), Backend::saying_once(said));
+        let proxy = Proxy::with(&[a.address, b.address], mirrored);
+        let mut client = proxy.client();
+        for _ in 0..3 {
+            let answer = client.post(CHAT, "", hello("small"));
+            assert_eq!((answer.status, answer.field("x-tokenring-attempts")), (200, Some("1")));
+        }
+        eventually("three copies were sent", || {
+            proxy.sum(|counters| &counters.mirrored_requests) == 3
+        });
+        proxy.settles();
+    }
+    let a = listening().0;
+    let proxy = Proxy::with(&[a.address, nowhere()], mirrored);
+    assert_eq!(ask(&proxy, "", &hello("small")).status, 200);
+    eventually("it was tried", || proxy.sum(|counters| &counters.backend_connect_failures) == 1);
+    proxy.settles();
+}
+
+#[test]
+fn a_copy_is_sent_though_the_client_has_left() {
+    let ((a, at_a), (b, at_b)) = (telling(None), telling(Some(OK)));
+    let proxy = Proxy::with(&[a.address, b.address], mirrored);
+    let mut client = proxy.client();
+    client.send_post(CHAT, "", hello("small"));
+    at_a.recv_timeout(support::PATIENCE).unwrap();
+    drop(client);
+    let copy = at_b.recv_timeout(support::PATIENCE).unwrap();
+    assert_eq!(copy.body, hello("big-70b").as_bytes());
+    eventually("the client is gone", || proxy.sum(|counters| &counters.clients_gone) == 1);
+    proxy.settles();
+}
+
+#[test]
+fn without_room_a_copy_is_skipped_and_counted() {
+    let ((a, _), (b, _)) = (listening(), listening());
+    let skipped = |change: fn(&mut Written)| {
+        let proxy = Proxy::with(&[a.address, b.address], |written| {
+            mirrored(written);
+            change(written);
+        });
+        assert_eq!(ask(&proxy, "", &hello("small")).status, 200);
+        eventually("it was skipped", || {
+            proxy.sum(|counters| &counters.mirrored_requests_skipped) == 1
+        });
+        proxy.settles();
+        assert_eq!(proxy.sum(|counters| &counters.mirrored_requests), 0);
+    };
+    // The request itself came in one piece, and so in memory that is there.
+    skipped(|written| {
+        written.limits.body_bytes = 100;
+        written.limits.body_memory_total = 100;
+    });
+    assert_eq!(b.connections(), 0);
+}
+
+#[test]
+fn a_full_mirror_is_not_waited_for() {
+    let ((a, _), (b, at_b)) = (listening(), telling(None));
+    let proxy = Proxy::with(&[a.address, b.address], |written| {
+        mirrored(written);
+        written.backends[1].capacity = Some(1.try_into().unwrap());
+        written.deadlines.first_byte = Duration::from_secs(2);
+    });
+    let mut client = proxy.client();
+    assert_eq!(client.post(CHAT, "", hello("small")).status, 200);
+    at_b.recv_timeout(support::PATIENCE).unwrap();
+    assert_eq!(client.post(CHAT, "", hello("small")).status, 200);
+    eventually("the second was skipped", || {
+        proxy.sum(|counters| &counters.mirrored_requests_skipped) == 1
+    });
+    assert_eq!(proxy.sum(|counters| &counters.mirrored_requests), 1);
+    proxy.settles();
+}
+
+#[test]
+fn copies_under_way_have_a_cap() {
+    const CAP: u64 = 64;
+    let ((a, _), (b, at_b)) = (listening(), telling(None));
+    let proxy = Proxy::with(&[a.address, b.address], |written| {
+        mirrored(written);
+        written.deadlines.first_byte = Duration::from_secs(3);
+    });
+    let mut client = proxy.client();
+    for _ in 0..CAP + 6 {
+        assert_eq!(client.post(CHAT, "", hello("small")).status, 200);
+    }
+    for _ in 0..CAP {
+        at_b.recv_timeout(support::PATIENCE).unwrap();
+    }
+    assert_eq!(proxy.sum(|counters| &counters.mirrored_requests_skipped), 6);
+    assert_eq!(proxy.sum(|counters| &counters.mirrored_requests), CAP);
+    proxy.settles();
+}
+
+#[test]
+fn a_long_body_is_copied_whole_and_what_asks_no_model_is_not() {
+    let ((a, at_a), (b, at_b)) = (listening(), telling(Some(OK)));
+    let proxy = Proxy::with(&[a.address, b.address], mirrored);
+    let long = "word ".repeat(200_000);
+    let body = hello("small").replace("Hello", &long);
+    assert_eq!(ask(&proxy, "", &body).status, 200);
+    let copy = at_b.recv_timeout(support::PATIENCE).unwrap();
+    assert_eq!(copy.body, hello("big-70b").replace("Hello", &long).as_bytes());
+    assert_eq!(at_a.lock().unwrap().pop().unwrap(), hello("small-7b").replace("Hello", &long));
+    proxy.settles();
+    let _ = proxy.client().post("/v1/files", "", "x"); // Whatever it comes to.
+    proxy.settles();
+    assert_eq!(proxy.sum(|counters| &counters.mirrored_requests), 1);
+    assert_eq!(proxy.sum(|counters| &counters.mirrored_requests_skipped), 0);
 }

@@ -11,6 +11,10 @@ use crate::{
 
 /// Appends the figures of every backend.
 pub fn render(page: &mut String, facts: &Facts, now: Instant) {
+    let name = "tokenring_backends";
+    let (help, count) = ("Backends of the plan in force.", facts.backends.len());
+    // Writing to memory does not fail.
+    let _ = writeln!(page, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {count}");
     let fleet = &facts.fleet;
     let figures = facts.backends.iter().enumerate();
     let figures: Vec<(String, Figures)> = figures

@@ -54,6 +54,12 @@ impl Reloads {
         account.faults.clear();
     }
 
+    /// The plan has changed beside the files, by what a name stands for.
+    pub fn go_on(&self, generation: u64, now: UnixTime) {
+        let mut account = self.account.lock().unwrap_or_else(PoisonError::into_inner);
+        (account.generation, account.since) = (generation, Some(now));
+    }
+
     /// A change was refused, for these reasons.
     pub fn refuse(&self, faults: Vec<String>) {
         self.refused.increment();
@@ -126,11 +132,14 @@ mod tests {
             page
         };
         assert!(figures().contains("\ntokenring_config_last_reload_ok 0\n"), "{}", figures());
-        reloads.take(2, &["listen.http"], now);
+        reloads.go_on(2, now);
+        let page = reloads.page();
+        assert!(page.contains("\ngeneration: 2\n") && page.contains("last change: refused\n"));
+        reloads.take(3, &["listen.http"], now);
         assert!(reloads.page().ends_with("taken\nneeds a restart: listen.http\n"));
         for expected in [
             "\ntokenring_config_last_reload_ok 1\n",
-            "\ntokenring_config_generation 2\n",
+            "\ntokenring_config_generation 3\n",
             "\ntokenring_config_reloads_total{result=\"taken\"} 1\n",
             "\ntokenring_config_reloads_total{result=\"refused\"} 1\n",
         ] {

@@ -9,10 +9,12 @@
 //! This is the one room that speaks on standard error by itself, and the only
 //! one that reads the environment.
 
+mod explained;
 mod import;
 mod log;
 mod machine;
 mod mock_flags;
+mod route;
 mod serve_flags;
 mod values;
 
@@ -25,7 +27,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::{
-    ConfigFile, FileInForce, Plan, Written, check_file_and_flags, check_mock, read_config,
+    ConfigFile, FileInForce, Plan, Sight, Written, check_mock, look_and_check, read_config,
     reference,
 };
 use crate::tls::UnixTime;
@@ -33,6 +35,7 @@ use crate::tls::UnixTime;
 use self::import::Import;
 use self::log::LogLevel;
 use self::mock_flags::MockFlags;
+use self::route::RouteFlags;
 use self::serve_flags::ServeFlags;
 
 /// The words cannot be carried out as they stand, which is also clap's code.
@@ -61,6 +64,8 @@ enum Job {
         /// Settings in TOML
         file: PathBuf,
     },
+    /// Tell where a request would go, and why
+    Route(Box<RouteFlags>),
     /// Print every setting with its key, flag, unit, default and an example
     Reference,
     /// Tell another proxy's configuration in ours, and what is lost
@@ -117,6 +122,7 @@ impl Job {
         match self {
             Self::Serve(flags) => serve(*flags),
             Self::Check { file } => check(&file),
+            Self::Route(flags) => flags.run(),
             Self::Reference => print(&reference()),
             Self::Import(import) => import.run(),
             Self::Mock(flags) => match check_mock(&flags.into_written(), &machine::ask()) {
@@ -133,10 +139,10 @@ fn serve(flags: ServeFlags) -> ExitCode {
         Err(reason) => return refuse(&[reason], None),
     };
     match plan(file.as_ref(), |written| flags.write(written)) {
-        Ok((written, plan)) => {
+        Ok((sight, written, plan)) => {
             let type_flags = move |written: &mut Written| flags.write(written);
-            let file = file
-                .map(|file| FileInForce::new(file, written, Box::new(type_flags), machine::ask()));
+            let file = (!sight.is_of_nothing())
+                .then(|| FileInForce::new(sight, written, Box::new(type_flags), machine::ask()));
             finish(crate::server::serve(plan, file))
         }
         Err(errors) => refuse(&errors, Some("serve")),
@@ -149,7 +155,7 @@ fn check(path: &Path) -> ExitCode {
         Err(reason) => return refuse(&[reason], None),
     };
     match plan(Some(&file), |_| ()) {
-        Ok((_, plan)) => {
+        Ok((.., plan)) => {
             let backends = plan.backends.len() + usize::from(plan.demo.is_some());
             let noun = if backends == 1 { "backend" } else { "backends" };
             print(&format!("{}: all is well, with {backends} {noun}\n", file.name))
@@ -161,9 +167,10 @@ fn check(path: &Path) -> ExitCode {
 fn plan(
     file: Option<&ConfigFile>,
     type_flags: impl FnOnce(&mut Written),
-) -> Result<(Written, Plan), Vec<String>> {
+) -> Result<(Sight, Written, Plan), Vec<String>> {
     let now = UnixTime::since_unix_epoch(crate::rt::unix_time());
-    check_file_and_flags(file, type_flags, &machine::ask(), now)
+    let (sight, checked) = look_and_check(file, type_flags, &machine::ask(), now);
+    checked.map(|(written, plan)| (sight, written, plan))
 }
 
 /// `--help` and `--version` end well, everything else clap says does not.

@@ -40,7 +40,11 @@ pub(super) fn read_listen(written: &str) -> Result<Address, Fault> {
     }
 }
 
-/// Reads `http://host[:port][/base]`, the same with `https`, or `unix:/path`.
+/// Before a scheme: each address of the name is meant.
+pub(super) const EACH_ADDRESS: &str = "dns+";
+
+/// Reads `http://host[:port][/base]`, the same with `https`, either of them
+/// behind `dns+`, or `unix:/path`.
 pub(super) fn read_backend(written: &str) -> Result<BackendPlan, Fault> {
     if let Some(path) = written.strip_prefix("unix:") {
         let address = BackendAddress::Unix(read_unix_path(path)?);
@@ -48,6 +52,12 @@ pub(super) fn read_backend(written: &str) -> Result<BackendPlan, Fault> {
         return Ok(BackendPlan::new(names, address));
     }
     let (scheme, rest) = written.split_once("://").ok_or(Fault::BackendNoScheme)?;
+    let (each_address, scheme) = match scheme.get(..EACH_ADDRESS.len()) {
+        Some(each) if each.eq_ignore_ascii_case(EACH_ADDRESS) => {
+            (true, &scheme[EACH_ADDRESS.len()..])
+        }
+        _ => (false, scheme),
+    };
     let tls = scheme.eq_ignore_ascii_case("https");
     if !tls && !scheme.eq_ignore_ascii_case("http") {
         return Err(Fault::BackendScheme);
@@ -57,6 +67,9 @@ pub(super) fn read_backend(written: &str) -> Result<BackendPlan, Fault> {
     }
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let (host, port) = read_authority(authority, if tls { HTTPS_PORT } else { HTTP_PORT })?;
+    if each_address && matches!(host, Host::Ip(_)) {
+        return Err(Fault::BackendNoName);
+    }
     let tls_name = if tls { Some(server_name(&host)?) } else { None };
     let base_path = path.trim_end_matches('/');
     if !is_path(base_path) {
@@ -64,7 +77,7 @@ pub(super) fn read_backend(written: &str) -> Result<BackendPlan, Fault> {
     }
     let names = (format!("{authority}{base_path}"), authority.to_owned());
     let plan = BackendPlan::new(names, BackendAddress::Tcp { host, port });
-    Ok(BackendPlan { base_path: base_path.to_owned(), tls_name, ..plan })
+    Ok(BackendPlan { base_path: base_path.to_owned(), each_address, tls_name, ..plan })
 }
 
 /// `authority = host [ ":" port ]` (RFC 3986, section 3.2, without userinfo,

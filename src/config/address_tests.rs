@@ -97,6 +97,19 @@ fn reads_an_https_backend_with_the_port_and_the_name_of_https() {
 }
 
 #[test]
+fn reads_a_name_whose_every_address_is_meant() {
+    check_backend("dns+http://vllm:8000/v1", Ok(("vllm:8000", "vllm:8000", "/v1")));
+    check_tls_name("DNS+HTTPS://a.example", Some("a.example"));
+    for (written, expected) in [("dns+http://h", true), ("http://h", false)] {
+        assert_eq!(read_backend(written).unwrap().each_address, expected, "{written}");
+    }
+    check_backend("dns+http://10.0.0.1", Err(Fault::BackendNoName));
+    check_backend("dns+https://[::1]:1", Err(Fault::BackendNoName));
+    check_backend("dns+unix://a", Err(Fault::BackendScheme));
+    check_backend("dns+://a", Err(Fault::BackendScheme));
+}
+
+#[test]
 fn refuses_an_https_backend_that_no_certificate_can_be_for() {
     check_backend("http://-a", Ok(("-a:80", "-a", "")));
     check_backend("https://-a", Err(Fault::BackendHostUnverifiable));

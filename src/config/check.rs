@@ -73,6 +73,7 @@ pub fn check(written: &Written, machine: &Machine) -> Result<Plan, Vec<PlanError
             tls,
             admin,
             backends,
+            backends_file: written.backends_file.clone(),
             cores,
             pin: written.pin,
             driver: written.driver,

@@ -13,7 +13,7 @@ use super::written::{BackendWritten, Written};
 
 /// Each of them has a pool, a block of figures and rows in the metrics of every
 /// core.
-const BACKENDS_MAX: usize = 1024;
+pub(super) const BACKENDS_MAX: usize = 1024;
 /// Names stand in headers and metrics; DNS names are no longer.
 pub(super) const PLAIN_BYTES_MAX: usize = 253;
 

@@ -16,7 +16,8 @@ use super::written::{MirrorWritten, RouteWritten, WhenWritten, Written};
 use crate::http::is_token;
 use crate::llm::{Dialect, Endpoint};
 use crate::route::{
-    Arm, Conditions, HeaderCondition, Mirror, ModelId, Pattern, RoutePlan, Rule, Serves,
+    Arm, Conditions, HEAD_CONDITIONS_MAX, HeaderCondition, Mirror, ModelId, Pattern, RoutePlan,
+    Rule, Serves, head_conditions,
 };
 
 /// They are looked through in order, a few nanoseconds each; five times what the
@@ -43,7 +44,27 @@ pub(super) fn check_routes(
     };
     models.check_sticky(is_parted, faults);
     let settings = models.settings();
-    (RoutePlan { backends: models.serves, models: models.plans, rules }, settings)
+    let plan = RoutePlan { backends: models.serves, models: models.plans, rules };
+    check_head_conditions(written, &plan, faults);
+    (plan, settings)
+}
+
+/// Each different condition on a path or a header is asked of every request,
+/// and what comes of it is kept with the request.
+fn check_head_conditions(written: &Written, plan: &RoutePlan, faults: &mut Faults) {
+    let count = head_conditions(plan);
+    if count <= HEAD_CONDITIONS_MAX {
+        return;
+    }
+    // The rule that holds the first one too many.
+    let holds = |rules: &usize| {
+        let rules = plan.rules.iter().take(*rules).cloned().collect();
+        head_conditions(&RoutePlan { rules, ..RoutePlan::default() }) > HEAD_CONDITIONS_MAX
+    };
+    let place = (1..=plan.rules.len()).find(holds).map_or(0, |rules| rules - 1);
+    let name = written.routes.get(place).and_then(|route| route.name.clone()).unwrap_or_default();
+    let fault = RouteFault::HeadConditions { count, most: HEAD_CONDITIONS_MAX };
+    faults.add(("route.name", place), name, fault);
 }
 
 /// What each backend serves; the demo's mock, which comes last, serves all.

@@ -290,3 +290,28 @@ fn more_than_are_looked_through_are_refused() {
         "{told:?}"
     );
 }
+
+#[test]
+fn more_conditions_on_heads_than_are_kept_are_refused_where_they_begin() {
+    let route = |n: usize, paths: usize| {
+        format!(
+            "[[route]]\nname = \"r{n}\"\nto = \"big\"\nwhen.path = \"/{}\"\n\
+             when.header.x-{n} = \"v\"\n",
+            n % paths
+        )
+    };
+    let routes =
+        |count: usize, paths: usize| -> String { (0..count).map(|n| route(n, paths)).collect() };
+    assert_eq!(rules(&routes(128, 128)).len(), 128);
+    // The same condition in many routes is one.
+    assert_eq!(rules(&routes(240, 16)).len(), 240);
+    check_refused(
+        &routes(130, 130),
+        &[(
+            128 * 5 + 2,
+            "route.name r128: all routes together have 260 different conditions on paths and \
+             headers, and at most 256 are taken, as what each of them came to is kept with every \
+             request; use the same lists again, or leave some out",
+        )],
+    );
+}

@@ -73,6 +73,11 @@ pub(super) fn plan(written: &Written) -> TlsPlan {
 }
 
 fn is_https(url: &str) -> bool {
+    let each = super::address::EACH_ADDRESS;
+    let url = match url.get(..each.len()) {
+        Some(start) if start.eq_ignore_ascii_case(each) => &url[each.len()..],
+        _ => url,
+    };
     url.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"))
 }
 

@@ -86,6 +86,8 @@ pub enum Fault {
     BackendNoScheme,
     #[error("the host is not a name or an IP address; write http://HOST:PORT or http://[::1]:PORT")]
     BackendHost,
+    #[error("an IP address stands for itself alone; write a name, or leave out dns+")]
+    BackendNoName,
     #[error("the port is not a number from 1 to 65535; write http://HOST:PORT")]
     BackendPort,
     #[error("a URL must not carry a user or password; leave out everything up to the @")]

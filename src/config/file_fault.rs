@@ -25,6 +25,14 @@ pub(super) enum FileFault {
     Missing { is: &'static str, name: &'static str, example: &'static str },
     #[error("the list is empty; name one, or leave the key out")]
     EmptyList,
+    #[error("what stands behind a URL is KEY=VALUE; write it like weight=3")]
+    NotPair,
+    #[error("the key stands in this line already; leave one of them out")]
+    Twice,
+    #[error("it is on or off; write true or false")]
+    NotSwitch,
+    #[error("it names no backend, and nothing else does; write a URL in a line")]
+    NoBackend,
     #[error(transparent)]
     Word(#[from] Misread),
 }

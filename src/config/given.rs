@@ -18,6 +18,21 @@ pub struct Given {
     lines: BTreeMap<(&'static str, usize), usize>,
     /// The file, as the operator named it.
     file: Option<String>,
+    list: Option<InList>,
+    /// As which of those that were written each backend of the plan was, where
+    /// one has become several.
+    origins: Vec<usize>,
+}
+
+/// Backends that stand in a list of their own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct InList {
+    /// As the operator named it.
+    name: String,
+    /// Which backend is the first of them.
+    from: usize,
+    /// Where each stands.
+    lines: Vec<usize>,
 }
 
 /// One error in words.
@@ -63,6 +78,16 @@ impl Given {
         self.lines.insert((flag, place), line);
     }
 
+    /// The backends from this one on stand in these lines of a list.
+    pub(super) fn in_list(&mut self, name: &str, from: usize, lines: Vec<usize>) {
+        self.list = Some(InList { name: name.to_owned(), from, lines });
+    }
+
+    /// Each backend is now what one of these was.
+    pub(super) fn spread(&mut self, origins: Vec<usize>) {
+        self.origins = origins;
+    }
+
     /// What is known of a setting is what another knows.
     pub(super) fn take_over(&mut self, flag: &'static str, from: &Self) {
         self.lines.retain(|(known, _), _| *known != flag);
@@ -97,6 +122,17 @@ impl Given {
     /// The error, at the place where it is mended.
     #[must_use]
     pub fn tell(&self, error: &PlanError) -> Told {
+        let setting = by_id(error.flag).filter(|setting| setting.is_of_backend());
+        if let Some((setting, &origin)) = setting.zip(self.origins.get(error.place)) {
+            let error = PlanError { flag: setting.id(), place: origin, ..error.clone() };
+            return Self { origins: Vec::new(), ..self.clone() }.tell(&error);
+        }
+        if let Some((setting, place)) = setting.zip(self.place_in_list(error)) {
+            let name = setting.key.strip_prefix("backend.").unwrap_or(setting.key);
+            let (value, reason) = (shown(&error.value), self.rename(&error.fault.to_string()));
+            let space = if value.is_empty() { "" } else { " " };
+            return Told::elsewhere(format!("{place}: {name}{space}{value}: {reason}"));
+        }
         let theirs = self.of_others.get(error.flag).filter(|(from, _)| *from <= error.place);
         let line = self.line(error).filter(|_| theirs.is_none());
         let place = match (&self.file, line) {
@@ -112,6 +148,14 @@ impl Given {
             value => format!("{place}{name} {value}: {reason}"),
         };
         Told { order: (line.is_none(), line.unwrap_or_default()), sentence }
+    }
+
+    /// What was typed for all backends stands in no list.
+    fn place_in_list(&self, error: &PlanError) -> Option<String> {
+        let list = self.list.as_ref()?;
+        let is_url = error.flag == "--backend";
+        let line = list.lines.get(error.place.checked_sub(list.from)?)?;
+        (is_url || !self.is_typed(error.flag)).then(|| format!("{}:{line}", list.name))
     }
 
     /// `None` also for what was typed.
@@ -171,6 +215,11 @@ impl Told {
     pub(super) fn line(&self) -> Option<usize> {
         let (nowhere, line) = self.order;
         (!nowhere).then_some(line)
+    }
+
+    /// At no line of the file.
+    pub(super) fn elsewhere(sentence: String) -> Self {
+        Self { order: (true, 0), sentence }
     }
 
     /// At this line of the file.

@@ -1,37 +1,39 @@
-//! The file that a process runs by: what was taken of it, and what becomes of a
-//! change while the process runs.
+//! The files that a process runs by: what was taken of them, and what becomes of
+//! a change while the process runs. The configuration is one of them, the list of
+//! backends another, and each key is in one.
 //!
 //! ```text
-//! file ──differs, and no longer changes──► Written ──what needs a restart
+//! files ─differs, and no longer changes──► Written ──what needs a restart
 //!                                             │       stays as it was──► Plan
 //!                                             └─ faults: nothing changes
 //! ```
 
 use super::error::PlanError;
 use super::file::ConfigFile;
-use super::load::{check_file_and_flags, check_with_files};
+use super::load::{check_with_files, look_and_check};
 use super::plan::Plan;
 use super::settings::settings;
+use super::sight::Sight;
 use super::written::{Machine, Written};
 use crate::tls::UnixTime;
 
 /// Writes what was typed over what stands in the file.
 pub type TypeFlags = Box<dyn Fn(&mut Written) + Send>;
 
-/// What a look at the file has found: its text, or why it cannot be read.
-type Text = Result<String, String>;
-
 /// What a process runs by.
 pub struct FileInForce {
-    /// As the operator named it.
-    name: String,
+    /// As the operator named it; `None` where the settings are flags, and other
+    /// files alone are looked at.
+    config: Option<String>,
     type_flags: TypeFlags,
     machine: Machine,
     written: Written,
-    /// What it held when it was last taken or refused, and which of the two.
-    judged: (Text, bool),
+    /// What was last taken or refused, and which of the two.
+    judged: (Sight, bool),
     /// What the last look found.
-    seen: Text,
+    seen: Sight,
+    /// The files whose change was judged last.
+    changed: String,
 }
 
 /// What came of a look at the file.
@@ -52,43 +54,60 @@ pub struct Taken {
 }
 
 impl FileInForce {
+    /// `judged` is what a plan was made by.
     #[must_use]
-    pub fn new(
-        file: ConfigFile,
-        written: Written,
-        type_flags: TypeFlags,
-        machine: Machine,
-    ) -> Self {
-        let ConfigFile { name, text } = file;
-        let (judged, seen) = ((Ok(text.clone()), true), Ok(text));
-        Self { name, type_flags, machine, written, judged, seen }
+    pub fn new(judged: Sight, written: Written, type_flags: TypeFlags, machine: Machine) -> Self {
+        let config = judged.config.iter().flatten().map(|file| file.name.clone()).next();
+        let seen = judged.clone();
+        let judged = (judged, true);
+        Self { config, type_flags, machine, written, judged, seen, changed: String::new() }
     }
 
-    /// As the operator named it.
+    /// As the operator named the configuration, if there is one.
     #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
+    pub fn config(&self) -> Option<&str> {
+        self.config.as_deref()
     }
 
-    /// Whether it holds something that was not judged yet, and held it when it
-    /// was last looked at: who writes a file in two steps is waited for.
-    pub(super) fn is_news(&mut self, read: &Result<ConfigFile, String>) -> bool {
-        let text = text(read);
-        let is_stable = self.seen == text;
-        let is_new = self.judged.0 != text;
-        self.seen = text;
+    /// The files whose change was judged last.
+    #[must_use]
+    pub fn changed(&self) -> &str {
+        &self.changed
+    }
+
+    pub(super) fn judged(&self) -> &Sight {
+        &self.judged.0
+    }
+
+    /// Whether they hold something that was not judged yet, and held it when
+    /// they were last looked at: who writes a file in two steps is waited for.
+    pub(super) fn is_news(&mut self, sight: &Sight) -> bool {
+        let is_stable = self.seen == *sight;
+        let is_new = self.judged.0 != *sight;
+        self.seen = sight.clone();
         is_new && is_stable
     }
 
-    pub(super) fn is_in_force(&self, read: &Result<ConfigFile, String>) -> bool {
+    pub(super) fn is_in_force(&self, sight: &Sight) -> bool {
         let (judged, taken) = &self.judged;
-        *taken && *judged == text(read)
+        *taken && judged == sight
     }
 
-    pub(super) fn take(&mut self, read: Result<ConfigFile, String>, now: UnixTime) -> Look {
-        self.seen = text(&read);
-        let taken = read.map_err(|reason| vec![reason]).and_then(|file| self.check(&file, now));
-        self.judged = (self.seen.clone(), taken.is_ok());
+    pub(super) fn take(&mut self, sight: Sight, now: UnixTime) -> Look {
+        let changes = sight.changes_since(&self.judged.0, self.config());
+        if !changes.is_empty() {
+            self.changed = changes.join(", ");
+        }
+        let (sight, taken) = match &sight.config {
+            Some(Err(reason)) => {
+                let refused = Err(vec![reason.clone()]);
+                (sight, refused)
+            }
+            Some(Ok(file)) => self.check(Some(file), now),
+            None => self.check(None, now),
+        };
+        self.judged = (sight.clone(), taken.is_ok());
+        self.seen = sight;
         match taken {
             Ok((written, taken)) => {
                 self.written = written;
@@ -98,11 +117,24 @@ impl FileInForce {
         }
     }
 
-    /// The file as a whole must be one to start with; what is taken of it, one
-    /// to go on with.
-    fn check(&self, file: &ConfigFile, now: UnixTime) -> Result<(Written, Taken), Vec<String>> {
-        let (mut written, plan) =
-            check_file_and_flags(Some(file), &self.type_flags, &self.machine, now)?;
+    /// The files as a whole must be ones to start with; what is taken of them,
+    /// something to go on with.
+    fn check(
+        &self,
+        file: Option<&ConfigFile>,
+        now: UnixTime,
+    ) -> (Sight, Result<(Written, Taken), Vec<String>>) {
+        let (sight, checked) = look_and_check(file, &self.type_flags, &self.machine, now);
+        (sight, checked.and_then(|(written, plan)| self.keep(written, plan, now)))
+    }
+
+    /// What needs a restart stays as it was.
+    fn keep(
+        &self,
+        mut written: Written,
+        plan: Plan,
+        now: UnixTime,
+    ) -> Result<(Written, Taken), Vec<String>> {
         let needs_restart = keep_from_the_start(&self.written, &mut written);
         if needs_restart.is_empty() {
             return Ok((written, Taken { plan, needs_restart }));
@@ -127,10 +159,6 @@ fn keep_from_the_start(in_force: &Written, written: &mut Written) -> Vec<&'stati
         written.given.take_over(setting.id(), &in_force.given);
     }
     keys
-}
-
-fn text(read: &Result<ConfigFile, String>) -> Text {
-    read.as_ref().map(|file| file.text.clone()).map_err(Clone::clone)
 }
 
 #[cfg(test)]

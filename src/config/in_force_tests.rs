@@ -11,8 +11,9 @@ limits.body_bytes = \"1MiB\"
 url = \"http://b\"
 ";
 
-fn file(text: &str) -> Result<ConfigFile, String> {
-    Ok(ConfigFile { name: "t.toml".to_owned(), text: text.to_owned() })
+fn file(text: &str) -> Sight {
+    let file = ConfigFile { name: "t.toml".to_owned(), text: text.to_owned() };
+    Sight { config: Some(Ok(file)), ..Sight::default() }
 }
 
 fn now() -> UnixTime {
@@ -21,13 +22,14 @@ fn now() -> UnixTime {
 
 fn in_force() -> FileInForce {
     let machine = Machine { allowed_cores: vec![0, 1], open_files: Some(65_536) };
-    let file = file(BEFORE).unwrap();
+    let sight = file(BEFORE);
+    let config = sight.config.clone().unwrap().unwrap();
     let typed = |written: &mut Written| {
         written.cores = "1".to_owned();
         written.given.by_flag("--cores");
     };
-    let (written, _) = check_file_and_flags(Some(&file), typed, &machine, now()).unwrap();
-    FileInForce::new(file, written, Box::new(typed), machine)
+    let (written, _) = look_and_check(Some(&config), typed, &machine, now()).1.unwrap();
+    FileInForce::new(sight, written, Box::new(typed), machine)
 }
 
 /// The keys that need a restart when the file has changed so.

@@ -14,8 +14,10 @@ use super::file::ConfigFile;
 use super::given::Told;
 use super::in_force::{FileInForce, Look};
 use super::keys::{self, KeySource, KeysFound};
+use super::list;
 use super::material::{SystemAuthorities, TlsFiles, TlsMaterial};
 use super::plan::Plan;
+use super::sight::Sight;
 use super::tls_plan::TlsPlan;
 use super::written::{Machine, Written};
 use crate::tls::UnixTime;
@@ -29,6 +31,11 @@ const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Why it cannot be read, in one sentence.
 pub fn read_config(path: &Path) -> Result<ConfigFile, String> {
     read_text(path, "TOML")
+}
+
+/// A list of backends.
+fn read_list(path: &Path) -> Result<ConfigFile, String> {
+    read_text(path, "lines of URLs")
 }
 
 /// Another proxy's configuration.
@@ -52,17 +59,27 @@ fn read_text(path: &Path, language: &str) -> Result<ConfigFile, String> {
 }
 
 impl FileInForce {
-    /// Takes what the file holds if that is news and no longer being written:
+    /// Takes what the files hold if that is news and no longer being written:
     /// what two looks in a row have found.
     pub fn look(&mut self, now: UnixTime) -> Look {
-        let read = read_config(Path::new(self.name()));
-        if self.is_news(&read) { self.take(read, now) } else { Look::Unchanged }
+        let sight = self.sight_now();
+        if self.is_news(&sight) { self.take(sight, now) } else { Look::Unchanged }
     }
 
-    /// Takes what the file holds now, though another look may find more.
+    /// Takes what the files hold now, though another look may find more.
     pub fn look_now(&mut self, now: UnixTime) -> Look {
-        let read = read_config(Path::new(self.name()));
-        if self.is_in_force(&read) { Look::Unchanged } else { self.take(read, now) }
+        let sight = self.sight_now();
+        if self.is_in_force(&sight) { Look::Unchanged } else { self.take(sight, now) }
+    }
+
+    /// The files that were judged last, as they are now.
+    fn sight_now(&self) -> Sight {
+        let before = self.judged();
+        Sight {
+            config: self.config().map(|name| read_config(Path::new(name))),
+            list: before.list.as_ref().map(|(path, _)| (path.clone(), read_list(path))),
+            keys: find_keys(before.keys.keys()),
+        }
     }
 }
 
@@ -77,25 +94,55 @@ pub fn check_file_and_flags(
     machine: &Machine,
     now: UnixTime,
 ) -> Result<(Written, Plan), Vec<String>> {
+    look_and_check(file, type_flags, machine, now).1
+}
+
+/// The same, and what was found in the files that it was made by.
+pub fn look_and_check(
+    file: Option<&ConfigFile>,
+    type_flags: impl FnOnce(&mut Written),
+    machine: &Machine,
+    now: UnixTime,
+) -> (Sight, Result<(Written, Plan), Vec<String>>) {
     let mut read = file.map(ConfigFile::read);
     let mut written =
         read.as_mut().map_or_else(Written::default, |read| std::mem::take(&mut read.written));
     type_flags(&mut written);
-    let given = written.given.clone();
     let mut told: Vec<Told> =
         read.iter_mut().flat_map(|read| std::mem::take(&mut read.faults)).collect();
-    let is_whole = read.as_ref().is_none_or(|read| read.is_whole);
+    let mut is_whole = read.as_ref().is_none_or(|read| read.is_whole);
+    let mut sight = Sight { config: file.cloned().map(Ok), ..Sight::default() };
+    if let Some(path) = &written.backends_file.clone() {
+        let text = read_list(path);
+        match &text {
+            Ok(list) => {
+                told.extend(list::append(list, &mut written));
+                // That there is no backend is told by the list.
+                is_whole &= !written.backends.is_empty() || written.demo;
+            }
+            Err(reason) => {
+                told.push(Told::elsewhere(reason.clone()));
+                is_whole = false;
+            }
+        }
+        sight.list = Some((path.clone(), text));
+    }
+    let keys = find_keys(keys::sources(&written));
+    let is_file = |(source, _): &(&KeySource, &_)| matches!(source, KeySource::File(_));
+    let of_files = keys.iter().filter(is_file);
+    sight.keys = of_files.map(|(source, key)| (source.clone(), key.clone())).collect();
+    let given = written.given.clone();
     // What is missing of a broken file would be found wanting.
-    let plan = is_whole.then(|| check_with_files(&written, machine, now));
+    let plan = is_whole.then(|| check_with_keys(&written, machine, now, &keys));
     let errors = match plan {
-        Some(Ok(plan)) if told.is_empty() => return Ok((written, plan)),
+        Some(Ok(plan)) if told.is_empty() => return (sight, Ok((written, plan))),
         Some(Err(errors)) => errors,
         _ => Vec::new(),
     };
     let is_news = |error: &&PlanError| read.as_ref().is_none_or(|read| !read.explains(error));
     told.extend(errors.iter().filter(is_news).map(|error| given.tell(error)));
     told.sort_by_key(Told::order);
-    Err(told.into_iter().map(|told| told.sentence).collect())
+    (sight, Err(told.into_iter().map(|told| told.sentence).collect()))
 }
 
 /// The plan for `serve` on this machine, or everything that is wrong with what
@@ -108,12 +155,21 @@ pub fn check_with_files(
     machine: &Machine,
     now: UnixTime,
 ) -> Result<Plan, Vec<PlanError>> {
+    check_with_keys(written, machine, now, &find_keys(keys::sources(written)))
+}
+
+fn check_with_keys(
+    written: &Written,
+    machine: &Machine,
+    now: UnixTime,
+    keys: &KeysFound,
+) -> Result<Plan, Vec<PlanError>> {
     let plan = super::check(written, machine);
     // Also files of a plan that is refused: all faults are told at once.
     let meant = check_tls::plan(written);
     let system = system_authorities(&meant);
     let material = TlsMaterial::check(&meant, &read_files(&meant), &system, now);
-    let keys = keys::check(written, &read_keys(written));
+    let keys = keys::check(written, keys);
     match (plan, material, keys) {
         (Ok(mut plan), Ok(_), Ok(keys)) => {
             keys::hand_out(keys, &mut plan.backends);
@@ -127,12 +183,12 @@ pub fn check_with_files(
 }
 
 /// Looks where keys of backends are to be found, once in each place.
-fn read_keys(written: &Written) -> KeysFound {
+fn find_keys<'a>(sources: impl Iterator<Item = &'a KeySource>) -> KeysFound {
     let read = |source: &KeySource| match source {
         KeySource::Env(name) => Ok(std::env::var_os(name).map(|value| value.into_vec())),
         KeySource::File(path) => read_file(path).map(Some).map_err(|error| reason(&error)),
     };
-    let sources: BTreeSet<_> = keys::sources(written).collect();
+    let sources: BTreeSet<_> = sources.collect();
     sources.into_iter().map(|source| (source.clone(), read(source))).collect()
 }
 

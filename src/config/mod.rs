@@ -34,6 +34,7 @@ mod given;
 pub mod import;
 mod in_force;
 mod keys;
+mod list;
 mod load;
 mod material;
 mod mock_plan;
@@ -48,6 +49,8 @@ mod reference;
 mod route_fault;
 mod route_written;
 mod settings;
+mod sight;
+mod spread;
 mod startup;
 mod tls_plan;
 mod words;
@@ -62,7 +65,7 @@ pub use given::{Given, Told};
 pub use in_force::{FileInForce, Look, Taken, TypeFlags};
 pub use keys::KeySource;
 pub use load::{
-    check_file_and_flags, check_with_files, read_config, read_files, read_foreign,
+    check_file_and_flags, check_with_files, look_and_check, read_config, read_files, read_foreign,
     system_authorities,
 };
 pub use material::{BackendMaterial, SystemAuthorities, TlsFiles, TlsMaterial};
@@ -74,6 +77,8 @@ pub use quick_table::{THEIRS, Takes, Theirs};
 pub use reference::reference;
 pub use route_fault::{Near, RouteFault};
 pub use settings::{Form, GROUPS, Group, Misread, Setting, by_id, settings};
+pub use sight::Sight;
+pub use spread::{Addresses, names_to_spread, spread};
 pub use startup::{danger_lines, startup_line};
 pub use tls_plan::{BackendTlsPlan, ClientAuthPlan, PairFiles, ServerTlsPlan, TlsPlan};
 pub use words::{NotCount, count};

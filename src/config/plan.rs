@@ -34,6 +34,8 @@ pub struct Plan {
     pub admin: Option<Address>,
     /// Who answers. Empty only when `demo` is set, until the demo is bound.
     pub backends: Vec<BackendPlan>,
+    /// Where more of them were found, which may change while we run.
+    pub backends_file: Option<PathBuf>,
     /// The built-in mock to start first and to use as a backend
     /// ([`BackendPlan::at`] its bound address).
     pub demo: Option<MockPlan>,
@@ -106,6 +108,9 @@ pub struct BackendPlan {
     /// scheme, `unix:` and the path of a socket.
     pub name: String,
     pub address: BackendAddress,
+    /// Whether each address that its name stands for is a backend of its own;
+    /// `spread.rs` makes them.
+    pub each_address: bool,
     /// The value of the `Host` header we send (RFC 9112, section 3.2): the
     /// authority as the operator wrote it, `localhost` for a Unix socket.
     pub host_header: String,
@@ -157,6 +162,7 @@ impl BackendPlan {
         Self {
             name,
             address,
+            each_address: false,
             host_header,
             base_path: String::new(),
             tls_name: None,

@@ -4,9 +4,10 @@
 
 use super::error::{Fault, PlanError};
 use super::quick_fault::QuickFault;
-use super::quick_table::{Address, Becomes, DISCOVERY, Theirs};
+use super::quick_table::{Address, Becomes, Read, Theirs};
 use super::settings::by_id;
 use super::written::{BackendWritten, ModelWritten, Written};
+use crate::route::SESSION_HEADERS;
 
 /// What was typed of each flag.
 pub type Typed = Vec<(&'static Theirs, Vec<String>)>;
@@ -27,17 +28,10 @@ struct Quick<'a> {
 impl Quick<'_> {
     fn flag(&mut self, theirs: &Theirs, words: &[String]) {
         let flag = theirs.flag;
+        let last = words.last().map_or("", String::as_str);
         match &theirs.becomes {
             Becomes::Refused(why) => self.refuse(flag, "", QuickFault::Refused(why)),
-            Becomes::Settings(ours, read) => {
-                let word = words.last().map_or("", String::as_str);
-                match read(word) {
-                    Ok(ours_word) => {
-                        ours.iter().for_each(|ours| self.set(flag, ours, word, &ours_word));
-                    }
-                    Err(fault) => self.refuse(flag, word, fault),
-                }
-            }
+            Becomes::Settings(ours, read) => self.settings(flag, ours, last, *read),
             Becomes::Words(ours) => {
                 ours.iter().for_each(|[ours, word]| self.set(flag, ours, "", word));
             }
@@ -45,12 +39,45 @@ impl Quick<'_> {
             Becomes::Models => self.models(flag, words),
             Becomes::Aliases => self.aliases(flag, words),
             Becomes::Address(address) => self.address(flag, address),
-            Becomes::Static => {
-                if words.last().is_none_or(|word| word != "static") {
-                    let word = words.last().map_or("", String::as_str);
-                    self.refuse(flag, word, QuickFault::Refused(DISCOVERY));
+            Becomes::Waits(ours, read) => self.waits(flag, ours, last, *read),
+            Becomes::Session(of) => self.session(flag, last, of),
+            Becomes::Only(known, why) => {
+                if !known.contains(&last) {
+                    self.refuse(flag, last, QuickFault::Refused(why));
                 }
             }
+        }
+    }
+
+    /// The word for each of these settings, in our form.
+    fn settings(&mut self, flag: &'static str, ours: &[&'static str], word: &str, read: Read) {
+        match read(word) {
+            Ok(ours_word) => ours.iter().for_each(|ours| self.set(flag, ours, word, &ours_word)),
+            Err(fault) => self.refuse(flag, word, fault),
+        }
+    }
+
+    /// There, what is over a limit waits; here, what no backend has room for.
+    fn waits(&mut self, flag: &'static str, ours: &'static str, word: &str, read: Read) {
+        let waits = self.to.backends.iter().any(|backend| backend.capacity.is_some());
+        if !waits && word != "0" {
+            return self.refuse(flag, word, QuickFault::NobodyWaits);
+        }
+        self.settings(flag, &[ours], word, read);
+    }
+
+    /// It has to be one of those that are looked at.
+    fn session(&mut self, flag: &'static str, header: &str, [of, word]: &[&str; 2]) {
+        let mut typed = self.typed.iter();
+        if !typed
+            .any(|(theirs, words)| theirs.flag == *of && words.last().is_some_and(|w| w == word))
+        {
+            return self.refuse(flag, "", QuickFault::SessionAlone);
+        }
+        let known = |name: &&str| name.eq_ignore_ascii_case(header);
+        if !SESSION_HEADERS.iter().any(known) {
+            let known = SESSION_HEADERS.join(", ");
+            self.refuse(flag, header, QuickFault::SessionKey(known));
         }
     }
 

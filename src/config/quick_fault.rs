@@ -16,11 +16,25 @@ pub enum QuickFault {
     Bytes,
     #[error("this lets no request in; write a count, or -1 for no limit")]
     InFlightZero,
+    #[error("this is no whole number of milliseconds; write digits only, like 50")]
+    Milliseconds,
     #[error(
-        "this way to choose is not known here; write roundrobin, or leave it out for the backend \
-         that would answer soonest"
+        "this way to choose is not known here; write roundrobin, session or prefixaware, or leave \
+         it out for the backend that would answer soonest"
     )]
     RoutingLogic,
+    #[error("no controller of caches is asked; write prefixaware")]
+    KvAware,
+    #[error("a session is named by {0}, as clients send it; write one of these, or leave it out")]
+    SessionKey(String),
+    #[error("no session is looked at without --routing-logic session; add that, or leave this out")]
+    SessionAlone,
+    #[error(
+        "a request waits for a backend that has a capacity, and none has; what is over \
+         --max-concurrent-requests is refused at once; write capacity = COUNT at a backend in the \
+         file, or leave this out"
+    )]
+    NobodyWaits,
     #[error("no server is named; write one or several URLs")]
     NoUrls,
     #[error("these name the models of --static-backends; add that, with as many URLs")]

@@ -27,10 +27,13 @@ impl std::fmt::Debug for Theirs {
     }
 }
 
+/// A word of theirs, in our form.
+pub(super) type Read = fn(&str) -> Result<String, QuickFault>;
+
 /// What a flag becomes.
 pub(super) enum Becomes {
     /// The same word, in our form, for each of these settings.
-    Settings(&'static [&'static str], fn(&str) -> Result<String, QuickFault>),
+    Settings(&'static [&'static str], Read),
     /// These words.
     Words(&'static [[&'static str; 2]]),
     Backends,
@@ -39,8 +42,12 @@ pub(super) enum Becomes {
     Aliases,
     /// A part of an address, which its other part completes.
     Address(&'static Address),
-    /// Nothing but `static`, which is how we are.
-    Static,
+    /// The same, which is for requests that wait until a backend has room.
+    Waits(&'static str, Read),
+    /// The header that names a session, for this word of another flag.
+    Session(&'static [&'static str; 2]),
+    /// None but these words, which say how we are; or why not.
+    Only(&'static [&'static str], &'static str),
     Refused(&'static str),
 }
 
@@ -70,6 +77,10 @@ fn with_unit(word: &str) -> Result<String, QuickFault> {
     if is_digits(word) { Ok(format!("{word}s")) } else { Err(QuickFault::Seconds) }
 }
 
+fn with_milliseconds(word: &str) -> Result<String, QuickFault> {
+    if is_digits(word) { Ok(format!("{word}ms")) } else { Err(QuickFault::Milliseconds) }
+}
+
 fn bytes(word: &str) -> Result<String, QuickFault> {
     if is_digits(word) { Ok(format!("{word}B")) } else { Err(QuickFault::Bytes) }
 }
@@ -90,8 +101,17 @@ fn in_flight(word: &str) -> Result<String, QuickFault> {
 fn routing_logic(word: &str) -> Result<String, QuickFault> {
     match word {
         "roundrobin" => Ok("round_robin".to_owned()),
+        "session" => Ok("session_hash".to_owned()),
+        "prefixaware" => Ok("prefix".to_owned()),
+        "kvaware" => Err(QuickFault::KvAware),
+        "disaggregated_prefill" => Err(QuickFault::Refused(PREFILL)),
         _ => Err(QuickFault::RoutingLogic),
     }
+}
+
+/// There too it counts the first attempt, and none is one.
+fn attempts(word: &str) -> Result<String, QuickFault> {
+    Ok(if word == "0" { "1" } else { word }.to_owned())
 }
 
 const fn one(flag: &'static str, becomes: Becomes) -> Theirs {
@@ -105,14 +125,16 @@ const fn no(flag: &'static str, why: &'static str) -> Theirs {
 
 pub(super) const DISCOVERY: &str = "the Kubernetes API is not asked; name each backend, or one headless \
                          service whose addresses are looked up, like --backend http://vllm:8000";
-const RETRY: &str = "a request is sent again only where no byte of an answer can have come, \
-                     without a wait, and that is not set; leave it out";
-const QUEUE: &str = "what is over --max-concurrent-requests is refused at once, with retry-after; \
-                     leave it out";
+const DOUBLES: &str = "a pause doubles each time; write 2, or leave it out";
+const JITTER: &str = "a pause has any length up to --retry-backoff, which doubles each time; leave it \
+                      out";
 const PREFILL: &str = "prefill and decode are not parted here; leave it out and name the servers \
                        that do both";
-const CACHE: &str = "no tree of prefixes is kept here; leave it out";
-const SESSION: &str = "no policy here keeps a session at its backend; leave it out";
+const CACHE: &str = "the backend that has read most of a conversation is asked until it costs too \
+                     much beside the soonest; set --affinity-percent, and leave this out";
+const EVICTION: &str = "what was read longest ago goes as soon as there is no room; set \
+                        --prefix-bytes, and leave this out";
+const CONTROLLER: &str = "no controller of caches is asked; leave it out";
 const STATS: &str = "figures are served by --admin whenever they are asked for; leave it out";
 const LATER: &str = "this is not built here; leave it out";
 const PLUGIN: &str = "requests go on byte for byte and no code is loaded; leave it out";
@@ -128,7 +150,11 @@ pub static THEIRS: &[Theirs] = &[
     one("--static-models", Becomes::Models),
     one("--static-aliases", Becomes::Aliases),
     one("--model-alias", Becomes::Aliases),
-    Theirs { flag: "--service-discovery", takes: Takes::Maybe, becomes: Becomes::Static },
+    Theirs {
+        flag: "--service-discovery",
+        takes: Takes::Maybe,
+        becomes: Becomes::Only(&["static"], DISCOVERY),
+    },
     one("--host", Becomes::Address(&LISTEN)),
     one("--port", Becomes::Address(&LISTEN)),
     one("--prometheus-host", Becomes::Address(&ADMIN)),
@@ -175,20 +201,24 @@ pub static THEIRS: &[Theirs] = &[
         "--cb-window-duration-secs",
         "the last 32 answers are looked at, however old; set --eject-below, and leave this out",
     ),
-    no("--retry-max-retries", RETRY),
-    no("--retry-initial-backoff-ms", RETRY),
-    no("--retry-max-backoff-ms", RETRY),
-    no("--retry-backoff-multiplier", RETRY),
-    no("--retry-jitter-factor", RETRY),
-    no("--disable-retries", RETRY),
-    no("--queue-size", QUEUE),
-    no("--queue-timeout-secs", QUEUE),
+    one("--retry-max-retries", Becomes::Settings(&["--retry-attempts"], attempts)),
+    one("--retry-initial-backoff-ms", Becomes::Settings(&["--retry-backoff"], with_milliseconds)),
+    one("--retry-max-backoff-ms", Becomes::Settings(&["--retry-backoff-max"], with_milliseconds)),
+    one("--retry-backoff-multiplier", Becomes::Only(&["2", "2.0"], DOUBLES)),
+    no("--retry-jitter-factor", JITTER),
+    Theirs {
+        flag: "--disable-retries",
+        takes: Takes::None,
+        becomes: Becomes::Words(&[["--retry-attempts", "1"]]),
+    },
+    one("--queue-size", Becomes::Waits("--queue-length", same)),
+    one("--queue-timeout-secs", Becomes::Waits("--queue-timeout", with_unit)),
     no(
         "--rate-limit-tokens-per-second",
         "requests are limited by how many are under way (--max-concurrent-requests), not by their \
          rate; leave it out",
     ),
-    no("--session-key", SESSION),
+    one("--session-key", Becomes::Session(&["--routing-logic", "session"])),
     no("--static-model-labels", PREFILL),
     no("--prefill-model-labels", PREFILL),
     no("--decode-model-labels", PREFILL),
@@ -211,12 +241,12 @@ pub static THEIRS: &[Theirs] = &[
     no("--cache-threshold", CACHE),
     no("--balance-abs-threshold", CACHE),
     no("--balance-rel-threshold", CACHE),
-    no("--eviction-interval-secs", CACHE),
-    no("--max-tree-size", CACHE),
-    no("--kv-aware-threshold", CACHE),
-    no("--lmcache-controller-port", CACHE),
-    no("--lmcache-health-check-interval", CACHE),
-    no("--lmcache-worker-timeout", CACHE),
+    no("--eviction-interval-secs", EVICTION),
+    one("--max-tree-size", Becomes::Settings(&["--prefix-bytes"], bytes)),
+    no("--kv-aware-threshold", CONTROLLER),
+    no("--lmcache-controller-port", CONTROLLER),
+    no("--lmcache-health-check-interval", CONTROLLER),
+    no("--lmcache-worker-timeout", CONTROLLER),
     no("--worker-startup-timeout-secs", WORKERS),
     no("--worker-startup-check-interval", WORKERS),
     no(

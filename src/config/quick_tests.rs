@@ -112,7 +112,92 @@ fn numbers_are_put_into_our_units() {
         w.balancing.ejection.after = None;
         w.balancing.ejection.below_percent = None;
     });
-    check(&[("--routing-logic", &["roundrobin"])], |w| w.balancing.policy = Policy::RoundRobin);
+}
+
+#[test]
+fn ways_to_choose_are_known_by_their_names() {
+    for (word, policy) in [
+        ("roundrobin", Policy::RoundRobin),
+        ("session", Policy::SessionHash),
+        ("prefixaware", Policy::Prefix),
+    ] {
+        check(&[("--routing-logic", &[word])], |w| w.balancing.policy = policy);
+    }
+    let mut written = Written::default();
+    for (word, policy) in [
+        ("cache_aware", Policy::Prefix),
+        ("prefix-hash", Policy::Prefix),
+        ("consistent_hash", Policy::SessionHash),
+    ] {
+        by_id("--policy").unwrap().read(&mut written, &[word]).unwrap();
+        assert_eq!(written.balancing.policy, policy, "{word}");
+    }
+    check(&[("--max-tree-size", &["4096"])], |w| w.balancing.prefix_bytes = 4096);
+    let session = ("--routing-logic", &["session"][..]);
+    check(&[session, ("--session-key", &["X-Session-Id"])], |w| {
+        w.balancing.policy = Policy::SessionHash;
+    });
+    check_refused(
+        &[session, ("--session-key", &["x-user-id"])],
+        &["--session-key x-user-id: a session is named by x-session-id, \
+           x-claude-code-session-id, x-conversation-id, as clients send it; write one of these, \
+           or leave it out"],
+    );
+    check_refused(
+        &[("--session-key", &["x-session-id"])],
+        &["--session-key: no session is looked at without --routing-logic session; add that, or \
+           leave this out"],
+    );
+    check_refused(
+        &[("--routing-logic", &["kvaware"])],
+        &["--routing-logic kvaware: no controller of caches is asked; write prefixaware"],
+    );
+}
+
+#[test]
+fn a_failed_request_is_asked_again_as_often_and_as_patiently() {
+    let milliseconds = Duration::from_millis(7);
+    check(&[("--retry-max-retries", &["7"])], |w| w.retry.attempts = 7);
+    check(&[("--retry-max-retries", &["0"])], |w| w.retry.attempts = 1);
+    check(&[("--disable-retries", &[])], |w| w.retry.attempts = 1);
+    check(&[("--retry-initial-backoff-ms", &["7"])], |w| w.retry.backoff = milliseconds);
+    check(&[("--retry-max-backoff-ms", &["7"])], |w| w.retry.backoff_max = milliseconds);
+    check(&[("--retry-backoff-multiplier", &["2.0"])], |_| ());
+    check_refused(
+        &[("--retry-backoff-multiplier", &["1.5"]), ("--retry-max-backoff-ms", &["1s"])],
+        &[
+            "--retry-max-backoff-ms 1s: this is no whole number of milliseconds; write digits \
+             only, like 50",
+            "--retry-backoff-multiplier 1.5: a pause doubles each time; write 2, or leave it out",
+        ],
+    );
+    check_refused(
+        &[("--retry-max-retries", &["7"]), ("--disable-retries", &[])],
+        &["--disable-retries: --retry-max-retries says the same; leave one of the two out"],
+    );
+    check_refused(
+        &[("--retry-max-retries", &["11"])],
+        &[
+            "--retry-max-retries 11: the value must be at most 10, as more would be a loop; lower it",
+        ],
+    );
+}
+
+#[test]
+fn a_queue_is_for_backends_with_a_capacity() {
+    let flags = [("--queue-size", &["7"][..]), ("--queue-timeout-secs", &["7"])];
+    let backend = BackendWritten { capacity: Some(1), ..BackendWritten::from("http://a") };
+    let mut written = Written { backends: vec![backend], ..Written::default() };
+    write_typed(&typed(&flags), &mut written);
+    assert_eq!(written.faults, []);
+    assert_eq!((written.queue.length, written.queue.timeout.as_secs()), (7, 7));
+    check(&[("--queue-size", &["0"])], |w| w.queue.length = 0);
+    check_refused(
+        &[("--queue-size", &["7"])],
+        &["--queue-size 7: a request waits for a backend that has a capacity, and none has; what \
+           is over --max-concurrent-requests is refused at once; write capacity = COUNT at a \
+           backend in the file, or leave this out"],
+    );
 }
 
 #[test]
@@ -223,7 +308,7 @@ fn what_cannot_be_done_is_refused_with_its_mend_and_without_its_words() {
     }
     for word in ["k8s", "x"] {
         let told = read(&[("--service-discovery", &[word])], &[("--backend", "http://a")]);
-        assert!(told.unwrap_err().concat().contains(DISCOVERY), "{word}");
+        assert!(told.unwrap_err().concat().contains("Kubernetes"), "{word}");
     }
 }
 
@@ -232,8 +317,12 @@ fn every_flag_is_written_once_and_is_none_of_ours() {
     for (at, theirs) in THEIRS.iter().enumerate() {
         assert!(THEIRS[at + 1..].iter().all(|other| other.flag != theirs.flag), "{}", theirs.flag);
         assert!(settings().all(|setting| setting.flag != Some(theirs.flag)), "{}", theirs.flag);
-        if let Becomes::Settings(ours, _) = theirs.becomes {
-            assert!(ours.iter().all(|ours| by_id(ours).is_some()), "{}", theirs.flag);
-        }
+        let ours: Vec<_> = match theirs.becomes {
+            Becomes::Settings(ours, _) => ours.to_vec(),
+            Becomes::Words(ours) => ours.iter().map(|[ours, _]| *ours).collect(),
+            Becomes::Waits(ours, _) => vec![ours],
+            _ => Vec::new(),
+        };
+        assert!(ours.iter().all(|ours| by_id(ours).is_some()), "{}", theirs.flag);
     }
 }

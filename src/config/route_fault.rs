@@ -86,6 +86,12 @@ pub enum RouteFault {
     HeaderName,
     #[error("this header stands here twice; put its values in one list")]
     HeaderTwice,
+    #[error(
+        "all routes together have {count} different conditions on paths and headers, and at most \
+         {most} are taken, as what each of them came to is kept with every request; use the same \
+         lists again, or leave some out"
+    )]
+    HeadConditions { count: usize, most: usize },
     #[error("no path begins so; begin with / or *")]
     PathStart,
 }

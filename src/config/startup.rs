@@ -65,10 +65,13 @@ fn backends(plan: &Plan) -> String {
             Some(_) => " (https)",
             None => "",
         };
-        format!("{}{how}", backend.name)
+        let each = if backend.each_address { " (each address)" } else { "" };
+        format!("{}{how}{each}", backend.name)
     };
     let shown: Vec<_> = plan.backends.iter().enumerate().map(shown).collect();
-    format!("backends {}", shown.join(", "))
+    let file = plan.backends_file.as_ref();
+    let file = file.map(|file| format!(", as {} says", file.display())).unwrap_or_default();
+    format!("backends {}{file}", shown.join(", "))
 }
 
 fn limits(plan: &Plan) -> String {

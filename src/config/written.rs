@@ -29,6 +29,8 @@ pub struct Written {
     pub listen: Vec<String>,
     pub admin: Option<String>,
     pub backends: Vec<BackendWritten>,
+    /// More of them stand there, a line each.
+    pub backends_file: Option<PathBuf>,
     pub models: Vec<ModelWritten>,
     pub routes: Vec<RouteWritten>,
     pub tls: TlsWritten,
@@ -78,6 +80,7 @@ impl Default for Written {
             listen: vec![Self::LISTEN.to_owned()],
             admin: None,
             backends: Vec::new(),
+            backends_file: None,
             models: Vec::new(),
             routes: Vec::new(),
             tls: TlsWritten::default(),

@@ -87,7 +87,7 @@ fn unanswered<'s, W: World>(stage: &Stage<W>, fault: AttemptFault) -> Asking<'s,
 }
 
 /// What of our own troubles is a backend's failure.
-fn class_of(trouble: &Trouble) -> Option<Class> {
+pub fn class_of(trouble: &Trouble) -> Option<Class> {
     Some(match trouble {
         Trouble::BackendUnreachable | Trouble::BackendConnectTimeout => Class::Connect,
         Trouble::BackendUnverified | Trouble::BackendHandshake => Class::Tls,

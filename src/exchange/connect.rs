@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Addresses of one name that are tried for one request.
-const ADDRESSES_MAX: usize = 4;
+pub const ADDRESSES_MAX: usize = 4;
 
 /// Tries each address of the backend in turn, within one connect deadline
 /// each, TLS handshake included.
@@ -56,7 +56,7 @@ pub async fn connect<W: World>(
 
 /// Connects to one address, and proves that it is the backend where that is
 /// asked for; `shakes` says whether it has come to that. Owns polls only.
-async fn reach<W: World>(
+pub async fn reach<W: World>(
     stage: &Stage<W>,
     backend: BackendId,
     address: &ConnectAddress,

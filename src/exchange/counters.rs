@@ -104,7 +104,13 @@ counters! {
     Counter queue_refusals;
     /// Requests that waited for a place until their time was over.
     Counter queue_timeouts;
-    /// Bytes of request bodies held.
+    /// Copies of requests sent to another model, whose answers nobody sees.
+    Counter mirrored_requests;
+    /// Copies that were not sent, for want of room here or there.
+    Counter mirrored_requests_skipped;
+    /// Copies of requests under way.
+    Gauge mirrored_requests_in_flight;
+    /// Bytes of request bodies held, and of copies of requests.
     Gauge request_body_bytes_held;
     /// Bytes held for events that have not come whole yet.
     Gauge event_bytes_held;

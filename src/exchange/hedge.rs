@@ -215,7 +215,7 @@ fn begin<'f, 's: 'f, W: World>(
     let outgoing = errand.outgoing.borrow();
     let (gauge, most) =
         (&stage.counters.request_body_bytes_held, stage.settings.limits.body_memory_total);
-    let room = Permit::take(&stage.common.body_bytes, gauge, outgoing.bytes_to_copy(), Some(most));
+    let room = Permit::take(&stage.common.body_bytes, gauge, outgoing.size(), Some(most));
     let ask = Ask { among: &among, tried: &tried, ..*ask };
     let place = || queue::at_once(stage, &ask, errand.asked.priority);
     let Some((room, ticket)) = room.and_then(|room| Some((room, place()?))) else {

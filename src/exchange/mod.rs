@@ -3,8 +3,9 @@
 //! 1. `understand`, `travel`, `body`: what is asked. The head is parsed, the
 //!    body read to its limit and skimmed.
 //! 2. `permit`: is there room for it.
-//! 3. `attempt`, `ways`, `ask`, `errand`, `converse`, `hold`, `link`, `pool`: a backend is
-//!    chosen and asked, and another one if it fails; `hedge`: or if it is late.
+//! 3. `attempt`, `ways`, `errand`, `ask`, `converse`, `hold`, `link`, `pool`: a
+//!    backend is chosen and asked, and another one if it fails; `hedge`: or if
+//!    it is late. `mirror` sends a copy elsewhere, beside all that.
 //! 4. `answer`: the backend's head, written anew for the client.
 //! 5. `relay`, `pass`, `tee`: every byte as it comes; usage and the end are
 //!    read along.
@@ -34,6 +35,7 @@ mod hedge;
 mod hold;
 pub mod inbound;
 mod link;
+mod mirror;
 mod outgoing;
 mod own_fields;
 pub mod pages;

@@ -285,11 +285,6 @@ impl Outgoing {
         !self.bytes.is_empty() && !self.is_apart_lent
     }
 
-    /// How many bytes a copy takes.
-    pub fn bytes_to_copy(&self) -> usize {
-        self.bytes.len() + self.apart.as_ref().map_or(0, Vec::len)
-    }
-
     /// The same request once more, to be sent beside this one. `bytes` is
     /// what its own are written to.
     pub fn copy(&self, mut bytes: Vec<u8>) -> Self {
@@ -309,6 +304,47 @@ impl Outgoing {
             None => (0..body_bytes, None),
             Some(name) if name.at.start <= FRONT_BYTES_MAX => (name.at.end..body_bytes, None),
             Some(name) => (0..name.at.start, Some((&name.written, name.at.end..body_bytes))),
+        }
+    }
+
+    /// How many bytes it holds.
+    pub fn size(&self) -> usize {
+        self.bytes.len() + self.apart.as_ref().map_or(0, Vec::len)
+    }
+
+    /// A request of the same, body and all, without any credential of the
+    /// client's, for a backend that may only see what it needs. Not to be asked
+    /// for once the model was renamed.
+    pub fn without_credentials(&self) -> Self {
+        let body = self.body();
+        let fields = self.bytes.get(self.fields_at..self.body_at).unwrap_or_default();
+        let start = self.bytes.get(..self.method + self.target).unwrap_or_default();
+        // The room in front is for two times what the client has sent of it.
+        let fields_at = self.fields_at - 2 * self.credentials;
+        let mut bytes = Vec::with_capacity(fields_at + fields.len() + body.len());
+        bytes.extend_from_slice(start);
+        bytes.resize(fields_at, 0);
+        for line in fields.split_inclusive(|byte| *byte == b'\n') {
+            let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
+            if Name::of(name) != Name::Credential {
+                bytes.extend_from_slice(line);
+            }
+        }
+        let body_at = bytes.len();
+        bytes.extend_from_slice(body);
+        let (method, target, has_length) = (self.method, self.target, self.has_length);
+        let (credentials, apart, is_apart_lent, name) = (0, None, false, None);
+        Self {
+            bytes,
+            method,
+            target,
+            credentials,
+            fields_at,
+            body_at,
+            has_length,
+            apart,
+            is_apart_lent,
+            name,
         }
     }
 

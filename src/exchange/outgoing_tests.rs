@@ -182,7 +182,7 @@ fn a_copy_is_sent_to_another_backend_as_the_original_would_be() {
         let first = sent(&mut outgoing, &backends[0]);
         assert!(outgoing.is_at_home());
         let mut copy = outgoing.copy(b"what a buffer held".to_vec());
-        assert_eq!(outgoing.bytes_to_copy(), copy.bytes_to_copy());
+        assert_eq!(outgoing.size(), copy.size());
         let second = sent(&mut copy, &backends[1]);
         assert_eq!(second, sent(&mut outgoing, &backends[1]), "apart: {is_apart}");
         assert!(first.contains("key-a") && !second.contains("key-a"));
@@ -204,4 +204,34 @@ fn what_is_lent_is_not_at_home() {
     assert!(!outgoing.is_at_home());
     outgoing.restore_apart(apart);
     assert!(outgoing.is_at_home());
+}
+
+#[test]
+fn a_copy_holds_all_but_the_clients_credentials() {
+    let (keyed, plain) = (backend("/b", "h", Some("ours")), backend("", "h", None));
+    let body = "{\"model\":\"m\",\"authorization: x\":1}";
+    for apart in [false, true] {
+        let mut outgoing = begin("authorization: Bearer theirs\r\n", room(&[keyed.clone()]));
+        for (name, value) in [("Cookie", "c"), ("accept", "*/*"), ("x-api-key", "k"), ("a", "b: c")]
+        {
+            outgoing.field(name.as_bytes(), value.as_bytes());
+        }
+        if apart {
+            outgoing.end_with_body_apart(body.into());
+        } else {
+            assert!(outgoing.end_with_body(body.as_bytes()));
+        }
+        let original = sent(&mut outgoing, &plain);
+        let mut copy = outgoing.without_credentials();
+        assert!(copy.size() >= body.len() && !copy.has_body_apart());
+        let rest = format!("accept: */*\r\na: b: c\r\n\r\n{body}");
+        let length = format!("content-length: {}\r\n", body.len());
+        let line = "/v1/x?q HTTP/1.1\r\nhost: h\r\n";
+        assert_eq!(sent(&mut copy, &plain), format!("POST {line}{length}{rest}"));
+        let own = "authorization: Bearer ours\r\n";
+        assert_eq!(sent(&mut copy, &keyed), format!("POST /b{line}{length}{own}{rest}"));
+        copy.rename(Some(9..12), Some("other"));
+        assert!(sent(&mut copy, &plain).contains("{\"model\":\"other\",\"auth"));
+        assert_eq!(sent(&mut outgoing, &plain), original, "the request itself stays");
+    }
 }

@@ -7,7 +7,8 @@ use super::Counter;
 /// A share of a budget, as long as it lives.
 #[derive(Debug)]
 pub struct Permit<'s> {
-    /// What all shards share; only looked at when there is a limit.
+    /// What all shards hold. It is counted without a limit too: a reload may
+    /// bring one, which then holds at once.
     budget: &'s AtomicUsize,
     gauge: &'s Counter,
     amount: usize,
@@ -34,18 +35,15 @@ impl<'s> Permit<'s> {
     pub fn extended(mut self, more: usize) -> Option<Self> {
         self.gauge.add(more as u64);
         self.amount += more;
-        let Some(max) = self.max else { return Some(self) };
         let held = self.budget.fetch_add(more, Ordering::Relaxed) + more;
-        (held <= max).then_some(self)
+        self.max.is_none_or(|max| held <= max).then_some(self)
     }
 }
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
         self.gauge.subtract(self.amount as u64);
-        if self.max.is_some() {
-            self.budget.fetch_sub(self.amount, Ordering::Relaxed);
-        }
+        self.budget.fetch_sub(self.amount, Ordering::Relaxed);
     }
 }
 
@@ -68,11 +66,12 @@ mod tests {
     }
 
     #[test]
-    fn without_a_limit_only_the_shard_counts() {
+    fn what_was_taken_without_a_limit_counts_against_one_that_comes() {
         let (budget, gauge) = (AtomicUsize::new(0), Counter::default());
         let permit = Permit::take(&budget, &gauge, 3, None).unwrap();
-        assert_eq!((budget.load(Ordering::Relaxed), gauge.read()), (0, 3));
+        assert_eq!(gauge.read(), 3);
+        assert!(Permit::take(&budget, &gauge, 1, Some(3)).is_none());
         drop(permit);
-        assert_eq!(gauge.read(), 0);
+        assert_eq!((budget.load(Ordering::Relaxed), gauge.read()), (0, 0));
     }
 }

@@ -26,7 +26,7 @@ use super::{
     pages::Pages,
     pool::{Farewell, Pools},
     queue::Waiting,
-    rule_counts::RuleCounts,
+    rule_counts::ShardRules,
     settings::{BackendSettings, Settings},
 };
 use crate::{
@@ -64,7 +64,7 @@ pub struct Stage<W: World> {
     pub prefix_room: usize,
     pub own_fields: OwnFields,
     pub routes: RouteTable,
-    pub rules: Arc<RuleCounts>,
+    pub rules: Arc<ShardRules>,
     pub policies: Policies,
     /// Requests that the budget of retries has not been told of yet.
     untold: Cell<u32>,
@@ -79,27 +79,24 @@ impl<W: World> Deref for Stage<W> {
 }
 
 impl<W: World> Stage<W> {
-    /// The stage of a shard that has none yet; `first_backend` is asked first.
-    pub fn new(
-        ground: Rc<Ground<W>>,
-        plan: &Generation<W::Security>,
-        first_backend: usize,
-    ) -> Self {
+    /// The stage of a shard that has none yet; `index` is the shard's place, and
+    /// which backend it asks first.
+    pub fn new(ground: Rc<Ground<W>>, plan: &Generation<W::Security>, index: usize) -> Self {
         let pools = Pools::new(plan.settings.backends.len(), plan.settings.pool);
-        Self::with(ground, plan, pools, first_backend)
+        Self::with(ground, plan, pools, index)
     }
 
     /// The stage that follows this one. Idle connections to backends that stay
     /// go there; the others are closed, and none comes back to them.
     #[must_use]
-    pub fn followed_by(&self, plan: &Generation<W::Security>, first_backend: usize) -> Self {
+    pub fn followed_by(&self, plan: &Generation<W::Security>, index: usize) -> Self {
         let nobody = vec![None; plan.settings.backends.len()];
         let follows = plan.number == self.number + 1;
         let kept = if follows { &plan.kept } else { &nobody };
         let pools = self.pools.borrow().followed_by(kept, plan.settings.pool);
         let gone = self.pools.borrow_mut().close_others(kept);
         self.say_farewell(gone);
-        let next = Self::with(Rc::clone(&self.ground), plan, pools, first_backend);
+        let next = Self::with(Rc::clone(&self.ground), plan, pools, index);
         for (place, kept) in kept.iter().enumerate() {
             let before = self.addresses.borrow();
             let before = kept.and_then(|kept| before.get(kept.0));
@@ -116,7 +113,7 @@ impl<W: World> Stage<W> {
         ground: Rc<Ground<W>>,
         plan: &Generation<W::Security>,
         pools: Pools<W::Stream>,
-        first_backend: usize,
+        index: usize,
     ) -> Self {
         let settings = plan.settings.clone();
         let backends = settings.backends.len();
@@ -133,7 +130,7 @@ impl<W: World> Stage<W> {
             },
             fleet: Arc::clone(&plan.fleet),
             pools: RefCell::new(pools),
-            turn: RefCell::new(Turn::new(&plan.fleet, first_backend)),
+            turn: RefCell::new(Turn::new(&plan.fleet, index)),
             waiting: Waiting::default(),
             security: plan.security.clone(),
             tls_notes: RefCell::new((0..backends).map(|_| Seldom::default()).collect()),
@@ -142,7 +139,7 @@ impl<W: World> Stage<W> {
             prefix_room: longest.unwrap_or_default(),
             own_fields: OwnFields::new(&settings),
             routes: RouteTable::new(&settings.routes),
-            rules: Arc::clone(&plan.rules),
+            rules: plan.rules.of(index),
             policies: Policies::new(plan.fleet.policy(), &settings.policies),
             untold: Cell::new(0),
             settings,

@@ -3,6 +3,7 @@
 use std::{
     future::{Future, poll_fn},
     pin::{Pin, pin},
+    rc::Rc,
 };
 
 use super::{
@@ -12,6 +13,7 @@ use super::{
     body::{self, BodyFault},
     choose::choose,
     inbound::Inbound,
+    mirror::mirror,
     permit::Permit,
     queue,
     refuse::{Addressee, count_answer, refuse, show},
@@ -42,7 +44,7 @@ pub enum After {
 /// Tells the story of the request whose head, of `head_bytes` bytes, is held
 /// inbound. `admin` is whether it came by the admin listener.
 pub async fn tell<W: World>(
-    stage: &Stage<W>,
+    stage: &Rc<Stage<W>>,
     client: &Client<W::Stream>,
     mut inbound: Pin<&mut dyn Inbound>,
     head_bytes: usize,
@@ -100,7 +102,7 @@ pub async fn tell<W: World>(
 
 /// The request is whole: ask a backend, and pass on what it says.
 async fn answer<W: World>(
-    stage: &Stage<W>,
+    stage: &Rc<Stage<W>>,
     client: &Client<W::Stream>,
     asked: &mut Asked<'_>,
     permit: &mut Option<Permit<'_>>,
@@ -113,6 +115,9 @@ async fn answer<W: World>(
         Ok(decision) => decision,
         Err(trouble) => return refuse_asked(stage, client, asked, &trouble).await,
     };
+    if let Some(decision) = &decision {
+        mirror(stage, asked, decision);
+    }
     let begun = match attempt(stage, client, asked, decision.as_ref()).await {
         Ok(begun) => begun,
         Err(AttemptFault::Refused(trouble)) => {

@@ -114,28 +114,13 @@ pub fn head<'s, W: World>(
     bytes: &[u8],
 ) -> Result<Head<'s>, HeadRefused> {
     let mut table = HeaderTable::new();
-    let request = parse_request(bytes, &stage.http_limits, &mut table).map_err(|fault| {
-        let is_too_large = fault == HeadFault::TooLarge.into();
-        let trouble = if is_too_large { too_large(stage, bytes) } else { trouble_of(fault) };
-        HeadRefused { trouble, asker: asker_of(stage, bytes) }
-    })?;
+    let request = parse_request(bytes, &stage.http_limits, &mut table)
+        .map_err(|fault| unreadable(stage, bytes, fault))?;
+    if let Some(page) = own_page(stage, &request, admin) {
+        return Ok(shown(stage, &request, page));
+    }
     let method = request.method.as_bytes();
     let to_head = method == b"HEAD";
-    let client_speaks_11 = request.version == Version::Http11;
-    let keep_alive = request.keep_alive && !stage.draining.get();
-    if (admin || !request.path.starts_with(API))
-        && let Some(page) = (stage.pages)(PageRequest {
-            method,
-            path: request.path,
-            admin,
-            ready: stage.is_ready(),
-            draining: stage.draining.get(),
-            now: stage.now(),
-        })
-    {
-        let framing = request.framing;
-        return Ok(Head::Page { page, to_head, client_speaks_11, keep_alive, framing });
-    }
     let is_post = method == b"POST";
     let is_proxy = is_post && request.path == PROXY;
     let target = if is_proxy { stage.settings.proxy_path.as_bytes() } else { request.origin_form };
@@ -147,8 +132,7 @@ pub fn head<'s, W: World>(
         && let asker = (Asker { dialect: dialect(&request, endpoint), to_head })
         && let Some(page) = models_page(&stage.routes, &request, asker)
     {
-        let framing = request.framing;
-        return Ok(Head::Page { page, to_head, client_speaks_11, keep_alive, framing });
+        return Ok(shown(stage, &request, page));
     }
     refuse_websocket(&request, endpoint, refused)?;
     panic_as_told(stage, request.path);
@@ -163,8 +147,8 @@ pub fn head<'s, W: World>(
         is_proxy,
         is_post,
         to_head,
-        client_speaks_11,
-        keep_alive,
+        client_speaks_11: request.version == Version::Http11,
+        keep_alive: request.keep_alive && !stage.draining.get(),
         expects_continue: request.expect_continue,
         in_other_charset,
         framing: request.framing,
@@ -182,13 +166,50 @@ pub fn head<'s, W: World>(
     }))
 }
 
+/// The refusal of a head that cannot be read.
+fn unreadable<W: World>(stage: &Stage<W>, bytes: &[u8], fault: RequestFault) -> HeadRefused {
+    let is_too_large = fault == HeadFault::TooLarge.into();
+    let trouble = if is_too_large { too_large(stage, bytes) } else { trouble_of(fault) };
+    HeadRefused { trouble, asker: asker_of(stage, bytes) }
+}
+
+/// A page of our own, where the head asks for one that is no model's business.
+fn own_page<W: World>(stage: &Stage<W>, request: &Request<'_, '_>, admin: bool) -> Option<Page> {
+    if !admin && request.path.starts_with(API) {
+        return None;
+    }
+    (stage.pages)(PageRequest {
+        method: request.method.as_bytes(),
+        path: request.path,
+        admin,
+        ready: stage.is_ready(),
+        draining: stage.draining.get(),
+        now: stage.now(),
+    })
+}
+
+/// The head of a request that is answered by this page.
+fn shown<'s, W: World>(stage: &Stage<W>, request: &Request<'_, '_>, page: Page) -> Head<'s> {
+    Head::Page {
+        page,
+        to_head: request.method.as_bytes() == b"HEAD",
+        client_speaks_11: request.version == Version::Http11,
+        keep_alive: request.keep_alive && !stage.draining.get(),
+        framing: request.framing,
+    }
+}
+
 impl Asked<'_> {
+    /// Whether it is work for a model, and not a matter of the API's own.
+    pub fn asks_model(&self) -> bool {
+        self.is_proxy || (self.is_post && self.endpoint.needs_model())
+    }
+
     /// Holds the body to what its API promises, once it stands in the outgoing
     /// request. Returns what it says, as far as it was looked into;
     /// `looks_for_model` is whether a model may stand where any JSON may.
     pub fn check_body(&mut self, looks_for_model: bool) -> Result<Option<Peek>, Trouble> {
-        let is_read = self.is_proxy || (self.is_post && self.endpoint.needs_model());
-        if !is_read {
+        if !self.asks_model() {
             return Ok(None);
         }
         if self.in_other_charset {

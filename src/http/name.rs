@@ -37,6 +37,12 @@ pub enum Name {
 }
 
 impl Name {
+    /// What a field of this name means.
+    #[must_use]
+    pub fn of(name: &[u8]) -> Self {
+        classify(name)
+    }
+
     /// Whether the field is for the other end: neither for the next hop alone,
     /// nor one that the sender of the next message writes itself.
     #[inline]

@@ -40,13 +40,11 @@ pub async fn keep<W: World>(
     loop {
         desk.send_out();
         match next(&world, &desk, &letterbox).await {
-            None => {}
-            Some(Letter::Addresses { round, backend, addresses }) => {
-                // The place may be another's by now.
-                if round == desk.number {
-                    desk.moved(backend, &addresses);
-                }
+            Some(Letter::Addresses { round, backend, addresses }) if round == desk.number => {
+                desk.moved(backend, &addresses);
             }
+            // The place of that backend may be another's by now.
+            None | Some(Letter::Addresses { .. }) => {}
             Some(Letter::Round(round)) => {
                 desk.close();
                 desk = Desk::open(world.clone(), *round, seed, Some(&desk));

@@ -67,8 +67,9 @@ fn effort_that_the_client_asks_for_counts() {
 
 #[test]
 fn more_of_anything_never_makes_it_easier() {
+    type Set = fn(&mut Features, u32);
     let base = Features::default();
-    let more: [(&str, fn(&mut Features, u32)); 9] = [
+    let more: [(&str, Set); 9] = [
         ("tokens", |f, n| f.prompt_tokens = u64::from(n) * 50),
         ("turns", |f, n| f.turns = n),
         ("fences", |f, n| f.fences = n),

@@ -13,8 +13,8 @@ const WORDS: usize = HEAD_CONDITIONS_MAX / 64;
 
 /// Headers that name a session, the first that is there counts. Their value is
 /// who talks, for what stays with a conversation.
-const SESSION_HEADERS: [&[u8]; 3] =
-    [b"x-session-id", b"x-claude-code-session-id", b"x-conversation-id"];
+pub const SESSION_HEADERS: [&str; 3] =
+    ["x-session-id", "x-claude-code-session-id", "x-conversation-id"];
 /// So that a session of this name and a conversation of these words differ.
 const SESSION_SEED: u64 = 1;
 
@@ -38,12 +38,16 @@ impl HeadFacts {
     }
 }
 
+/// Conditions on one part of a head, each with its place: one of its patterns
+/// must be met.
+type Placed = Vec<(usize, Box<[Pattern]>)>;
+
 /// The different conditions on heads of a plan, each with its place.
 #[derive(Debug, Default)]
 pub(super) struct HeadConditions {
-    paths: Vec<(usize, Box<[Pattern]>)>,
+    paths: Placed,
     /// By name of the header.
-    headers: Vec<(Box<str>, Vec<(usize, Box<[Pattern]>)>)>,
+    headers: Vec<(Box<str>, Placed)>,
     places: AHashMap<(Box<str>, Box<[Pattern]>), usize>,
 }
 
@@ -112,6 +116,6 @@ impl HeadConditions {
 }
 
 fn session_of(fields: &Fields<'_, '_>) -> Option<u64> {
-    let value = SESSION_HEADERS.iter().find_map(|name| fields.get(name));
+    let value = SESSION_HEADERS.iter().find_map(|name| fields.get(name.as_bytes()));
     value.filter(|value| !value.is_empty()).map(|value| stable_hash(SESSION_SEED, value))
 }

@@ -188,7 +188,7 @@ impl Candidate {
             };
             backends.iter().filter(speaks).copied().collect()
         };
-        let backends = [None, Some(Dialect::OpenAi), Some(Dialect::Anthropic)].map(|d| speaking(d));
+        let backends = [None, Some(Dialect::OpenAi), Some(Dialect::Anthropic)].map(speaking);
         Self { model, given: None, own: None, by_name: false, backends }
     }
 

@@ -2,12 +2,15 @@
 
 pub mod certificates;
 mod drain;
+mod each;
 mod generation;
 mod listeners;
 mod names;
 mod probes;
 mod reload;
+mod running;
 mod shards;
+mod threads;
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -19,7 +22,7 @@ use crate::{
     rt::{self, Lookup, Resolver, Signal},
 };
 
-pub use shards::Running;
+pub use running::Running;
 
 /// Runs the process until it is told to stop and has drained. `file` is the one
 /// that the plan was made by, if there is one.
@@ -30,7 +33,7 @@ pub fn serve(mut plan: Plan, file: Option<FileInForce>) -> anyhow::Result<()> {
     let demo = start_demo(&mut plan)?;
     let lookup = Arc::new(Resolver::resolve);
     let of_demo = demo.is_some().then(|| plan.backends.last().cloned()).flatten();
-    let running = shards::start(plan.clone(), lookup, file.map(|file| (file, of_demo)))?;
+    let running = shards::start(plan.clone(), lookup, (file, of_demo))?;
     let bound = [running.bound(), running.secured()].concat();
     let stop = running.stopper();
     let reloader = running.reloader().cloned();
@@ -84,7 +87,7 @@ pub fn start(plan: Plan) -> anyhow::Result<Running> {
 /// # Errors
 /// As [`start`].
 pub fn start_with(plan: Plan, lookup: Lookup) -> anyhow::Result<Running> {
-    shards::start(plan, lookup, None)
+    shards::start(plan, lookup, (None, None))
 }
 
 /// The built-in mock, as one more backend.

@@ -100,7 +100,7 @@ async fn busy<W: World>(shard: &Shard<W>, client: &Client<W::Stream>, admin: boo
         let next = next_head(&current, client, inbound.as_mut()).await;
         // Each request is told by the plan that was in force when it had come.
         shard.renew(&mut current);
-        let stage = &*current;
+        let stage = &current;
         let after = match next {
             NextHead::Complete(bytes) => tell(stage, client, inbound.as_mut(), bytes, admin).await,
             NextHead::Refused(trouble) => {

@@ -104,7 +104,7 @@ impl Backend {
             let Some(order) = self.understand(&head, body, &mut reader).await else { return };
             let fate =
                 if hasty { Fate::Error(400) } else { drawn_fate(&order, &faults, &mut chance) };
-            let asked = Asked { backend: self.index, fate };
+            let asked = Asked { backend: self.index, sending: head.sending, fate };
             self.ledger.borrow_mut().entries[order.id].asked.push(asked);
             self.think(&order, &mut chance).await;
             let answer = Answer { backend: &self, stream: &stream, order: &order, faults: &faults };

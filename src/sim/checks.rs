@@ -4,6 +4,7 @@
 use std::sync::atomic::Ordering;
 
 use super::{
+    attempts,
     executor::Owner,
     faults::{Blames, Swarm},
     house::House,
@@ -25,6 +26,9 @@ pub fn after_each_step(world: &SimWorld, house: &House) {
     let breach = |word: String| world.core.with(|state| state.chronicle.breach(word));
     if bodies > limits.body_memory_total {
         breach(format!("{bodies} bytes of bodies are held, of {}", limits.body_memory_total));
+    }
+    if let Some(word) = attempts::beyond_the_budget(world, house) {
+        breach(word);
     }
     if requests > requests_max {
         breach(format!("{requests} requests are under way, of {requests_max}"));
@@ -74,8 +78,9 @@ pub fn remains(house: &House, world: &SimWorld) -> Vec<String> {
 }
 
 /// Whether every order came to what it may come to.
-pub fn orders(ledger: &Ledger, swarm: &Swarm) -> Vec<String> {
+pub fn orders(house: &House, ledger: &Ledger, swarm: &Swarm) -> Vec<String> {
     let mut faults = Vec::new();
+    let scene = attempts::Scene::of(house, ledger, swarm);
     for entry in &ledger.entries {
         let id = entry.order.id;
         let asked = &entry.asked;
@@ -91,8 +96,8 @@ pub fn orders(ledger: &Ledger, swarm: &Swarm) -> Vec<String> {
         {
             faults.push(format!("order {id} came to {status} of a backend: {asked:?}"));
         }
-        if asked_too_often(entry) {
-            faults.push(format!("order {id} was asked too often: {asked:?}"));
+        for wrong in attempts::wrongs(entry, &scene) {
+            faults.push(format!("order {id} {wrong}: {asked:?}"));
         }
         if seen != Seen::Whole && !is_excused(entry, ledger, swarm) {
             faults.push(format!("order {id} is {seen:?} without a reason: {asked:?}"));
@@ -107,14 +112,6 @@ fn said(fate: Fate, status: u16) -> bool {
         Fate::OverloadEvent => status == 200,
         _ => false,
     }
-}
-
-/// Whoever may have begun to work on a request is not followed by another: only
-/// the same backend is asked again, once, when a connection died that had
-/// served before.
-fn asked_too_often(entry: &Entry) -> bool {
-    let Some(first) = entry.asked.first() else { return false };
-    entry.asked.len() > 2 || entry.asked.iter().any(|asked| asked.backend != first.backend)
 }
 
 /// Whether something is to blame for an order that was not answered well.
@@ -142,6 +139,9 @@ pub fn counts(house: &House, ledger: &Ledger, swarm: &Swarm) -> Vec<String> {
     hold(whole + gone + cut <= requests, format!("{word}, but {whole} came whole"));
     let relayed = sum("responses") - refused;
     hold(relayed <= requests + ledger.pages, format!("{word}, but {relayed} answers were relayed"));
+    if let Some(word) = attempts::unaccounted(house, ledger) {
+        hold(false, word);
+    }
     // Tokens are counted for no answer twice, and for every one that is whole.
     let tokens = sum("completion_tokens");
     let seen: usize =

@@ -7,7 +7,7 @@ use super::{
     executor::Owner,
     faults::{Faults, Odds},
     ledger::{Seen, SharedLedger},
-    message::{Framing, Pace, Reader, send_all},
+    message::{Framing, Head, Pace, Reader, send_all},
     order::{Order, named_in},
     stream::SimStream,
     world::SimWorld,
@@ -243,6 +243,7 @@ impl Client {
                 None => return (Seen::Cut, Then::Ends),
             }
         };
+        self.note_beginning(order, &head);
         let body = reader.body(head.framing(Framing::UntilClose)).await;
         let status = head.status();
         if let Some(foreign) = named_in(&body.bytes).into_iter().find(|&id| id != order.id) {
@@ -257,6 +258,13 @@ impl Client {
         // One that has not asked for more than one answer gets one.
         let closes = order.old || head.closes() || !body.is_whole;
         (seen, if closes || reader.leaves() { Then::Ends } else { Then::Stays })
+    }
+
+    fn note_beginning(&self, order: &Order, head: &Head) {
+        let entry = &mut self.ledger.borrow_mut().entries[order.id];
+        entry.answer_began = Some(head.sending);
+        let told = head.field("x-tokenring-attempts").and_then(|told| told.parse().ok());
+        entry.attempts_told = told;
     }
 
     /// An answer that says it is whole is exactly what some backend was to say.

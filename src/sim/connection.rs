@@ -56,6 +56,8 @@ pub struct Pipe {
     bytes: usize,
     capacity: usize,
     last_arrival: u64,
+    /// Up to which byte was sent by which sending of the world's.
+    sendings: Vec<(usize, u64)>,
     ended: Option<Ended>,
     /// Nothing arrives in this time.
     pub hiccup: Range<u64>,
@@ -109,6 +111,7 @@ impl Connection {
             bytes: 0,
             capacity,
             last_arrival: 0,
+            sendings: Vec::new(),
             ended: None,
             hiccup: 0..0,
         };
@@ -146,10 +149,22 @@ impl State {
 
     // Sending.
 
+    /// Which of all sendings has sent this byte to this side.
+    pub fn sending_of(&mut self, id: u64, side: usize, byte: usize) -> u64 {
+        let sendings = &self.connection(id).pipes[1 - side].sendings;
+        let at = sendings.partition_point(|(end, _)| *end <= byte);
+        sendings[at].1
+    }
+
     /// Puts bytes on their way.
     fn push(&mut self, id: u64, side: usize, bytes: &[u8]) {
         self.note("send", id * 2 + side as u64, bytes.len() as u64);
-        self.connection(id).pipes[side].bytes += bytes.len();
+        self.sendings += 1;
+        let sending = self.sendings;
+        let pipe = &mut self.connection(id).pipes[side];
+        pipe.bytes += bytes.len();
+        let before = pipe.sendings.last().map_or(0, |(end, _)| *end);
+        pipe.sendings.push((before + bytes.len(), sending));
         let mut rest = bytes;
         while !rest.is_empty() {
             let odds = self.faults.pieces;

@@ -27,6 +27,8 @@ pub struct State {
     pub faults: Faults,
     pub chronicle: Chronicle,
     pub network: Network,
+    /// How often anybody has sent anything.
+    pub sendings: u64,
     /// The process has ended: what it held is dropped with it, as the kernel
     /// would take it back.
     pub house_ended: bool,
@@ -66,6 +68,7 @@ impl Core {
             faults,
             chronicle: Chronicle::default(),
             network: Network::default(),
+            sendings: 0,
             house_ended: false,
             agenda: BinaryHeap::new(),
             entries: 0,

@@ -95,6 +95,7 @@ pub struct Faults {
     pub moves: bool,
     pub drains: bool,
     pub reloads: bool,
+    pub retry_plans: bool,
     pub tight_limits: bool,
     pub tight_deadlines: bool,
 }
@@ -142,6 +143,7 @@ pub const KNOBS: &[(&str, Blames, Turned)] = &[
     ("moves", Blames::Nobody, |f, _| f.moves = true),
     ("drains", Blames::Operator, |f, _| f.drains = true),
     ("reloads", Blames::Nobody, |f, _| f.reloads = true),
+    ("retry plans", Blames::Nobody, |f, _| f.retry_plans = true),
     ("tight limits", Blames::Operator, |f, _| f.tight_limits = true),
     ("tight deadlines", Blames::Operator, |f, _| f.tight_deadlines = true),
 ];
@@ -185,6 +187,10 @@ impl Swarm {
     /// The names of what is on.
     pub fn names(&self) -> Vec<&'static str> {
         self.on.iter().map(|&place| KNOBS[place].0).collect()
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.names().contains(&name)
     }
 
     /// Whether any fault is on whose blame somebody bears.

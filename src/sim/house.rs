@@ -13,12 +13,12 @@ use super::{backend, client::front, executor::Owner, world::SimWorld};
 use crate::{
     admin::{self, Facts},
     balance::{BackendId, Balancing, Fleet, Seat},
-    base::Chance,
+    base::{Chance, Instant},
     exchange::{
         BackendSettings, Common, Counters, Credentials, Deadlines, Generation, Ground, HeaderPlan,
         Kind, Limits, PoolPlan, QueuePlan, Settings, Stage,
     },
-    retry::RetryPlan,
+    retry::{Class, Classes, RetryPlan},
     route::RoutePlan,
     rt::{ConnectAddress, Mailbox, World, mailbox},
     shard::{self, Letter, Shard},
@@ -38,12 +38,14 @@ pub struct Plan {
     pub deadlines: Deadlines,
     pub limits: Limits,
     pub pool: PoolPlan,
+    pub retry: RetryPlan,
 }
 
 pub struct House {
     pub plan: Plan,
     pub common: Arc<Common>,
     pub counters: Arc<[Arc<Counters>]>,
+    pub opened_at: Instant,
     world: SimWorld,
     now: RefCell<InForce>,
     /// The fleets of all generations, which may still have tickets out.
@@ -103,6 +105,7 @@ impl Plan {
             deadlines,
             limits,
             pool,
+            retry: if faults.retry_plans { drawn_retries(chance) } else { RetryPlan::DEFAULT },
         }
     }
 
@@ -120,7 +123,7 @@ impl Plan {
             queue: QueuePlan::DEFAULT,
             headers: HeaderPlan::DEFAULT,
             credentials: Credentials::Drop,
-            retry: RetryPlan::DEFAULT,
+            retry: self.retry,
             routes: RoutePlan::default(),
             policies: Vec::new(),
             proxy_path: "/v1/chat/completions".to_owned(),
@@ -144,6 +147,7 @@ impl House {
         let mut house = Self {
             common: Arc::new(Common::default()),
             counters,
+            opened_at: world.now(),
             world: world.clone(),
             fleets: RefCell::new(vec![Arc::clone(&fleet)]),
             now: RefCell::new(InForce { number: 1, set, fleet }),
@@ -274,6 +278,12 @@ impl House {
         sum
     }
 
+    /// Further attempts after this class of failure, in all shards.
+    pub fn retries(&self, of: Class) -> u64 {
+        let counts = self.counters.iter().flat_map(|counters| counters.retries());
+        counts.filter(|(class, _)| *class == of).map(|(_, count)| count).sum()
+    }
+
     /// Gauges that are not at zero, but for those that tell of what may stay.
     pub fn gauges_up(&self) -> Vec<String> {
         /// What is open may stay so, and operations are no gauge of a world
@@ -294,6 +304,18 @@ impl House {
     /// Connections that lie idle in the shards' pools.
     pub fn pooled(&self) -> usize {
         self.shards.iter().map(|shard| shard.stage().pools.borrow().idle_count()).sum()
+    }
+}
+
+fn drawn_retries(chance: &mut Chance) -> RetryPlan {
+    let some = Class::ALL.into_iter().filter(|_| chance.below(4) > 0);
+    let on = some.fold(Classes::NONE, Classes::and);
+    RetryPlan {
+        attempts: 1 + chance.below(5) as u32,
+        on,
+        budget_percent: [0, 20, 100][chance.below(3)],
+        backoff: Duration::from_millis(chance.below(200) as u64),
+        ..RetryPlan::DEFAULT
     }
 }
 

@@ -22,6 +22,10 @@ pub struct Entry {
     pub order: Order,
     /// Each time that it came to a backend.
     pub asked: Vec<Asked>,
+    /// The sending by which the proxy began an answer to its client.
+    pub answer_began: Option<u64>,
+    /// How often backends were asked, as the answer told.
+    pub attempts_told: Option<usize>,
     /// What its client saw.
     pub seen: Option<Seen>,
     /// Its client has done something after which it may expect nothing.
@@ -32,6 +36,8 @@ pub struct Entry {
 #[derive(Clone, Copy, Debug)]
 pub struct Asked {
     pub backend: usize,
+    /// The sending by which the proxy began to ask.
+    pub sending: u64,
     pub fate: Fate,
 }
 
@@ -71,7 +77,14 @@ pub enum Seen {
 impl Ledger {
     pub fn begin(&mut self, order: Order) -> usize {
         let id = order.id;
-        self.entries.push(Entry { order, asked: Vec::new(), seen: None, own_fault: false });
+        self.entries.push(Entry {
+            order,
+            asked: Vec::new(),
+            answer_began: None,
+            attempts_told: None,
+            seen: None,
+            own_fault: false,
+        });
         id
     }
 

@@ -46,6 +46,8 @@ impl Pace {
 #[derive(Debug)]
 pub struct Head {
     pub first_line: String,
+    /// The sending that began it, of all in the world.
+    pub sending: u64,
     fields: Vec<(String, String)>,
 }
 
@@ -92,14 +94,14 @@ impl Head {
         }
     }
 
-    fn read(text: &[u8]) -> Self {
+    fn read(text: &[u8], sending: u64) -> Self {
         let text = String::from_utf8_lossy(text);
         let mut lines = text.split("\r\n");
         let first_line = lines.next().unwrap_or_default().to_owned();
         let pairs = lines.filter_map(|line| line.split_once(':'));
         let fields =
             pairs.map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()));
-        Self { first_line, fields: fields.collect() }
+        Self { first_line, sending, fields: fields.collect() }
     }
 }
 
@@ -147,7 +149,8 @@ impl Reader {
     pub async fn head(&mut self) -> Option<Head> {
         loop {
             if let Some(at) = find(&self.held, b"\r\n\r\n") {
-                let head = Head::read(&self.held[..at]);
+                let begins_at = self.came - self.held.len();
+                let head = Head::read(&self.held[..at], self.stream.sending_of(begins_at));
                 self.held.drain(..at + 4);
                 return Some(head);
             }

@@ -7,6 +7,7 @@
 //! rules                 what the world itself promises
 //! run                   one world, from its seed to the verdict
 //! checks, ledger        what must hold | what was asked, done and seen
+//! attempts              what must hold of whom is asked, and how often
 //! client, backend       who asks | who answers, or not
 //! order, message        what is asked and answered | plain HTTP of our own
 //! house, actions        the proxy's shards | what happens to the world
@@ -21,6 +22,7 @@
 //! seed could not replay them.
 
 mod actions;
+mod attempts;
 mod backend;
 mod checks;
 mod chronicle;

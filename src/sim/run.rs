@@ -111,7 +111,7 @@ fn live(world: &SimWorld, house: &Rc<House>) {
 }
 
 fn judge(world: &SimWorld, house: &House, ledger: &Ledger, swarm: &Swarm) {
-    let mut faults = checks::orders(ledger, swarm);
+    let mut faults = checks::orders(house, ledger, swarm);
     faults.extend(checks::counts(house, ledger, swarm));
     world.core.with(|state| faults.into_iter().for_each(|fault| state.chronicle.breach(fault)));
 }

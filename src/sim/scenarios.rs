@@ -25,6 +25,7 @@ use crate::{
     balance::{Balancing, Policy},
     base::{Chance, Instant},
     exchange::{Deadlines, Limits, PoolPlan},
+    retry::RetryPlan,
     rt::{Listen, Stream, World},
 };
 
@@ -194,13 +195,20 @@ impl Scene {
         address((0..BACKENDS).min_by_key(read_at).unwrap_or_default())
     }
 
+    /// A connection that was used before. Those that lay idle until they were
+    /// closed are not tried: the longest run is longer than they are kept.
+    fn free_stream(&self, to: SocketAddr) -> Option<Rc<SimStream>> {
+        let free = &mut *self.free.borrow_mut();
+        free.retain(|(_, stream)| stream.is_quiet());
+        let place = free.iter().rposition(|(leads_to, _)| *leads_to == to)?;
+        Some(free.remove(place).1)
+    }
+
     /// One request, from its client's side.
     async fn order(&self, order: Order) {
         let (came_at, is_known) = (self.world.now(), self.is_known());
         let to = self.goes_to(&order);
-        let place = self.free.borrow().iter().rposition(|(leads_to, _)| *leads_to == to);
-        let free = place.map(|place| self.free.borrow_mut().remove(place).1);
-        let stream = match free {
+        let stream = match self.free_stream(to) {
             Some(stream) => stream,
             None => Rc::new(self.world.reach(to).await.expect("a front that listens")),
         };
@@ -360,6 +368,7 @@ fn plan(chooser: Chooser, shards: usize) -> Plan {
         deadlines: Deadlines::DEFAULT,
         limits: Limits::DEFAULT,
         pool: PoolPlan::DEFAULT,
+        retry: RetryPlan::DEFAULT,
     }
 }
 

@@ -31,6 +31,11 @@ impl SimStream {
         self.core.with(|state| act(state, self.connection, self.side))
     }
 
+    /// Which of all sendings has sent this byte of what comes here.
+    pub fn sending_of(&self, byte: usize) -> u64 {
+        self.with(|state, id, side| state.sending_of(id, side, byte))
+    }
+
     fn begin(&self, buffer: Vec<u8>, kind: Kind) -> Operation {
         let core = Arc::clone(&self.core);
         let (connection, side) = (self.connection, self.side);

@@ -14,7 +14,8 @@ struct Ban {
 
 /// Rooms that decide. They know no socket, no thread, no file, no clock.
 const PURE_ROOMS: &[&str] = &[
-    "base", "http", "sse", "json", "tls", "llm", "balance", "exchange", "probe", "config", "admin",
+    "base", "http", "sse", "json", "tls", "llm", "balance", "route", "retry", "exchange", "probe",
+    "config", "admin",
 ];
 
 const PURE_BANS: &[Ban] = &[

@@ -18,6 +18,9 @@ const SIGNED: &str = "no backend here is asked in that way; it was not copied";
 const NO_STORE: &str = "nothing is kept in a database or shared between proxies";
 const NO_CALLBACKS: &str = "nothing calls out to observers";
 const METRICS: &str = "read /metrics and the access log instead";
+const ASKS_MODELS: &str = "left out: models are asked there, a path of each backend here";
+const ASK_PATH: &str =
+    "set health.interval, and health.path to what every backend answers with 2xx";
 const NO_CACHE: &str = "answers are not kept";
 
 pub(super) const IN_DEPLOYMENT: &[Known] = &[
@@ -86,7 +89,6 @@ pub(super) const IN_ROUTER: &[Known] = &[
     ("redis_port", Unsupported, NO_STORE, ""),
     ("redis_password", Unsupported, NO_STORE, ""),
     ("redis_url", Unsupported, NO_STORE, ""),
-    ("retry_policy", Unsupported, "retries are counted for the whole request", "see [retry]"),
     (
         "allowed_fails_policy",
         Unsupported,
@@ -135,8 +137,8 @@ pub(super) const IN_GENERAL: &[Known] = &[
         "it limits keys in some versions, deployments in others",
         "set the capacity of backends",
     ),
-    ("background_health_checks", Manual, "not carried over", "see [health]"),
-    ("health_check_interval", Manual, "not carried over", "see [health]"),
+    ("background_health_checks", Manual, ASKS_MODELS, ASK_PATH),
+    ("health_check_interval", Manual, ASKS_MODELS, ASK_PATH),
     ("custom_auth", Unsupported, "no code of the operator's is run", ""),
     ("alerting", Unsupported, NO_CALLBACKS, METRICS),
     (

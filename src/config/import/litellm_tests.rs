@@ -173,10 +173,16 @@ fn rates_are_weights_of_a_shuffle_and_nothing_else() {
 
 #[test]
 fn settings_of_the_router_are_ours() {
-    let rows: [(&str, &[&str]); 9] = [
+    let rows: [(&str, &[&str]); 12] = [
         ("routing_strategy: least-busy", &["[balancing]", "policy = \"least_in_flight\""]),
         ("routing_strategy: latency-based-routing", &["policy = \"least_latency\""]),
         ("num_retries: 0", &["[retry]", "attempts = 1"]),
+        ("num_retries: 50", &["attempts = 10"]),
+        ("retry_policy: {TimeoutErrorRetries: 7}\n  num_retries: 2", &["attempts = 8"]),
+        (
+            "retry_policy: {RateLimitErrorRetries: 0, TimeoutErrorRetries: 0}",
+            &[r#"on = ["connect", "tls", "cut", "server_error", "error_event", "protocol"]"#],
+        ),
         ("timeout: 600", &["[deadlines]", "total = \"600s\""]),
         ("timeout: 0.25", &["total = \"250ms\""]),
         ("stream_timeout: 30", &["first_byte = \"30s\""]),
@@ -196,6 +202,7 @@ fn a_value_of_another_kind_is_told_and_left_out() {
     for setting in [
         "num_retries: many",
         "num_retries: -1",
+        "retry_policy: 3",
         "timeout: 0",
         "timeout: .nan",
         "timeout: 1e300",

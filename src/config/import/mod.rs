@@ -12,6 +12,7 @@ mod finding;
 mod known;
 mod models;
 mod provider;
+mod retries;
 mod section;
 mod settings;
 mod weights;

@@ -5,7 +5,9 @@ use std::fmt::Display;
 
 use super::finding::shown;
 use super::known::{self, IN_GENERAL, IN_LITELLM, IN_ROUTER};
+use super::retries;
 use super::section::{Entry, Findings, Section};
+use crate::balance::Ejection;
 
 /// A setting of ours, and what it was made of.
 pub(super) struct Line {
@@ -137,17 +139,9 @@ impl<'a> Settings<'a> {
     }
 
     fn retries(&mut self, both: &mut Both<'a, '_>) {
-        if let Some(entry) = both.take("num_retries", "num_retries") {
-            match entry.count().filter(|count| *count < 100) {
-                Some(count) => {
-                    self.line("retry", "attempts", count + 1, &entry);
-                    let became = format!("retry.attempts is {}, the first included", count + 1);
-                    let mend = "retries have a budget, and none follows the first byte";
-                    both.findings.approximate(&entry, became, mend);
-                }
-                None => both.findings.misread(&entry, "a whole number below 100"),
-            }
-        }
+        let number = both.take("num_retries", "num_retries");
+        let policy = both.router.take("retry_policy", both.findings);
+        self.lines.extend(retries::read(number.as_ref(), policy.as_ref(), both.findings));
         if let Some(entry) = both.take("allowed_fails", "allowed_fails") {
             match entry.count().filter(|count| *count < 1_000_000) {
                 Some(count) => {
@@ -196,7 +190,7 @@ impl<'a> Settings<'a> {
             && let Some(time) = seconds(&entry, both.findings)
         {
             self.line("balancing", "eject_pause", shown_time(time), &entry);
-            if time > EJECT_PAUSE_MAX {
+            if time > Ejection::DEFAULT.pause_max.as_secs_f64() {
                 self.line("balancing", "eject_pause_max", shown_time(time), &entry);
             }
             let mend = "it doubles for a backend that fails again";
@@ -243,8 +237,6 @@ impl<'a> Settings<'a> {
     }
 }
 
-/// The default of balancing.eject_pause_max, in seconds.
-const EJECT_PAUSE_MAX: f64 = 30.0;
 /// Beyond it, limits.body_memory would have to grow as well.
 const BODY_MIB_MAX: u32 = 1024;
 

@@ -6,8 +6,9 @@ use super::{Choice, Group, Number, Place, Switch, of_process};
 use crate::config::Policy;
 use crate::config::words::count;
 
-/// `-` stands for `_` as well: the names as they are shown, then the others.
-pub(super) const POLICY_WORDS: [&str; 14] = [
+/// `-` stands for `_` as well: the names as they are shown, then the others,
+/// and what routers for SGLang and vLLM call the same.
+pub(super) const POLICY_WORDS: [&str; 20] = [
     Policy::LeastLatency.name(),
     Policy::RoundRobin.name(),
     Policy::LeastInFlight.name(),
@@ -22,6 +23,12 @@ pub(super) const POLICY_WORDS: [&str; 14] = [
     "peak-ewma",
     "power-of-two",
     "session-hash",
+    "cache_aware",
+    "cache-aware",
+    "prefix_hash",
+    "prefix-hash",
+    "consistent_hash",
+    "consistent-hash",
 ];
 
 /// In the order of the words.
@@ -39,6 +46,12 @@ pub(super) const POLICIES: [Policy; POLICY_WORDS.len()] = [
     Policy::LeastInFlight,
     Policy::PeakEwma,
     Policy::PowerOfTwo,
+    Policy::SessionHash,
+    Policy::Prefix,
+    Policy::Prefix,
+    Policy::Prefix,
+    Policy::Prefix,
+    Policy::SessionHash,
     Policy::SessionHash,
 ];
 

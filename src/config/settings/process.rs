@@ -27,11 +27,20 @@ pub(super) const PLACES: Group = Group {
         Setting {
             key: "backend.url",
             flag: Some("--backend"),
-            example: "https://models.example.com/v1",
+            example: "https://models.example.com/serving",
             needs_restart: false,
-            doc: "Model server: http://HOST:PORT[/BASE], https://… or unix:/PATH; repeatable",
+            doc: "Model server: http://HOST:PORT[/BASE], https://… or unix:/PATH; repeatable. Behind \
+                  dns+http://NAME:PORT or dns+https://… each address of the name is a backend",
             home: Home::BackendUrl,
         },
+        of_process(
+            "config.backends_file",
+            "--backends-file",
+            "/etc/tokenring/backends.txt",
+            "More model servers, a line each: a URL, and behind it KEY=VALUE for any key of \
+             [[backend]]; looked at like the configuration file",
+            Place::File("none", |w| &mut w.backends_file),
+        ),
         of_process(
             "dns.resolve_every",
             "--resolve-every",

@@ -119,7 +119,7 @@ pub(super) const ROUTES: Group = Group {
         of_table(
             "route.mirror.model",
             "llama-3-70b",
-            "The model that is sent a copy; nobody sees its answer",
+            "The model that is sent a copy of what asks a model; nobody sees its answer",
             of_route(&Place::OptionalText(["NAME", "none"], |w| &mut w.mirror.model)),
         ),
         of_table(

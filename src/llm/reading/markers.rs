@@ -2,8 +2,8 @@
 //! they stand in JSON, in UTF-8; those of scripts that clients like to escape,
 //! also escaped.
 
-/// Each is one marker, however it is written; the first letter decides where
-/// it is looked for. Letters of ASCII are in lower case.
+/// Each is one marker, however it is written. Letters of ASCII are in lower
+/// case; a word has three bytes at least, one that begins with an escape six.
 const MARKERS: [&[&str]; 24] = [
     &["step by step", "step-by-step", "schritt für schritt", "paso a paso", "passo a passo"],
     &["étape par étape", "passo dopo passo", "шаг за шагом", "пошагово", "一步一步", "逐步"],
@@ -33,20 +33,76 @@ const MARKERS: [&[&str]; 24] = [
 
 const _: () = assert!(MARKERS.len() <= u32::BITS as usize, "a bit for each");
 
-/// Which markers begin with a byte, one bit each.
-const BEGIN: [u32; 256] = {
-    let mut begin = [0; 256];
-    let mut marker = 0;
+/// A word, and which marker it is one of.
+#[derive(Clone, Copy)]
+struct Word {
+    marker: u8,
+    /// The next word of the same bucket, counted from 1; 0 is none.
+    next: u8,
+    bytes: &'static [u8],
+}
+
+const WORDS: usize = {
+    let (mut words, mut marker) = (0, 0);
+    while marker < MARKERS.len() {
+        #[allow(clippy::indexing_slicing, reason = "the compiler runs it")]
+        let of_marker: &[&str] = MARKERS[marker];
+        words += of_marker.len();
+        marker += 1;
+    }
+    words
+};
+const _: () = assert!(WORDS < u8::MAX as usize, "a byte counts them");
+
+/// Four times as many as there are words, more or less, so that a start of a
+/// word that is no marker's most often finds nothing.
+const BUCKET_BITS: u32 = 10;
+const BUCKETS: usize = 1 << BUCKET_BITS;
+
+/// All words, to be found by three of their bytes.
+struct Index {
+    /// The first word of each bucket, counted from 1; 0 is none.
+    first: [u8; BUCKETS],
+    words: [Word; WORDS],
+}
+
+#[allow(clippy::indexing_slicing, reason = "the compiler runs it")]
+static INDEX: Index = {
+    let none = Word { marker: 0, next: 0, bytes: &[] };
+    let mut index = Index { first: [0; BUCKETS], words: [none; WORDS] };
+    let (mut place, mut marker) = (0, 0);
     while marker < MARKERS.len() {
         let mut word = 0;
         while word < MARKERS[marker].len() {
-            begin[MARKERS[marker][word].as_bytes()[0] as usize] |= 1 << marker;
+            let bytes = MARKERS[marker][word].as_bytes();
+            let at = telling(bytes[0]);
+            let bucket = bucket(bytes[at], bytes[at + 1], bytes[at + 2]);
+            index.words[place] = Word { marker: marker as u8, next: index.first[bucket], bytes };
+            place += 1;
+            index.first[bucket] = place as u8;
             word += 1;
         }
         marker += 1;
     }
-    begin
+    index
 };
+
+/// Where the three bytes stand that tell words apart: of an escape (`\u4e00`)
+/// behind what all of them begin with.
+const fn telling(first: u8) -> usize {
+    if first == b'\\' { 3 } else { 0 }
+}
+
+/// Multiplied, as neighbours differ in their low bits (Knuth, volume 3, 6.4).
+const fn bucket(a: u8, b: u8, c: u8) -> usize {
+    let bytes = u32::from_le_bytes([
+        a.to_ascii_lowercase(),
+        b.to_ascii_lowercase(),
+        c.to_ascii_lowercase(),
+        0,
+    ]);
+    (bytes.wrapping_mul(0x9e37_79b1) >> (u32::BITS - BUCKET_BITS)) as usize
+}
 
 /// How many different markers there are in these texts.
 pub(super) fn markers(texts: &[&[u8]]) -> u32 {
@@ -54,12 +110,10 @@ pub(super) fn markers(texts: &[&[u8]]) -> u32 {
     for text in texts {
         // Of the two bytes before: whether a word may begin here.
         let (mut before, mut previous) = (b' ', b' ');
-        for (at, byte) in text.iter().enumerate() {
-            let byte = byte.to_ascii_lowercase();
+        for (at, &byte) in text.iter().enumerate() {
             let goes_on = is_letter(byte) && is_letter(previous) && before != b'\\';
-            let may = BEGIN.get(usize::from(byte)).copied().unwrap_or_default() & !seen;
-            if may != 0 && !goes_on {
-                seen |= found(may, text.get(at..).unwrap_or_default());
+            if !goes_on {
+                seen |= found(text.get(at..).unwrap_or_default());
             }
             (before, previous) = (previous, byte);
         }
@@ -71,18 +125,17 @@ fn is_letter(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
 }
 
-/// Those of these markers that the text begins with.
-fn found(mut may: u32, text: &[u8]) -> u32 {
-    let begins = |word: &&str| {
-        let start = text.get(..word.len());
-        start.is_some_and(|start| start.eq_ignore_ascii_case(word.as_bytes()))
-    };
+/// The markers that the text begins with.
+fn found(text: &[u8]) -> u32 {
+    let at = text.first().map_or(0, |first| telling(*first));
+    let Some(&[a, b, c]) = text.get(at..).and_then(<[u8]>::first_chunk) else { return 0 };
+    let mut place = INDEX.first.get(bucket(a, b, c)).copied().unwrap_or_default();
     let mut found = 0;
-    while may != 0 {
-        let marker = may.trailing_zeros();
-        may &= may - 1;
-        let words = MARKERS.get(marker as usize).copied().unwrap_or_default();
-        found |= u32::from(words.iter().any(begins)) << marker;
+    while let Some(word) = usize::from(place).checked_sub(1).and_then(|at| INDEX.words.get(at)) {
+        let start = text.get(..word.bytes.len());
+        let begins = start.is_some_and(|start| start.eq_ignore_ascii_case(word.bytes));
+        found |= u32::from(begins) << word.marker;
+        place = word.next;
     }
     found
 }
@@ -104,6 +157,24 @@ mod tests {
         check(r"\nWhy\tExplain", 2);
         check("", 0);
         check("Hello there!", 0);
+    }
+
+    #[test]
+    fn every_word_is_found_alone_and_in_a_sentence() {
+        for (marker, words) in MARKERS.iter().enumerate() {
+            for word in *words {
+                assert_ne!(found(word.as_bytes()) & 1 << marker, 0, "{word}");
+                let upper = format!("\\n{}", word.to_ascii_uppercase());
+                assert_ne!(markers(&[upper.as_bytes()]), 0, "{upper}");
+                for end in 0..word.len() {
+                    // Another word of the same marker may be a part of it.
+                    let part = word.get(..end).unwrap_or_default();
+                    let known = words.iter().any(|word| part.starts_with(word));
+                    let is_found = found(part.as_bytes()) & 1 << marker != 0;
+                    assert_eq!(is_found, known, "{part}");
+                }
+            }
+        }
     }
 
     #[test]
