@@ -394,6 +394,20 @@ fn the_deadline_of_the_request_ends_both() {
     assert_eq!(proxy.sum(|c| &c.deadlines_passed), 1);
 }
 
+/// Its deadline is the moment at which another would be asked.
+#[test]
+fn a_request_that_must_end_is_not_hedged() {
+    let ((stalling, seen), (well, well_seen)) = (stalling(), well());
+    let proxy = proxy(&[stalling.address, well.address], |written| {
+        written.deadlines.total = Duration::from_millis(100);
+        written.hedge_after = Some("100ms".to_owned());
+    });
+    assert_eq!(proxy.client().post(CHAT, "", chat(1)).status, 504);
+    seen.is_cut(1);
+    assert_eq!((seen.requests(), well_seen.requests()), (1, 0));
+    assert_eq!(hedges(&proxy), [0, 0, 0]);
+}
+
 /// Each has its own time for the first byte: the second's began later.
 #[test]
 fn the_deadlines_of_first_bytes_end_each_in_its_time() {

@@ -128,7 +128,8 @@ pub async fn ask_beside<'s, W: World>(
         if poll_into(first.as_mut(), &mut one, cx) {
             last = Side::First;
         }
-        let is_late = one.is_none() && watch.is_due();
+        // A request that must end is not late: its operation is being ended.
+        let is_late = one.is_none() && watch.is_due() && errand.watch.interrupt().is_none();
         if may_begin && is_late && errand.outgoing.borrow().is_at_home() {
             may_begin = false;
             second = begin(stage, errand, watch, backend, &beside.ask);
