@@ -26,6 +26,7 @@ use tokenring::{
     admin::{Facts, pages},
     balance::Fleet,
     exchange::{BackendSettings, Counters, Generation, Ground, Settings, Stage},
+    route::{RoutePlan, RouteTable},
     rt::{self, Clock, KernelWorld, Letterbox, Listener, Mailbox, Peer},
     shard::{House, Letter, Mail, Shard},
 };
@@ -110,7 +111,6 @@ fn shard_beside_one_that_has_ended(
         retry: plan.retry,
         proxy_path: plan.proxy_path,
         backends: vec![BackendSettings::default()],
-        routes: Default::default(),
         policies: Vec::new(),
         panics_at: None,
     };
@@ -140,6 +140,7 @@ fn shard_beside_one_that_has_ended(
             settings,
             pages,
             fleet,
+            routes: Arc::new(RouteTable::new(&RoutePlan::default())),
             rules: Arc::default(),
             security: vec![()],
             addresses: vec![Vec::new()],

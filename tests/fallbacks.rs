@@ -9,7 +9,11 @@
 
 mod support;
 
-use std::sync::{Arc, Mutex};
+use std::{
+    num::NonZeroU32,
+    sync::{Arc, Mutex, mpsc},
+    time::Duration,
+};
 
 use support::{
     Answer, Proxy,
@@ -180,6 +184,158 @@ fn the_complaint_is_told_when_its_fallback_faults_the_request() {
     assert_eq!(third.1.lock().unwrap().len(), 1);
 }
 
+/// A provider with many models has limits and windows for each of them; a
+/// host that does not answer does not answer for any.
+#[test]
+fn another_model_of_the_same_backend_is_asked_after_a_models_own_failure() {
+    let overloaded =
+        "data: {\"error\":{\"message\":\"no room\",\"type\":\"server_error\",\"code\":503}}\n\n";
+    let stream = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n\
+         {:x}\r\n{overloaded}\r\n0\r\n\r\n",
+        overloaded.len()
+    );
+    let asking = "HTTP/1.1 429 No\r\nretry-after: 60\r\ncontent-length: 2\r\n\r\n{}";
+    let busy = ["fallback", "other"];
+    for (first, expected) in [
+        (answer("429 Too Many Requests", "{}"), Some(busy)),
+        (asking.to_owned(), Some(busy)),
+        (answer("500 Oh", "{}"), Some(busy)),
+        (stream, Some(busy)),
+        (answer("400 Bad Request", TOO_LONG), Some(["context-window", "long"])),
+        (answer("400 Bad Request", DECLINED), Some(["content-policy", "lenient"])),
+        (String::new(), None),
+        ("HTTP/1.1 200 OK\nx\r\n\r\n".to_owned(), None),
+    ] {
+        let said = first.clone();
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let hears = Arc::clone(&heard);
+        let provider = Backend::start(move |conn| {
+            while let Some(request) = conn.request() {
+                let is_small = request.body.windows(7).any(|part| part == b"small-a");
+                hears.lock().unwrap().push(String::from_utf8(request.body).unwrap());
+                if !is_small {
+                    conn.say(answer("200 OK", "{}"));
+                } else if said.is_empty() || !conn.say(&said) {
+                    return conn.close();
+                }
+            }
+        });
+        let proxy = Proxy::with(&[provider.address], |written| {
+            with_fallbacks(written);
+            for model in &mut written.models {
+                model.candidates[0].backends = vec!["a".to_owned()];
+            }
+            written.retry.backoff = Duration::from_millis(10);
+            written.retry.backoff_max = Duration::from_millis(10);
+        });
+        let body = hello("small").replace("\"max_tokens\":9", "\"stream\":true");
+        let answer = proxy.client().post(CHAT, "", &body);
+        let heard = heard.lock().unwrap().clone();
+        let Some([step, model]) = expected else {
+            assert_eq!(answer.status, 502, "{first}");
+            assert!(heard.iter().all(|body| body.contains("small-at-a")), "{first}: {heard:?}");
+            continue;
+        };
+        let route = format!("rule=none; model={model}; step={step}");
+        assert_eq!(told(&answer), (200, Some(&*route), Some("2")), "{first}");
+        assert_eq!(heard.len(), 2, "{first}: {heard:?}");
+    }
+}
+
+/// Two backends, of which one that fails once is left alone for the whole test.
+fn one_failure_is_enough(written: &mut Written) {
+    with_fallbacks(written);
+    written.balancing.ejection.after = NonZeroU32::new(1);
+    written.balancing.ejection.pause = Duration::from_secs(60);
+}
+
+#[test]
+fn a_model_that_is_left_alone_is_not_waited_for_while_another_may_answer() {
+    let stalls = Backend::start(|conn| {
+        conn.request();
+        conn.until_closed();
+    });
+    let (other, heard) = saying(answer("200 OK", "{}"));
+    let proxy = Proxy::with(&[stalls.address, other.address], |written| {
+        one_failure_is_enough(written);
+        written.models.truncate(2);
+        written.models[0].context_window_fallbacks.clear();
+        written.models[0].content_policy_fallbacks.clear();
+        written.deadlines.first_byte = Duration::from_millis(200);
+    });
+    for attempts in ["2", "1", "1", "1"] {
+        let answer = proxy.client().post(CHAT, "", hello("small"));
+        let route = "rule=none; model=other; step=fallback";
+        assert_eq!(told(&answer), (200, Some(route), Some(attempts)));
+    }
+    assert_eq!((stalls.connections(), heard.lock().unwrap().len()), (1, 4));
+    assert_eq!(proxy.backends()[0].picks, 1);
+    assert_eq!(proxy.sum(|c| &c.deadlines_passed), 1);
+}
+
+#[test]
+fn where_no_model_has_a_backend_that_is_well_the_first_is_asked() {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let hears = Arc::clone(&asked);
+    let recovering = Backend::start(move |conn| {
+        while let Some(request) = conn.request() {
+            let mut asked = hears.lock().unwrap();
+            asked.push(String::from_utf8(request.body).unwrap());
+            let status = if asked.len() == 1 { "500 Oh" } else { "200 OK" };
+            conn.say(answer(status, "{}"));
+        }
+    });
+    let (idle, heard) = saying(answer("200 OK", "{}"));
+    let proxy = Proxy::with(&[recovering.address, idle.address], |written| {
+        one_failure_is_enough(written);
+        written.models.truncate(2);
+        written.models[0].context_window_fallbacks.clear();
+        written.models[0].content_policy_fallbacks.clear();
+        written.models[1].candidates[0].backends = vec!["a".to_owned()];
+        written.retry.attempts = 1;
+        written.admin = Some("127.0.0.1:0".to_owned());
+    });
+    assert_eq!(proxy.client().post(CHAT, "", hello("small")).status, 500);
+    assert!(proxy.backends()[0].ejected);
+    let answer = proxy.client().post(CHAT, "", hello("small"));
+    assert_eq!(told(&answer), (200, Some("rule=none; model=small; step=candidate"), Some("1")));
+    assert_eq!(*asked.lock().unwrap(), [hello("small-at-a"), hello("small-at-a")]);
+    let page = proxy.admin().get("/metrics").text();
+    assert!(page.contains("tokenring_fallbacks_total{kind=\"general\"} 0\n"), "{page}");
+    assert_eq!(heard.lock().unwrap().len(), 0);
+}
+
+/// What it complains of is not known in time, so it is nothing to act upon.
+#[test]
+fn an_error_that_takes_its_time_reaches_the_client_whole() {
+    for body in [WRONG, TOO_LONG] {
+        let (told, tells) = mpsc::channel();
+        let tells = Mutex::new(tells);
+        let slow = Backend::start(move |conn| {
+            let whole = answer("400 Bad Request", body);
+            let (begin, rest) = whole.split_at(whole.len() - body.len() + 10);
+            while conn.request().is_some() {
+                conn.say(begin);
+                // Not before the client has its beginning.
+                tells.lock().unwrap().recv_timeout(support::PATIENCE).unwrap();
+                conn.say(rest);
+            }
+        });
+        let well = saying(answer("200 OK", "{}"));
+        let addresses = [slow.address, well.0.address, well.0.address, well.0.address];
+        let proxy = Proxy::with(&addresses, with_fallbacks);
+        let mut client = proxy.client();
+        client.send_post(CHAT, "", hello("small"));
+        let mut answer = client.head();
+        told.send(()).unwrap();
+        client.body_of(&mut answer);
+        assert_eq!((answer.status, answer.text()), (400, body.to_owned()));
+        assert_eq!(proxy.backends()[0].failures, 0, "it has not failed");
+        assert_eq!(well.1.lock().unwrap().len(), 0);
+    }
+}
+
 #[test]
 fn a_large_body_keeps_every_byte_but_the_name() {
     let long = "x".repeat(5 << 20);
@@ -194,6 +350,44 @@ fn a_large_body_keeps_every_byte_but_the_name() {
         assert_eq!(answer.status, 200, "{}", answer.text());
         assert!(fleet.bodies(0) == [body("small-at-a")], "the first got another body");
         assert!(fleet.bodies(1) == [body("other-at-b")], "the second got another body");
+    }
+}
+
+/// The fallback was asked first, as it had room; that it has failed is no
+/// reason to give up what only was full.
+#[test]
+fn a_full_model_is_waited_for_when_the_others_fail() {
+    for failing in [answer("503 No", "{}"), "HTTP/1.1 200 OK\nx\r\n\r\n".to_owned()] {
+        let (go, goes) = mpsc::channel();
+        let goes = Mutex::new(goes);
+        let busy = Backend::start(move |conn| {
+            while conn.request().is_some() {
+                goes.lock().unwrap().recv_timeout(support::PATIENCE).unwrap();
+                conn.say(answer("200 OK", "{}"));
+            }
+        });
+        let (other, heard) = saying(failing);
+        let proxy = Proxy::with(&[busy.address, other.address], |written| {
+            written.backends[0].name = Some("a".to_owned());
+            written.backends[1].name = Some("b".to_owned());
+            written.backends[0].capacity = Some(1);
+            let mut small = model("small", "a");
+            small.fallbacks = vec!["other".to_owned()];
+            written.models = vec![small, model("other", "b")];
+        });
+        let mut first = proxy.client();
+        first.send_post(CHAT, "", hello("small"));
+        support::eventually("the first is under way", || proxy.backends()[0].waiting == 1);
+        let mut second = proxy.client();
+        second.send_post(CHAT, "", hello("small"));
+        support::eventually("the second waits", || proxy.sum(|c| &c.requests_queued) == 1);
+        assert_eq!(heard.lock().unwrap().len(), 1, "the other one was asked before");
+        go.send(()).unwrap();
+        go.send(()).unwrap();
+        assert_eq!(first.answer().status, 200);
+        let answer = second.answer();
+        let route = "rule=none; model=small; step=candidate";
+        assert_eq!(told(&answer), (200, Some(route), Some("2")));
     }
 }
 

@@ -57,9 +57,7 @@ fn a_client_that_leaves_before_the_head_of_the_answer() {
 #[test]
 fn a_client_that_leaves_before_the_first_token() {
     for path in ["/v1/chat/completions", "/v1/responses"] {
-        check(path, "x-mock-first-token: 1h\r\n", ENDLESS_BODY, |client, _| {
-            assert_eq!(client.head().status, 200);
-        });
+        check(path, "x-mock-first-token: 1h\r\n", ENDLESS_BODY, asked);
     }
 }
 

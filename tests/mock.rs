@@ -15,7 +15,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mock_client::{Client, chat, eventually, kib_of_memory, stalled, start, start_at, start_with};
+use mock_client::{
+    Client, chat, eventually, kib_of_memory, stalled, start, start_at, start_engine, start_with,
+};
 use tokenring::config::Address;
 
 /// Three tokens of a stream, so that every byte can be written out here.
@@ -491,4 +493,27 @@ fn an_answer_that_went_out_whole_is_written_down_by_its_id() {
     // A stopped mock has written all of it.
     drop(mock);
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "a\nc\n");
+}
+
+#[test]
+fn an_engine_reads_one_prompt_after_another_and_forgets_who_has_left() {
+    let mock = start_engine(Duration::from_millis(2));
+    let begun = Instant::now();
+    // 25,000 tokens, so 50 s: longer than any client here waits.
+    let long = format!(r#"{{"model":"m","prompt":"{}"}}"#, "x".repeat(100_000));
+    let mut leaves = Client::connect(&mock);
+    leaves.send_post("/v1/completions", "", &long);
+    eventually("the long prompt is there", || mock.stats().requests_waiting == 1);
+    // 100 tokens and some, so 200 ms.
+    let short = format!(r#"{{"model":"m","max_tokens":1,"prompt":"{}"}}"#, "x".repeat(400));
+    let mut waits = [(); 3].map(|()| Client::connect(&mock));
+    waits.iter_mut().for_each(|client| client.send_post("/v1/completions", "", &short));
+    eventually("they wait behind it", || mock.stats().requests_waiting == 4);
+    assert_eq!(mock.stats().answers, 0);
+    drop(leaves);
+    for mut client in waits {
+        assert_eq!(client.answer().status, 200);
+    }
+    assert!(begun.elapsed() >= Duration::from_millis(600), "{:?}", begun.elapsed());
+    assert_eq!(mock.stats().llm_requests, 4);
 }

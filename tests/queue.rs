@@ -15,7 +15,7 @@ use std::{
 };
 
 use support::{Client, PATIENCE, Proxy, backend::Backend, chat, error_word, eventually, plan, url};
-use tokenring::config::Written;
+use tokenring::config::{Policy, Written};
 
 const CHAT: &str = "/v1/chat/completions";
 
@@ -197,6 +197,38 @@ fn the_end_of_a_drain_ends_the_wait() {
     assert_eq!(answer.status, 503);
     assert_eq!(error_word(CHAT, &answer.body), "shutting_down");
     gate.allow(1);
+}
+
+/// One waits for the second backend, as the first has failed it: the first is
+/// free for whoever comes.
+#[test]
+fn who_waits_stands_in_nobodys_way_where_it_will_not_be_sent_again() {
+    let gate = Gate::new(0);
+    let failing_once = Mutex::new(true);
+    let first = Backend::start(move |conn| {
+        while conn.request().is_some() {
+            let fails = std::mem::take(&mut *failing_once.lock().unwrap());
+            let status = if fails { "500 Oh" } else { "200 OK" };
+            conn.say(format!("HTTP/1.1 {status}\r\ncontent-length: 2\r\n\r\n{{}}"));
+        }
+    });
+    let mut plan = plan(&[url(gate.backend.address), url(first.address)], |written| {
+        written.balancing.policy = Policy::RoundRobin;
+        written.retry.attempts = 2;
+    });
+    for backend in &mut plan.backends {
+        backend.capacity = NonZeroU32::new(1);
+    }
+    let proxy = Proxy::of(plan);
+    // Whoever is asked first by a fresh process is the first of the list.
+    let mut holds = ask_first(&proxy, &gate);
+    let mut waits = ask_and_queue(&proxy, "waits", "", 1);
+    assert_eq!(proxy.backends()[1].failures, 1, "the other one has failed it");
+    assert_eq!(proxy.client().post(CHAT, "", chat(1)).status, 200);
+    assert_eq!(proxy.sum(|c| &c.requests_queued), 1, "it still waits");
+    gate.allow(2);
+    assert_eq!((holds.answer().status, waits.answer().status), (200, 200));
+    assert_eq!(gate.asked(), ["first", "waits"]);
 }
 
 #[test]

@@ -286,6 +286,35 @@ fn what_may_have_had_an_effect_is_asked_once() {
     }
 }
 
+/// The backend has read it and may have done its work, whether the connection
+/// had served before or not.
+#[test]
+fn what_may_have_had_an_effect_is_asked_once_on_a_reused_connection_too() {
+    const LAST: &[u8] = b"{\"model\":\"last\",\"messages\":[]}";
+    for (path, times) in
+        [("/v1/files", 1), ("/v1/messages/batches", 1), ("/v1/responses/compact", 1), (CHAT, 2)]
+    {
+        let heard = Arc::new(Mutex::new(0));
+        let hears = Arc::clone(&heard);
+        let backend = Backend::start(move |conn| {
+            while let Some(request) = conn.request() {
+                if request.body == LAST {
+                    *hears.lock().unwrap() += 1;
+                    return conn.close();
+                }
+                conn.say(answer("200 OK", "", "{}"));
+            }
+        });
+        // Of the whole walk only the second sending is of interest here.
+        let proxy = with_admin(&[backend.address], |written| written.retry.attempts = 1);
+        assert_eq!(proxy.client().post(CHAT, "", chat(1)).status, 200);
+        proxy.settles();
+        assert_eq!(proxy.client().post(path, "", LAST).status, 502, "{path}");
+        assert_eq!(*heard.lock().unwrap(), times, "{path}");
+        assert_eq!(backend.connections(), times, "{path}: the first was reused");
+    }
+}
+
 #[test]
 fn a_cut_within_a_stream_stays_a_cut() {
     let well = mock();

@@ -32,13 +32,17 @@ class Outcome:
         self.started, self.first, self.ended = started, first, time.monotonic()
 
 
-def request(identity, streamed, tokens, prompt_bytes=200):
-    body = json.dumps({
+def body(streamed, tokens, prompt_bytes):
+    return json.dumps({
         "model": "m", "stream": streamed, "max_tokens": tokens,
         "messages": [{"role": "user", "content": "word " * (prompt_bytes // 5)}]}).encode()
+
+
+def request(identity, streamed, tokens, prompt_bytes=200):
+    asked = body(streamed, tokens, prompt_bytes)
     head = (f"POST /v1/chat/completions HTTP/1.1\r\nhost: m\r\ncontent-type: application/json\r\n"
-            f"x-request-id: {identity}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n")
-    return head.encode() + body
+            f"x-request-id: {identity}\r\ncontent-length: {len(asked)}\r\nconnection: close\r\n\r\n")
+    return head.encode() + asked
 
 
 async def ask(address, identity, streamed, tokens, prompt_bytes=200):

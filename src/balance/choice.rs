@@ -11,7 +11,7 @@ use std::{sync::Arc, time::Duration};
 use smallvec::SmallVec;
 
 use super::{
-    BackendId, Policy, Turn,
+    BackendId, Policy, Reach, Turn,
     cost::{PEAK_DECAY, Terms, cost},
     load::{Load, Room},
     prefixes::Held,
@@ -69,6 +69,7 @@ pub struct Choice<'f> {
     pub patience: f32,
     /// Backends that this request has been sent to.
     pub tried: &'f [BackendId],
+    pub reach: Reach,
 }
 
 /// What came of it.
@@ -102,11 +103,6 @@ impl Choice<'_> {
         })
     }
 
-    /// Whether somebody would be chosen if only it bore one more request.
-    pub fn is_full(&self) -> bool {
-        self.among.iter().any(|backend| !self.tried.contains(backend))
-    }
-
     pub(super) fn load(&self, place: usize) -> &Load {
         &self.loads[self.among[place].0]
     }
@@ -123,7 +119,7 @@ impl Choice<'_> {
             Group::WithRoom => has_share() && is_well() && self.passes_gate(place),
             Group::Well => has_share() && is_well(),
             Group::Reserve => !has_share() && is_well(),
-            Group::Anyone => true,
+            Group::Anyone => self.reach == Reach::Anyone,
         };
         is_in
             && !self.tried.contains(&self.among[place])
@@ -146,8 +142,12 @@ impl Choice<'_> {
         let health = &self.load(place).health;
         // Only those who ask the cost have use for what a new backend's first answer
         // tells; others hold back from those on probation alone.
-        let ramps =
-            group == Group::WithRoom && (self.policy.asks_cost() || health.is_on_probation());
+        // Where there is another way, no more than it proves itself by goes to
+        // who is on probation.
+        let ramps = match group {
+            Group::WithRoom => self.policy.asks_cost() || health.is_on_probation(),
+            _ => self.reach == Reach::Well && health.is_on_probation(),
+        };
         let waiting = if ramps { health.waiting_max() } else { None };
         Room { in_flight, waiting: waiting.unwrap_or(Room::WIDE.waiting) }
     }

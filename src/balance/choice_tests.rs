@@ -48,6 +48,7 @@ impl Bench {
         let ids = |indices: &[usize]| indices.iter().copied().map(BackendId).collect::<Vec<_>>();
         let first_weight = self.seats.first().map_or(1, |seat| seat.weight);
         let choice = Choice {
+            reach: Reach::Anyone,
             loads: &self.loads,
             seats: &self.seats,
             is_even: first_weight > 0 && self.seats.iter().all(|seat| seat.weight == first_weight),

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    BackendId, Balancing, EngineFigures, Figures, Policy, Probed, Ticket, Turn, Work,
+    Ask, BackendId, Balancing, EngineFigures, Figures, NoPick, Policy, Probed, Reach, Ticket, Turn,
     blocks::BLOCK_BYTES,
     choice::Choice,
     cost::{Terms, Usual},
@@ -50,38 +50,6 @@ pub struct Fleet {
     /// A shard decides whether to eject: no other does at that moment, or
     /// both might find that there is room for one more.
     ejecting: AtomicBool,
-}
-
-/// One request that is to be sent somewhere.
-#[derive(Clone, Copy, Debug)]
-pub struct Ask<'a> {
-    /// Backends that could answer it.
-    pub among: &'a [BackendId],
-    /// Those of them that it has been sent to.
-    pub tried: &'a [BackendId],
-    pub policy: Policy,
-    pub work: Work,
-    /// What stands for its conversation, where that is known (`session_hash`).
-    pub conversation: Option<u64>,
-    /// What its conversation begins with (`prefix`; see [`hashes`](super::hashes)).
-    pub hashes: &'a [u64],
-}
-
-impl<'a> Ask<'a> {
-    /// One that was sent nowhere yet and belongs to no conversation.
-    #[must_use]
-    pub fn new(among: &'a [BackendId], policy: Policy, work: Work) -> Self {
-        Self { among, tried: &[], policy, work, conversation: None, hashes: &[] }
-    }
-}
-
-/// Why no backend was chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoPick {
-    /// There is none that it has not been sent to.
-    Nobody,
-    /// Each of those bears no more requests now.
-    Full,
 }
 
 impl Fleet {
@@ -188,6 +156,7 @@ impl Fleet {
             terms,
             among: ask.among,
             tried: ask.tried,
+            reach: ask.reach,
         };
         for _ in 0..RACES_MAX {
             let Some(chosen) = choice.make(turn, chance) else { break };
@@ -205,7 +174,19 @@ impl Fleet {
             }
             return Ok(ticket);
         }
-        Err(if choice.is_full() { NoPick::Full } else { NoPick::Nobody })
+        Err(if self.is_open(ask, now) { NoPick::Full } else { NoPick::Nobody })
+    }
+
+    /// Whether somebody would be chosen if only it bore one more request.
+    #[must_use]
+    pub fn is_open(&self, ask: &Ask<'_>, now: Instant) -> bool {
+        ask.among.iter().any(|backend| {
+            let health = &self.load(*backend).health;
+            // Who proves itself is not waited for where others need not.
+            let is_in_reach =
+                ask.reach == Reach::Anyone || health.is_well(now) && !health.is_on_probation();
+            is_in_reach && !ask.tried.contains(backend)
+        })
     }
 
     /// Every backend.

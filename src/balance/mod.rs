@@ -13,6 +13,7 @@
 //! policies choose, `health` when a backend is left alone.
 
 mod affinity;
+mod ask;
 mod blocks;
 mod choice;
 mod cost;
@@ -34,13 +35,14 @@ mod ticket;
 mod turn;
 
 pub use crate::base::BackendId;
+pub use ask::{Ask, NoPick, Reach};
 pub use blocks::{BLOCK_BYTES, hashes};
 pub use engine::EngineFigures;
-pub use fleet::{Ask, Fleet, NoPick};
+pub use fleet::Fleet;
 pub use health::Probed;
 pub use load::Figures;
 pub use policy::{Balancing, Ejection, Policy};
-pub use queue::{Number, Priority, Queue};
+pub use queue::{Free, Number, Priority, Queue};
 pub use seat::Seat;
 pub use ticket::{Outturn, Shape, Ticket, Work};
 pub use turn::Turn;

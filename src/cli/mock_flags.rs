@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::base::units::{Size, Time};
-use crate::config::{DriverChoice, MockScript, MockWritten, Written, count};
+use crate::config::{DriverChoice, MockPrefill, MockScript, MockWritten, Written, count};
 
 use super::values::DriverWord;
 
@@ -22,6 +22,8 @@ pub(super) struct MockFlags {
     place: PlaceFlags,
     #[command(flatten, next_help_heading = "Answers")]
     answers: AnswerFlags,
+    #[command(flatten, next_help_heading = "The engine's queue of prompts (a token is 4 bytes)")]
+    prefill: PrefillFlags,
     #[command(flatten, next_help_heading = "Faults (TOKEN counts from 0)")]
     faults: FaultFlags,
 }
@@ -32,6 +34,8 @@ Examples:
       A quick model.
   tokenring mock --first-token 0s --token-gap 0s --body-bytes 512B
       As fast as it goes, with answers of 512 bytes, to measure a proxy.
+  tokenring mock --cores 0 --prefill-per-token 100us --first-token 20ms
+      An engine: it reads one prompt after another, and the next one waits.
   tokenring mock --cut-at 10 --fault-every 4
       Every fourth answer breaks off before its eleventh token.
   tokenring mock --status 429 --retry-after 2s
@@ -58,7 +62,7 @@ struct AnswerFlags {
     /// Models served, with commas between [default: every name]
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     models: Vec<String>,
-    /// From the request to the first token
+    /// From the request, or its prompt read, to the first token
     #[arg(long, value_name = "TIME", default_value_t = Time(MockScript::FIRST_TOKEN))]
     first_token: Time,
     /// Between two tokens
@@ -79,6 +83,33 @@ struct AnswerFlags {
     /// Add the x-request-id of each answer that went out whole to this file [default: none]
     #[arg(long, value_name = "FILE")]
     answered: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct PrefillFlags {
+    /// To read one token of a prompt, while others wait; wants one core
+    #[arg(
+        long, value_name = "TIME", default_value_t = Time(MockPrefill::NONE.per_token)
+    )]
+    prefill_per_token: Time,
+    /// Prompts that are read at once
+    #[arg(
+        long, value_name = "COUNT", value_parser = count::<u32>,
+        default_value_t = MockPrefill::SLOTS
+    )]
+    prefill_slots: u32,
+    /// So many prompts are read before the engine is warm
+    #[arg(
+        long, value_name = "COUNT", value_parser = count::<u32>,
+        default_value_t = MockPrefill::NONE.cold_requests
+    )]
+    cold_requests: u32,
+    /// How many times as long they take
+    #[arg(
+        long, value_name = "COUNT", value_parser = count::<u32>,
+        default_value_t = MockPrefill::COLD_TIMES
+    )]
+    cold_times: u32,
 }
 
 #[derive(Debug, Args)]
@@ -123,7 +154,7 @@ struct FaultFlags {
 
 impl MockFlags {
     pub(super) fn into_written(self) -> MockWritten {
-        let Self { place, answers, faults } = self;
+        let Self { place, answers, prefill, faults } = self;
         MockWritten {
             listen: place.listen,
             cores: place.cores,
@@ -131,6 +162,12 @@ impl MockFlags {
             driver: place.driver.0,
             script: MockScript {
                 models: answers.models,
+                prefill: MockPrefill {
+                    per_token: prefill.prefill_per_token.0,
+                    slots: prefill.prefill_slots,
+                    cold_requests: prefill.cold_requests,
+                    cold_times: prefill.cold_times,
+                },
                 first_token: answers.first_token.0,
                 token_gap: answers.token_gap.0,
                 tokens: answers.tokens,

@@ -48,6 +48,15 @@ fn each_trait_of_an_answer_has_its_flag() {
 }
 
 #[test]
+fn each_trait_of_the_prefill_has_its_flag() {
+    let time = Duration::from_micros(7);
+    check(&["--prefill-per-token", "7us"], |w| w.script.prefill.per_token = time);
+    check(&["--prefill-slots", "7"], |w| w.script.prefill.slots = 7);
+    check(&["--cold-requests", "7"], |w| w.script.prefill.cold_requests = 7);
+    check(&["--cold-times", "7"], |w| w.script.prefill.cold_times = 7);
+}
+
+#[test]
 fn each_fault_has_its_flag() {
     check(&["--status", "503"], |w| w.script.status = 503);
     check(&["--health-status", "503"], |w| w.script.health_status = 503);

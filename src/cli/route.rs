@@ -48,7 +48,7 @@ impl RouteFlags {
             Err(reason) => return refuse(&[reason], None),
         };
         let plan = match plan(file.as_ref(), |written| self.serve.write(written)) {
-            Ok((_, _, plan)) => plan,
+            Ok((.., plan)) => plan,
             Err(errors) => return refuse(&errors, Some("route")),
         };
         let mut body = Vec::new();

@@ -8,7 +8,7 @@ use super::cores;
 use super::error::{Fault, PlanError};
 use super::faults::Faults;
 use super::written::{Machine, MockWritten};
-use super::{Deadlines, MockPlan, MockScript};
+use super::{Deadlines, MockPlan, MockPrefill, MockScript};
 
 /// The plan for `mock`, or everything that is wrong with what was written.
 pub fn check_mock(written: &MockWritten, machine: &Machine) -> Result<MockPlan, Vec<PlanError>> {
@@ -17,6 +17,13 @@ pub fn check_mock(written: &MockWritten, machine: &Machine) -> Result<MockPlan, 
     let cores = cores::resolve(&written.cores, &machine.allowed_cores);
     let cores = faults.take("--cores", &written.cores, cores);
     check_script(&written.script, &mut faults);
+    let prefill = &written.script.prefill;
+    check_prefill(prefill, &mut faults);
+    let engines = cores.as_ref().map_or(1, Vec::len);
+    if !prefill.per_token.is_zero() && engines > 1 {
+        let per_token = Time(prefill.per_token);
+        faults.add("--prefill-per-token", per_token, Fault::MockManyEngines(engines));
+    }
     let plan = listen.zip(cores).map(|(listen, cores)| MockPlan {
         listen,
         cores,
@@ -47,6 +54,23 @@ fn check_script(script: &MockScript, faults: &mut Faults) {
     let most = Size(MockScript::TOKEN_BYTES_MAX);
     faults.at_least("--token-bytes", token, Size(1));
     faults.at_most("--token-bytes", token, most, "a token is written in one piece");
+}
+
+fn check_prefill(prefill: &MockPrefill, faults: &mut Faults) {
+    let per_token = Time(prefill.per_token);
+    faults.at_most("--prefill-per-token", per_token, Time(Deadlines::LONGEST), LONGER_IS_NO_END);
+    faults.at_least("--prefill-slots", prefill.slots, 1);
+    faults.at_least("--cold-times", prefill.cold_times, 1);
+    let is_read_at_once = prefill.per_token.is_zero();
+    if is_read_at_once && prefill.slots != MockPrefill::SLOTS {
+        faults.add("--prefill-slots", prefill.slots, Fault::MockNoPrefill);
+    }
+    if is_read_at_once && prefill.cold_requests > 0 {
+        faults.add("--cold-requests", prefill.cold_requests, Fault::MockNoPrefill);
+    }
+    if prefill.cold_requests == 0 && prefill.cold_times != MockPrefill::COLD_TIMES {
+        faults.add("--cold-times", prefill.cold_times, Fault::MockNeverCold);
+    }
 }
 
 /// Faults that never strike, and flags that change nothing about any answer.

@@ -39,6 +39,46 @@ fn a_fault_of_the_mock_that_never_happens_is_refused() {
 }
 
 #[test]
+fn a_trait_of_the_prefill_that_changes_nothing_is_refused() {
+    let no_prefill = "without --prefill-per-token prompts are read in no time, so this changes \
+                      nothing; add --prefill-per-token 100us, or leave it out";
+    check_mock_refused(
+        |script| script.prefill.slots = 2,
+        &format!("--prefill-slots 2: {no_prefill}"),
+    );
+    check_mock_refused(
+        |script| script.prefill.cold_requests = 3,
+        &format!("--cold-requests 3: {no_prefill}"),
+    );
+    check_mock_refused(
+        |script| script.prefill.cold_times = 3,
+        "--cold-times 3: without --cold-requests the engine is never cold, so this changes \
+         nothing; add --cold-requests 20, or leave it out",
+    );
+    check_mock_refused(
+        |script| {
+            script.prefill.per_token = Duration::from_micros(1);
+            script.prefill.slots = 0;
+        },
+        "--prefill-slots 0: the value must be at least 1; raise it",
+    );
+}
+
+#[test]
+fn prompts_wait_for_one_engine_only() {
+    let mut written = MockWritten::default();
+    written.script.prefill.per_token = Duration::from_micros(100);
+    assert!(check_mock(&written, &machine(&[1])).is_ok());
+    let errors = check_mock(&written, &machine(&[0, 1])).unwrap_err();
+    let said: Vec<_> = errors.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        said,
+        ["--prefill-per-token 100us: prompts wait for one engine, and here each of 2 threads \
+          would be one; give it one core, like --cores 0"]
+    );
+}
+
+#[test]
 fn a_token_of_the_mock_is_neither_empty_nor_endless() {
     check_mock_refused(
         |script| script.token_bytes = (1 << 20) + 1,

@@ -238,6 +238,21 @@ pub enum Fault {
          add one, like --status 503, or leave it out"
     )]
     MockNoFault,
+    #[error(
+        "without --prefill-per-token prompts are read in no time, so this changes nothing; \
+         add --prefill-per-token 100us, or leave it out"
+    )]
+    MockNoPrefill,
+    #[error(
+        "without --cold-requests the engine is never cold, so this changes nothing; \
+         add --cold-requests 20, or leave it out"
+    )]
+    MockNeverCold,
+    #[error(
+        "prompts wait for one engine, and here each of {0} threads would be one; \
+         give it one core, like --cores 0"
+    )]
+    MockManyEngines(usize),
     #[error("a model's name is empty; write names with commas between, like small,large")]
     MockModelEmpty,
 }

@@ -24,7 +24,9 @@ pub struct MockScript {
     /// Names listed at `/v1/models`; another name is answered 404.
     /// Empty accepts every name.
     pub models: Vec<String>,
-    /// From the end of the request to the first token.
+    /// How the engine reads prompts; no time by default.
+    pub prefill: MockPrefill,
+    /// From the prompt read to the first token.
     pub first_token: Duration,
     /// Between two tokens.
     pub token_gap: Duration,
@@ -61,12 +63,38 @@ pub struct MockScript {
     pub answered: Option<PathBuf>,
 }
 
+/// How an engine reads prompts, of which a token is four bytes of the body:
+/// what is under way there makes the next one wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MockPrefill {
+    /// To read one token of a prompt; zero is no prefill at all.
+    pub per_token: Duration,
+    /// Prompts that are read at once; the others wait in their order.
+    pub slots: u32,
+    /// So many prompts are read while the engine is cold.
+    pub cold_requests: u32,
+    /// They take so many times as long.
+    pub cold_times: u32,
+}
+
+impl MockPrefill {
+    pub const SLOTS: u32 = 1;
+    pub const COLD_TIMES: u32 = 10;
+    pub const NONE: Self = Self {
+        per_token: Duration::ZERO,
+        slots: Self::SLOTS,
+        cold_requests: 0,
+        cold_times: Self::COLD_TIMES,
+    };
+}
+
 impl MockScript {
     /// A quick model without faults.
     #[must_use]
     pub fn new() -> Self {
         Self {
             models: Vec::new(),
+            prefill: MockPrefill::NONE,
             first_token: Self::FIRST_TOKEN,
             token_gap: Self::TOKEN_GAP,
             tokens: Self::TOKENS,

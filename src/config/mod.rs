@@ -69,7 +69,7 @@ pub use load::{
     system_authorities,
 };
 pub use material::{BackendMaterial, SystemAuthorities, TlsFiles, TlsMaterial};
-pub use mock_plan::{MockPlan, MockScript};
+pub use mock_plan::{MockPlan, MockPrefill, MockScript};
 pub use plan::{Address, BackendAddress, BackendPlan, Host, ModelSettings, Plan, RingPlan};
 pub use quick::{Typed, write_typed};
 pub use quick_fault::QuickFault;

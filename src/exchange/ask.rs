@@ -2,7 +2,8 @@
 //! the beginning of an answer comes in. A reused connection that dies before
 //! any byte of an answer was most likely closed while it was idle: once, the
 //! request is sent again on a fresh one to the same backend (RFC 9112, section
-//! 9.3.1; the request is held).
+//! 9.3.1; the request is held). One that may have had an effect is not: the
+//! backend may have read it and done its work (RFC 9110, section 9.2.2).
 
 use super::{
     Stage,
@@ -98,7 +99,8 @@ pub fn class_of(trouble: &Trouble) -> Option<Class> {
     })
 }
 
-/// Asks one backend, twice if the connection had served before and dies.
+/// Asks one backend, twice if the connection had served before and dies, and
+/// the request may be sent again.
 pub async fn ask_backend<'s, W: World>(
     stage: &'s Stage<W>,
     errand: &Errand<'_, W::Stream>,
@@ -163,7 +165,7 @@ async fn begin<'s, W: World>(
         }
         match ask(stage, errand, link).await? {
             Some(answer) => return Ok(answer),
-            None if reused => {
+            None if reused && errand.asked.repeatable.after(Class::Cut) => {
                 if let Some(interrupt) = errand.watch.interrupt() {
                     return Err(interrupt.into());
                 }

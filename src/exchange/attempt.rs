@@ -2,8 +2,9 @@
 //! failure. Each failure is put into a class, and `retry` says what may follow.
 //!
 //! - The steps of the decision are walked in their order; in each, backends
-//!   that have not failed this request yet. When all have, those that may do
-//!   better a moment later are asked again, from the first step on.
+//!   that have not failed this request yet: under the step's model, or in a way
+//!   that is no model's. When all have, those that may do better a moment later
+//!   are asked again, from the first step on.
 //! - What a step asks of the model's name and of credentials is written anew
 //!   for each attempt; nothing of one backend's goes to another.
 //! - An error is held while others are asked. If nobody answers, the client
@@ -26,9 +27,9 @@ use super::{
     ways::Ways,
 };
 use crate::{
-    balance::{Ask, Ticket},
+    balance::{Ask, BackendId, NoPick, Reach, Ticket},
     llm::{Complaint, Model, Trouble},
-    retry::{Class, Failed, GivenUp, Next, Reason, Walk},
+    retry::{Class, Failed, Failing, GivenUp, Next, Reason, Walk},
     route::Decision,
     rt::World,
 };
@@ -46,13 +47,18 @@ pub async fn attempt<'s, W: World>(
 ) -> Result<Begun<'s, W::Stream>, AttemptFault> {
     stage.count_for_retries();
     let walk = Walk::new(&stage.settings.retry, asked.repeatable);
+    let ways = Ways::of(decision);
     let mut way = Way {
         stage,
         client,
-        ways: Ways::of(decision),
+        ways,
         walk,
         step: 0,
         round_from: 0,
+        reach: ways.first_reach(0),
+        full: None,
+        waits: false,
+        fallback: None,
         shared: Shared::default(),
         first: None,
         after: None,
@@ -69,6 +75,14 @@ struct Way<'s, 'a, W: World> {
     /// The step that is walked, and the one where a round begins.
     step: usize,
     round_from: usize,
+    /// Whom the steps ask: those that are well, until no step has one.
+    reach: Reach,
+    /// The first step of this round that was passed over as it was full.
+    full: Option<usize>,
+    /// Nobody else who is well is left, and this step is waited for.
+    waits: bool,
+    /// The step that is walked is a fallback, and has asked nobody yet.
+    fallback: Option<Reason>,
     /// What its asks have in common.
     shared: Shared,
     /// What the client is told if nobody answers.
@@ -107,6 +121,9 @@ impl<'s, W: World> Way<'s, '_, W> {
                 Err(fault) => return self.end(fault),
             };
             self.walk.begins();
+            if let Some(reason) = self.fallback.take() {
+                self.stage.counters.count_fallback(reason);
+            }
             if let Some(class) = self.after.take() {
                 self.stage.counters.count_retry(class);
             }
@@ -149,7 +166,8 @@ impl<'s, W: World> Way<'s, '_, W> {
             let asking = ask_backend(stage, &errand, &ticket).await;
             return Ok(Heard { asking, ticket });
         };
-        let beside = Beside { ask: self.whom(asked), late_at };
+        let tried = self.tried();
+        let beside = Beside { ask: self.whom(asked, &tried), late_at };
         let both = ask_beside(stage, &errand, ticket, beside).await;
         if !both.is_hedged {
             return Ok(both.heard);
@@ -157,7 +175,7 @@ impl<'s, W: World> Way<'s, '_, W> {
         self.walk.hedged();
         let mut heard = both.heard;
         if let Some((failed, word, ticket)) = both.failed_before {
-            self.walk.failed(ticket.backend(), failed, stage.now());
+            self.walk.failed(ticket.backend(), self.step, failed, stage.now());
             verdict::failure(stage, ticket, failed);
             if matches!(heard.asking, Asking::Failed(..)) {
                 if let Some(too_large) = self.keep(word).await? {
@@ -173,24 +191,35 @@ impl<'s, W: World> Way<'s, '_, W> {
         Ok(heard)
     }
 
+    /// Whom this step does not ask again.
+    fn tried(&self) -> Failing {
+        self.walk.tried(|step| self.ways.are_same(step, self.step))
+    }
+
     /// Whom this step may ask next.
-    fn whom<'k>(&'k self, asked: &'k Asked<'_>) -> Ask<'k> {
+    fn whom<'k>(&'k self, asked: &'k Asked<'_>, tried: &'k [BackendId]) -> Ask<'k> {
         let stage = self.stage;
         let among = self.ways.backends(self.step).unwrap_or(stage.fleet.everyone());
         let (conversation, hashes) = (asked.conversation.key, &asked.conversation.hashes[..]);
         let policy = stage.policies.of(self.ways.model(self.step));
         let ask = Ask::new(among, policy, asked.work);
-        Ask { tried: self.walk.tried(), conversation, hashes, ..ask }
+        Ask { tried, reach: self.reach, conversation, hashes, ..ask }
     }
 
-    /// A place at a backend of this step. Where another model is there for
-    /// that, a full one is not waited for.
-    async fn place(&self, asked: &Asked<'_>) -> Result<Option<Ticket<'s>>, AttemptFault> {
-        let (stage, ask) = (self.stage, self.whom(asked));
-        if self.ways.after(self.step, Reason::General).is_some() {
-            return Ok(queue::at_once(stage, &ask, asked.priority));
+    /// A place at a backend of this step. Where another step is there for that,
+    /// a full one is not waited for, and who is left alone is not asked.
+    async fn place(&mut self, asked: &Asked<'_>) -> Result<Option<Ticket<'s>>, AttemptFault> {
+        let (stage, client, tried) = (self.stage, self.client, self.tried());
+        let waits = std::mem::take(&mut self.waits);
+        let ask = self.whom(asked, &tried);
+        if !waits && self.ways.after(self.step, Reason::General).is_some() {
+            let placed = queue::at_once(stage, &ask, asked.priority);
+            if matches!(placed, Err(NoPick::Full)) {
+                self.full.get_or_insert(self.step);
+            }
+            return Ok(placed.ok());
         }
-        queue::place(stage, self.client, &ask, asked.priority).await
+        queue::place(stage, client, &ask, asked.priority).await
     }
 
     /// A backend has answered. That is the end, but for a model that cannot
@@ -208,7 +237,7 @@ impl<'s, W: World> Way<'s, '_, W> {
         }
         if self.ways.is_fallback(self.step) && matches!(self.first, Some(Word::Answer(_))) {
             answer.lost(self.stage);
-            self.walk.redirected(ticket.backend());
+            self.walk.redirected(ticket.backend(), self.step);
             drop(ticket);
             return match self.ways.after(self.step, Reason::General) {
                 Some(step) => {
@@ -225,7 +254,9 @@ impl<'s, W: World> Way<'s, '_, W> {
         }
         let held = match hold(self.stage, self.client, answer).await {
             Ok(held) => held,
-            Err(Unheld::Passes(answer)) => return Ok(Turn::Told((answer, Some(ticket)))),
+            Err(Unheld::Passes(answer) | Unheld::Slow(answer)) => {
+                return Ok(Turn::Told((answer, Some(ticket))));
+            }
             Err(Unheld::Lost) => {
                 verdict::cut(self.stage, ticket, &Trouble::BackendCut);
                 return self.end(Trouble::BackendCut.into()).map(Turn::Told);
@@ -244,7 +275,7 @@ impl<'s, W: World> Way<'s, '_, W> {
         let Some(step) = self.ways.after(self.step, reason) else {
             return Ok(Turn::Told((held, Some(ticket))));
         };
-        self.walk.redirected(ticket.backend());
+        self.walk.redirected(ticket.backend(), self.step);
         self.first.get_or_insert(Word::Answer(held));
         self.go_to(step, reason);
         Ok(Turn::On)
@@ -258,7 +289,7 @@ impl<'s, W: World> Way<'s, '_, W> {
         ticket: Ticket<'s>,
     ) -> Result<Turn<'s, W::Stream>, AttemptFault> {
         let (stage, class) = (self.stage, failed.class);
-        self.walk.failed(ticket.backend(), failed, stage.now());
+        self.walk.failed(ticket.backend(), self.step, failed, stage.now());
         verdict::failure(stage, ticket, failed);
         let steps_left = self.steps_left();
         let next = match self.walk.next(class, steps_left).and_then(|next| self.pay(class, next)) {
@@ -291,7 +322,11 @@ impl<'s, W: World> Way<'s, '_, W> {
                 match hold(self.stage, self.client, answer).await {
                     Ok(held) => self.first = Some(Word::Answer(held)),
                     Err(Unheld::Passes(answer)) => return Ok(Some(answer)),
-                    Err(Unheld::Lost) => {
+                    lost @ Err(Unheld::Slow(_) | Unheld::Lost) => {
+                        // Others may answer before this one has told its error.
+                        if let Err(Unheld::Slow(answer)) = lost {
+                            answer.lost(self.stage);
+                        }
                         self.first.get_or_insert(Word::Trouble(Trouble::BackendCut));
                     }
                     Err(Unheld::Interrupted(interrupt)) => return Err(interrupt.into()),
@@ -305,17 +340,28 @@ impl<'s, W: World> Way<'s, '_, W> {
     }
 
     /// Nobody is left in this step who has not been asked: goes on to the next
-    /// one, or waits until some may be asked again.
+    /// one, or to one that was full, to wait there, or once more to those where
+    /// nobody is well, or waits until some may be asked again.
     async fn leave_step(&mut self) -> Result<(), Stuck> {
         if let Some(step) = self.ways.after(self.step, Reason::General) {
             self.go_to(step, Reason::General);
+            return Ok(());
+        }
+        if let Some(step) = self.full.take() {
+            self.go_to(step, Reason::General);
+            self.waits = true;
+            return Ok(());
+        }
+        if self.reach == Reach::Well {
+            (self.step, self.reach, self.fallback) = (self.round_from, Reach::Anyone, None);
             return Ok(());
         }
         let (stage, client) = (self.stage, self.client);
         let (now, deadline) = (stage.now(), client.must_end_at());
         let round = self.walk.next_round(now, deadline, &mut stage.chance.borrow_mut());
         let begins = round.map_err(Stuck::GivenUp)?;
-        self.step = self.round_from;
+        (self.step, self.fallback) = (self.round_from, None);
+        (self.reach, self.full) = (self.ways.first_reach(self.step), None);
         client.pause(stage, begins).await.map_err(Stuck::Interrupted)
     }
 
@@ -323,10 +369,9 @@ impl<'s, W: World> Way<'s, '_, W> {
         self.step = step;
         if reason != Reason::General {
             self.round_from = step;
+            (self.reach, self.full) = (self.ways.first_reach(step), None);
         }
-        if self.ways.is_fallback(step) {
-            self.stage.counters.count_fallback(reason);
-        }
+        self.fallback = self.ways.is_fallback(step).then_some(reason);
     }
 
     /// Whether another model is there for what this one says of the prompt.

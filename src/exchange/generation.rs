@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::{pages::Pages, rule_counts::RuleCounts, settings::Settings};
 use crate::{
     balance::{BackendId, Fleet},
+    route::RouteTable,
     rt::ConnectAddress,
 };
 
@@ -17,6 +18,8 @@ pub struct Generation<T> {
     pub settings: Settings,
     pub pages: Pages,
     pub fleet: Arc<Fleet>,
+    /// Where requests go.
+    pub routes: Arc<RouteTable>,
     /// How often each rule has decided, for all shards.
     pub rules: Arc<RuleCounts>,
     /// By backend, in the order of the settings: what connections to it are

@@ -78,6 +78,8 @@ pub async fn first_event<W: World>(
 pub enum Unheld<'s, S> {
     /// It is too large, and intact.
     Passes(Answer<'s, S>),
+    /// It is on its way for too long, and intact.
+    Slow(Answer<'s, S>),
     /// The backend did not get to its end.
     Lost,
     Interrupted(Interrupt),
@@ -121,18 +123,18 @@ pub async fn hold<'s, W: World>(
             stage.return_buffer(body);
             return Err(Unheld::Passes(answer));
         }
-        match more(stage, watch, &mut answer).await {
+        match more_in_time(stage, watch, &mut answer).await {
             Ok(true) => continue,
+            Err(AttemptFault::Interrupted(Interrupt::Deadline(Wait::MoreAnswer))) => {
+                stage.return_buffer(body);
+                return Err(Unheld::Slow(answer));
+            }
             Ok(false) if answer.head.framing == BodyFraming::UntilClose => break,
             result => {
                 stage.return_buffer(body);
                 answer.lost(stage);
                 return Err(match result {
-                    Err(AttemptFault::Interrupted(interrupt))
-                        if interrupt != Interrupt::Deadline(Wait::MoreAnswer) =>
-                    {
-                        Unheld::Interrupted(interrupt)
-                    }
+                    Err(AttemptFault::Interrupted(interrupt)) => Unheld::Interrupted(interrupt),
                     _ => Unheld::Lost,
                 });
             }
@@ -199,6 +201,21 @@ impl Reading {
         }
         Ok(self.is_done)
     }
+}
+
+/// The same as `more`, but the passing of the deadline does not cost the
+/// connection: it is waited without a receive under way, which would have to
+/// be ended with it. Only an error is waited for so, as it costs a poll.
+async fn more_in_time<W: World>(
+    stage: &Stage<W>,
+    watch: &Watch,
+    answer: &mut Answer<'_, W::Stream>,
+) -> Result<bool, AttemptFault> {
+    if let Some(link) = &answer.link {
+        // What is wrong with the connection is told by the receive.
+        let _ = watch.unless_interrupted(link.stream().readable()).await?;
+    }
+    more(stage, watch, answer).await
 }
 
 /// Receives more behind what has come, within the deadline that is set. False

@@ -20,7 +20,7 @@ use super::{
     watch::{Interrupt, Wait},
 };
 use crate::{
-    balance::{Ask, NoPick, Number, Priority, Queue, Ticket},
+    balance::{Ask, Free, NoPick, Number, Priority, Queue, Ticket},
     base::{TICK, Wheel},
     llm::Trouble,
     rt::World,
@@ -49,8 +49,8 @@ pub fn at_once<'s, W: World>(
     stage: &'s Stage<W>,
     ask: &Ask<'_>,
     priority: Priority,
-) -> Option<Ticket<'s>> {
-    take(stage, ask, priority, None).ok()
+) -> Result<Ticket<'s>, NoPick> {
+    take(stage, ask, priority, None)
 }
 
 /// Tries to take a place that nobody in front wants.
@@ -70,9 +70,7 @@ fn take<'s, W: World>(
     };
     match stage.pick_by(&Ask { among: &free, ..*ask }) {
         // Those that are left are wanted by others, and full at best.
-        Err(NoPick::Nobody) if ask.among.iter().any(|one| !ask.tried.contains(one)) => {
-            Err(NoPick::Full)
-        }
+        Err(NoPick::Nobody) if stage.fleet.is_open(ask, stage.now()) => Err(NoPick::Full),
         taken => taken,
     }
 }
@@ -108,6 +106,9 @@ async fn turn_comes<'s, W: World>(
     ask: &Ask<'_>,
     priority: Priority,
 ) -> Option<Ticket<'s>> {
+    // It stands in nobody's way at those that it will not be sent to again.
+    let among = untried(ask);
+    let ask = &Ask { among: &among, ..*ask };
     let number = stage.waiting.borrow_mut().enter(priority, ask.among, None);
     let _place = InQueue { waiting: &stage.waiting, number };
     let tick = Wheel::timer();
@@ -131,6 +132,11 @@ async fn turn_comes<'s, W: World>(
         Poll::Pending
     })
     .await
+}
+
+/// The backends that a request may take.
+fn untried(ask: &Ask<'_>) -> Free {
+    ask.among.iter().copied().filter(|backend| !ask.tried.contains(backend)).collect()
 }
 
 /// A request of this shard has ended: its place may be free.

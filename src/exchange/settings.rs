@@ -3,7 +3,7 @@
 
 use std::{fmt, num::NonZeroUsize, time::Duration};
 
-use crate::{balance::Policy, http, llm::Dialect, retry::RetryPlan, route::RoutePlan};
+use crate::{balance::Policy, http, llm::Dialect, retry::RetryPlan};
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
@@ -23,7 +23,6 @@ pub struct Settings {
     pub proxy_path: String,
     pub backends: Vec<BackendSettings>,
     /// Which models answer; its backends are those above.
-    pub routes: RoutePlan,
     /// How a backend is chosen for each model of the routes; `None` is as for
     /// all.
     pub policies: Vec<Option<Policy>>,

@@ -63,7 +63,7 @@ pub struct Stage<W: World> {
     /// needs, without method and target.
     pub prefix_room: usize,
     pub own_fields: OwnFields,
-    pub routes: RouteTable,
+    pub routes: Arc<RouteTable>,
     pub rules: Arc<ShardRules>,
     pub policies: Policies,
     /// Requests that the budget of retries has not been told of yet.
@@ -138,7 +138,7 @@ impl<W: World> Stage<W> {
             pages: Arc::clone(&plan.pages),
             prefix_room: longest.unwrap_or_default(),
             own_fields: OwnFields::new(&settings),
-            routes: RouteTable::new(&settings.routes),
+            routes: Arc::clone(&plan.routes),
             rules: plan.rules.of(index),
             policies: Policies::new(plan.fleet.policy(), &settings.policies),
             untold: Cell::new(0),
@@ -216,7 +216,7 @@ impl<W: World> Stage<W> {
 
     fn tell_of_requests(&self) {
         let (requests, plan) = (self.untold.take(), &self.settings.retry);
-        self.common.retries.deposit(requests, plan.budget_percent);
+        self.common.retries.deposit(requests, plan.budget_percent, self.now());
         if plan.hedges() {
             self.common.hedges.deposit(requests, plan.hedge_percent_max);
         }

@@ -5,6 +5,7 @@
 
 use super::answer::Answer;
 use crate::{
+    balance::Reach,
     base::BackendId,
     retry::Reason,
     route::{Cause, Decision, ModelId, Why},
@@ -33,6 +34,20 @@ impl<'d> Ways<'d> {
     /// What they call the model, if it is not what the client has written.
     pub fn rename(self, step: usize) -> Option<&'d str> {
         self.0?.step(step)?.rename
+    }
+
+    /// Whom a round asks first that begins with this step: where others follow
+    /// it, those that are well.
+    pub fn first_reach(self, step: usize) -> Reach {
+        match self.after(step, Reason::General) {
+            Some(_) => Reach::Well,
+            None => Reach::Anyone,
+        }
+    }
+
+    /// Whether both ask a backend for the same.
+    pub fn are_same(self, step: usize, other: usize) -> bool {
+        step == other || self.rename(step) == self.rename(other)
     }
 
     /// Has an answer of this step say how it was come by, where anything was

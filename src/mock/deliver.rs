@@ -9,6 +9,7 @@ use std::{
 };
 
 use crate::{
+    base::Instant,
     http::{Version, write},
     llm::Dialect,
     rt::{Stream, World},
@@ -66,6 +67,7 @@ impl<W: World> Performance<'_, '_, W> {
             _ => None,
         });
         let last = answer.tokens.saturating_sub(1);
+        self.read_prompt(answer).await?;
         self.wait(0).await?;
         self.wait(struck.map_or(last, |(index, _)| index)).await?;
         let close = self.begin(200, JSON, Framing::Length, Some(whole.length()));
@@ -109,9 +111,10 @@ impl<W: World> Performance<'_, '_, W> {
         let length = (self.turn.framing == Some(Framing::Length))
             .then(|| Events::length(form, answer, with_end));
         let close = self.begin(200, EVENT_STREAM, Framing::Chunked, length);
-        if !self.turn.first_token.is_zero() {
+        if !self.turn.first_token.is_zero() || self.desk.prefill.is_some() {
             self.outbox.flush().await?;
         }
+        self.read_prompt(&answer).await?;
         let mut events = Events::new(form, answer);
         let mut event = Message::default();
         // One round more than tokens: the end comes along with the last one.
@@ -164,28 +167,45 @@ impl<W: World> Performance<'_, '_, W> {
 
     /// Waits until token `index` is due, unless the client leaves first.
     async fn wait(&self, index: u32) -> Result<(), Gone> {
-        self.until(index).await?;
+        self.until(self.start.after(self.turn.due(index))).await?;
         self.under_way.iter().for_each(UnderWay::runs);
         Ok(())
     }
 
-    async fn until(&self, index: u32) -> Result<(), Gone> {
-        let due = self.start.after(self.turn.due(index));
-        let has_left = || self.inbox.ended().is_some() && !self.turn.deaf;
-        if has_left() {
+    /// Reads the prompt as an engine does, in its turn. The answer's tokens
+    /// are due from then on.
+    async fn read_prompt(&mut self, answer: &Answer<'_>) -> Result<(), Gone> {
+        let desk = self.desk;
+        let Some(prefill) = &desk.prefill else { return Ok(()) };
+        let mut slot = prefill.slot();
+        self.unless_gone(&mut slot).await?;
+        self.start = slot.begin(answer.prompt_tokens, desk.world.now());
+        self.until(self.start).await
+    }
+
+    async fn until(&self, due: Instant) -> Result<(), Gone> {
+        if self.has_left() {
             return Err(Gone);
         }
         if self.desk.world.now() >= due {
             return Ok(());
         }
-        let mut wait = pin!(self.desk.pace.wait(due));
+        self.unless_gone(self.desk.pace.wait(due)).await
+    }
+
+    async fn unless_gone(&self, wait: impl Future<Output = ()>) -> Result<(), Gone> {
+        let mut wait = pin!(wait);
         poll_fn(|cx| {
-            if has_left() {
+            if self.has_left() {
                 return Poll::Ready(Err(Gone));
             }
             wait.as_mut().poll(cx).map(Ok)
         })
         .await
+    }
+
+    fn has_left(&self) -> bool {
+        self.inbox.ended().is_some() && !self.turn.deaf
     }
 
     /// The fault that strikes here, if any.

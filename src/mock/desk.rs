@@ -11,6 +11,7 @@ use slab::Slab;
 use super::{
     order::Route,
     pace::Pace,
+    prefill::Prefill,
     script::Turn,
     stats::{Counters, Gauge, Stats},
 };
@@ -25,6 +26,8 @@ pub struct Desk<W: World> {
     pub script: MockScript,
     pub stats: Arc<Stats>,
     pub pace: Pace,
+    /// Of an engine whose prompts take time.
+    pub prefill: Option<Prefill>,
     thread: usize,
     /// Requests so far that the script's faults may strike.
     requests: Cell<u32>,
@@ -41,8 +44,10 @@ pub struct Open<'d, W: World> {
 
 impl<W: World> Desk<W> {
     pub fn new(world: W, script: MockScript, stats: Arc<Stats>, thread: usize) -> Self {
+        let prefill = Prefill::of(script.prefill);
         Self {
             world,
+            prefill,
             script,
             stats,
             pace: Pace::default(),

@@ -8,7 +8,7 @@
 //! ```text
 //!   head ──order──> what is asked ─┐
 //!                   script ──turn──┴─> perform ──reply──> deliver ──outbox──> socket
-//!                                                           └── pace: when
+//!                                                           └── prefill, pace: when
 //! ```
 //!
 //! Its answers have no `Date`: the same request gets the same bytes each time.
@@ -21,6 +21,7 @@ mod order;
 mod outbox;
 mod pace;
 mod perform;
+mod prefill;
 mod reply;
 mod script;
 mod stats;

@@ -72,6 +72,8 @@ counters! {
     connections_open,
     /// Streamed answers under way; falls as well as rises.
     streams_open,
+    /// LLM requests, whatever became of them.
+    llm_requests,
     /// LLM requests before their first token, and past it; both fall as well
     /// as rise.
     requests_waiting,
@@ -198,6 +200,7 @@ pub struct UnderWay<'c> {
 
 impl<'c> UnderWay<'c> {
     pub fn begin(counters: &'c Counters) -> Self {
+        counters.llm_requests.fetch_add(1, Relaxed);
         counters.requests_waiting.fetch_add(1, Relaxed);
         Self { counters, runs: Cell::new(false) }
     }
@@ -300,6 +303,7 @@ mod tests {
         assert_eq!(shown(), ["1.0", "1.0"]);
         drop((request, early));
         assert_eq!(shown(), ["0.0", "0.0"]);
+        assert_eq!(stats.totals().llm_requests, 2);
     }
 
     #[test]

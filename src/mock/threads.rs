@@ -73,6 +73,9 @@ pub fn start(plan: MockPlan) -> anyhow::Result<MockHandle> {
     if plan.script.token_bytes > MockScript::TOKEN_BYTES_MAX {
         bail!("a token of the mock has at most {} bytes", MockScript::TOKEN_BYTES_MAX);
     }
+    if !plan.script.prefill.per_token.is_zero() && plan.cores.len() > 1 {
+        bail!("the mock's prompts wait for one engine, so it has one thread");
+    }
     let (listeners, bound) = listen(&plan.listen, plan.cores.len())
         .with_context(|| format!("cannot listen on {}", plan.listen))?;
     let answered = plan.script.answered.as_ref().map(|path| {

@@ -39,7 +39,9 @@ pub struct Budget {
 
 impl Budget {
     /// So many requests have come, of which each allows this share of a retry.
-    pub fn deposit(&self, requests: u32, percent: u32) {
+    /// What was there before fades first: what comes now has not aged.
+    pub fn deposit(&self, requests: u32, percent: u32, now: Instant) {
+        self.fade(now);
         self.balance.fetch_add(u64::from(requests) * u64::from(percent), Relaxed);
     }
 
@@ -108,7 +110,7 @@ mod tests {
         let mut retries = 0;
         // A thousand a second for a minute, of which every one wants a retry.
         for millisecond in 0..60_000 {
-            budget.deposit(1, 20);
+            budget.deposit(1, 20, at(millisecond));
             retries += granted(&budget, at(millisecond), 1);
         }
         let bound = 60_000 / 5 + 5 * 61;
@@ -118,25 +120,37 @@ mod tests {
     #[test]
     fn what_was_not_used_fades() {
         let budget = Budget::default();
-        budget.withdraw(at(0)).then_some(()).unwrap();
-        budget.deposit(10_000, 20);
+        budget.deposit(10_000, 20, at(0));
         let left = granted(&budget, at(10_000), 5000);
         assert!((700..800).contains(&left), "{left}");
-        budget.deposit(10_000, 20);
+        budget.deposit(10_000, 20, at(10_000));
         assert_eq!(granted(&budget, at(300_000), 5000), 5, "only the floor after minutes");
+    }
+
+    #[test]
+    fn what_came_a_moment_ago_is_there_after_minutes_without_a_failure() {
+        for quiet_seconds in [0, 75, 3600] {
+            let budget = Budget::default();
+            // A fifth of a hundred a second, remembered for ten seconds.
+            for second in 0..quiet_seconds + 60 {
+                budget.deposit(100, 20, at(second * 1000));
+            }
+            let granted = granted(&budget, at((quiet_seconds + 60) * 1000), 1000);
+            assert!((180..=215).contains(&granted), "{quiet_seconds}: {granted}");
+        }
     }
 
     #[test]
     fn a_budget_of_nothing_is_the_floor() {
         let budget = Budget::default();
-        budget.deposit(1_000_000, 0);
+        budget.deposit(1_000_000, 0, at(0));
         assert_eq!(granted(&budget, at(5_000), 100), 5);
     }
 
     #[test]
     fn shards_share_one_budget() {
         let budget = Budget::default();
-        budget.deposit(5000, 20);
+        budget.deposit(5000, 20, at(0));
         let granted = std::thread::scope(|scope| {
             let shards: Vec<_> =
                 (0..4).map(|_| scope.spawn(|| granted(&budget, at(1), 1000))).collect();

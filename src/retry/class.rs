@@ -81,6 +81,18 @@ impl Class {
         }
     }
 
+    /// Whether it says nothing of the model that was asked for, so that the same
+    /// backend would fail another one too. Who has no room for one model, or an
+    /// error, may well answer by another: limits, windows and engines are the
+    /// models'.
+    #[must_use]
+    pub const fn is_of_host(self) -> bool {
+        match self {
+            Self::Connect | Self::Tls | Self::Cut | Self::Timeout | Self::Protocol => true,
+            Self::NoRoom | Self::ServerError | Self::ErrorEvent => false,
+        }
+    }
+
     const fn bit(self) -> u8 {
         1 << self as u8
     }

@@ -75,6 +75,19 @@ impl GivenUp {
     }
 }
 
+/// Backends that have failed.
+pub type Failing = SmallVec<[BackendId; 3]>;
+
+/// One that has failed.
+#[derive(Clone, Copy, Debug)]
+struct Tried {
+    backend: BackendId,
+    /// By which step it was asked; `None` is that it would fail in each.
+    step: Option<usize>,
+    /// From when on it may be asked again.
+    ready_at: Instant,
+}
+
 /// The way of one request.
 #[derive(Debug)]
 pub struct Walk<'p> {
@@ -87,10 +100,8 @@ pub struct Walk<'p> {
     cuts: u32,
     rounds: u32,
     is_hedged: bool,
-    /// Who has failed in this round …
-    tried: SmallVec<[BackendId; 3]>,
-    /// … and from when on each may be asked again.
-    ready_at: SmallVec<[Instant; 3]>,
+    /// Who has failed in this round.
+    tried: SmallVec<[Tried; 3]>,
 }
 
 impl<'p> Walk<'p> {
@@ -105,14 +116,15 @@ impl<'p> Walk<'p> {
             rounds: 0,
             is_hedged: false,
             tried: SmallVec::new(),
-            ready_at: SmallVec::new(),
         }
     }
 
-    /// Whom not to ask.
+    /// Whom not to ask by a step; `is_same` says of each step whether it asks
+    /// for the same model as that one.
     #[must_use]
-    pub fn tried(&self) -> &[BackendId] {
-        &self.tried
+    pub fn tried(&self, is_same: impl Fn(usize) -> bool) -> Failing {
+        let fails = |tried: &&Tried| tried.step.is_none_or(&is_same);
+        self.tried.iter().filter(fails).map(|tried| tried.backend).collect()
     }
 
     #[must_use]
@@ -141,8 +153,8 @@ impl<'p> Walk<'p> {
         self.attempts += 1;
     }
 
-    /// A backend has failed.
-    pub fn failed(&mut self, backend: BackendId, failed: Failed, now: Instant) {
+    /// A backend has failed that was asked by this step.
+    pub fn failed(&mut self, backend: BackendId, step: usize, failed: Failed, now: Instant) {
         self.cuts += u32::from(failed.class == Class::Cut);
         let is_borne = failed.after.is_none_or(|after| after <= self.plan.retry_after_max);
         let ready_at = if failed.class.may_heal() && is_borne {
@@ -150,15 +162,14 @@ impl<'p> Walk<'p> {
         } else {
             Instant::NEVER
         };
-        self.tried.push(backend);
-        self.ready_at.push(ready_at);
+        let step = (!failed.class.is_of_host()).then_some(step);
+        self.tried.push(Tried { backend, step, ready_at });
     }
 
     /// A model's answer is no failure, and asks for another model.
-    pub fn redirected(&mut self, backend: BackendId) {
+    pub fn redirected(&mut self, backend: BackendId, step: usize) {
         self.granted += 1;
-        self.tried.push(backend);
-        self.ready_at.push(Instant::NEVER);
+        self.tried.push(Tried { backend, step: Some(step), ready_at: Instant::NEVER });
     }
 
     /// What may follow this failure, which has been told. `steps_left` are
@@ -194,7 +205,8 @@ impl<'p> Walk<'p> {
         deadline: Instant,
         chance: &mut Chance,
     ) -> Result<Instant, GivenUp> {
-        let ready_at = self.ready_at.iter().min().copied().unwrap_or(Instant::NEVER);
+        let ready_at = self.tried.iter().map(|tried| tried.ready_at).min();
+        let ready_at = ready_at.unwrap_or(Instant::NEVER);
         if ready_at == Instant::NEVER {
             return Err(GivenUp::NobodyLeft);
         }
@@ -205,15 +217,7 @@ impl<'p> Walk<'p> {
         if at >= deadline {
             return Err(GivenUp::NobodyLeft);
         }
-        let mut place = 0;
-        while let Some(ready_at) = self.ready_at.get(place) {
-            if *ready_at <= at {
-                self.ready_at.remove(place);
-                self.tried.remove(place);
-            } else {
-                place += 1;
-            }
-        }
+        self.tried.retain(|tried| tried.ready_at > at);
         Ok(at)
     }
 }

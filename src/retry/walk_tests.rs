@@ -12,7 +12,7 @@ fn walked<'p>(plan: &'p RetryPlan, failures: &[Failed]) -> Walk<'p> {
     let mut walk = Walk::new(plan, Repeatable::Yes);
     for (place, failed) in failures.iter().enumerate() {
         walk.begins();
-        walk.failed(BackendId(place), *failed, at(0));
+        walk.failed(BackendId(place), 0, *failed, at(0));
     }
     walk
 }
@@ -58,7 +58,7 @@ fn what_may_have_had_an_effect_goes_on_only_unsent() {
     for class in Class::ALL {
         let mut walk = Walk::new(&PLAN, Repeatable::Unsent);
         walk.begins();
-        walk.failed(BackendId(0), failed(class), at(0));
+        walk.failed(BackendId(0), 0, failed(class), at(0));
         let unsent = matches!(class, Class::Connect | Class::Tls);
         assert_eq!(walk.next(class, 0).is_ok(), unsent, "{class:?}");
     }
@@ -81,7 +81,7 @@ fn an_attempt_is_kept_for_each_fallback() {
 fn a_model_asked_for_a_reason_costs_no_attempt() {
     let mut walk = walked(&PLAN, &[failed(Class::NoRoom); 2]);
     walk.begins();
-    walk.redirected(BackendId(2));
+    walk.redirected(BackendId(2), 0);
     assert_eq!(walk.next(Class::NoRoom, 0), Ok(Next::Another));
     walk.begins();
     assert_eq!(walk.next(Class::NoRoom, 0), Err(GivenUp::AttemptsSpent));
@@ -107,7 +107,7 @@ fn a_round_begins_within_its_pause_and_everywhere_in_it() {
         let mut walk = walked(&PLAN, &[failed(Class::Cut)]);
         let begins = walk.next_round(at(0), Instant::NEVER, &mut Chance::seeded(seed)).unwrap();
         (least, most) = (least.min(begins), most.max(begins));
-        assert_eq!(walk.tried(), []);
+        assert_eq!(walk.tried(|_| true).to_vec(), []);
     }
     assert!(least < at(5) && most > at(45) && most <= at(50), "{least:?} {most:?}");
 }
@@ -118,10 +118,10 @@ fn a_round_waits_for_the_first_who_is_ready() {
     let mut walk = walked(&PLAN, &[asking(4), asking(2), asking(9), failed(Class::Timeout)]);
     assert_eq!(walk.next_round(at(0), Instant::NEVER, chance), Ok(at(2000)));
     let left = [BackendId(0), BackendId(2), BackendId(3)];
-    assert_eq!(walk.tried(), left, "who is not ready stays out of it");
+    assert_eq!(walk.tried(|_| true).to_vec(), left, "who is not ready stays out of it");
     let mut walk = walked(&PLAN, &[asking(2)]);
     assert_eq!(walk.next_round(at(0), at(1000), chance), Err(GivenUp::NobodyLeft));
-    assert_eq!(walk.tried(), [BackendId(0)], "nothing has changed");
+    assert_eq!(walk.tried(|_| true).to_vec(), [BackendId(0)], "nothing has changed");
 }
 
 #[test]
@@ -158,4 +158,22 @@ fn a_second_backend_is_asked_once_and_within_the_attempts() {
         assert_eq!(walk.attempts(), asked + 1);
         assert!(!walk.may_hedge(0), "{case:?}: once");
     }
+}
+
+#[test]
+fn another_model_may_ask_whom_only_its_model_has_failed() {
+    for class in Class::ALL {
+        let walk = walked(&PLAN, &[failed(class)]);
+        assert_eq!(walk.tried(|step| step == 0).to_vec(), [BackendId(0)], "{class:?}");
+        let is_left_out = !walk.tried(|step| step == 1).is_empty();
+        let of_host = matches!(
+            class,
+            Class::Connect | Class::Tls | Class::Cut | Class::Timeout | Class::Protocol
+        );
+        assert_eq!(is_left_out, of_host, "{class:?}");
+    }
+    let mut walk = walked(&PLAN, &[]);
+    walk.redirected(BackendId(3), 2);
+    assert_eq!(walk.tried(|step| step == 2).to_vec(), [BackendId(3)]);
+    assert!(walk.tried(|step| step != 2).is_empty());
 }

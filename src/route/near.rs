@@ -1,10 +1,13 @@
 //! Which known names an unknown one was meant to be. Only an unknown name
 //! costs this, and an amount that has a bound.
 
-/// The names that are compared; a plan with more is one that was generated.
-const NAMES_COMPARED_MAX: usize = 512;
+/// The names that are looked at; a plan with more is one that was generated.
+const NAMES_LOOKED_AT_MAX: usize = 512;
 /// Longer names are not compared, as that costs the product of their lengths.
-const NAME_BYTES_COMPARED_MAX: usize = 64;
+const NAME_BYTES_COMPARED_MAX: usize = 48;
+/// The names that are compared letter by letter: those with the most letters in
+/// common. Whoever asks for unknown names must not hold a shard up.
+const NAMES_COMPARED_MAX: usize = 16;
 /// The names that are told.
 const NAMES_TOLD_MAX: usize = 3;
 
@@ -15,26 +18,65 @@ pub(super) fn near_names(known: &[Box<str>], name: &[u8]) -> Vec<Box<str>> {
         return Vec::new();
     }
     let name = name.to_ascii_lowercase();
-    let comparable = known.iter().filter(|known| known.len() <= NAME_BYTES_COMPARED_MAX);
-    let mut near: Vec<(usize, &Box<str>)> = comparable
-        .take(NAMES_COMPARED_MAX)
-        .filter_map(|known| Some((distance(&known.to_ascii_lowercase(), &name)?, known)))
+    let comparable = known.iter().take(NAMES_LOOKED_AT_MAX);
+    let mut likely: Vec<(usize, &Box<str>)> = comparable
+        .filter(|known| known.len() <= NAME_BYTES_COMPARED_MAX)
+        .map(|known| (distance_at_least(known, &name), known))
+        .filter(|(least, _)| *least <= letters_max(&name))
+        .collect();
+    likely.sort_by_key(|(least, _)| *least);
+    likely.truncate(NAMES_COMPARED_MAX);
+    let mut near: Vec<(usize, &Box<str>)> = likely
+        .into_iter()
+        .filter_map(|(_, known)| Some((distance(&known.to_ascii_lowercase(), &name)?, known)))
         .collect();
     near.sort_by_key(|(distance, _)| *distance);
     near.into_iter().take(NAMES_TOLD_MAX).map(|(_, known)| known.clone()).collect()
 }
 
-/// How far apart they are, if one may have been meant by the other.
-fn distance(known: &str, name: &str) -> Option<usize> {
-    let letters = strsim::osa_distance(known, name);
-    let is_part = name.len() >= 3 && (known.contains(name) || name.contains(known));
-    let letters_max = match name.len() {
+/// How many letters may be wrong in a name.
+fn letters_max(name: &str) -> usize {
+    match name.len() {
         0..3 => 1,
         3..8 => 2,
         length => length / 3,
+    }
+}
+
+/// A bound from below on how far apart they are, by counting letters: a change
+/// of one letter changes two counts at most. A part of the other is as near as
+/// anything.
+fn distance_at_least(known: &str, name: &str) -> usize {
+    if is_part(&known.to_ascii_lowercase(), name) {
+        return 0;
+    }
+    let mut counts = [0_i8; 256];
+    let count = |counts: &mut [i8; 256], text: &str, by: i8| {
+        for byte in text.bytes() {
+            if let Some(count) = counts.get_mut(usize::from(byte.to_ascii_lowercase())) {
+                *count += by;
+            }
+        }
     };
-    // A name without its version or its maker is nearer than its letters say.
-    (letters <= letters_max || is_part).then_some(if is_part { letters.min(1) } else { letters })
+    count(&mut counts, known, 1);
+    count(&mut counts, name, -1);
+    let apart: usize = counts.iter().map(|count| usize::from(count.unsigned_abs())).sum();
+    apart.div_ceil(2)
+}
+
+/// A name without its version or its maker.
+fn is_part(known: &str, name: &str) -> bool {
+    name.len() >= 3 && (known.contains(name) || name.contains(known))
+}
+
+/// How far apart they are, if one may have been meant by the other.
+fn distance(known: &str, name: &str) -> Option<usize> {
+    let letters = strsim::osa_distance(known, name);
+    if is_part(known, name) {
+        // It is nearer than its letters say.
+        return Some(letters.min(1));
+    }
+    (letters <= letters_max(name)).then_some(letters)
 }
 
 #[cfg(test)]
@@ -61,6 +103,24 @@ mod tests {
     fn a_name_without_its_maker_or_version_is_found() {
         check("qwen2.5", &["qwen2.5-coder"]);
         check("meta/llama-3-70b", &["llama-3-70b"]);
+    }
+
+    #[test]
+    fn letters_that_are_counted_never_rule_out_a_near_name() {
+        let names = ["chat", "chta", "hcat", "gpt-4o", "gpt4o", "abc", "xyz", ""];
+        for known in names {
+            for name in names {
+                let letters = strsim::osa_distance(known, name);
+                assert!(distance_at_least(known, name) <= letters, "{known} {name}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_nearest_is_found_among_many_that_look_like_it() {
+        let mut known: Vec<Box<str>> = (100..600).map(|n| format!("model-{n}").into()).collect();
+        known[400] = "model-abc".into();
+        assert_eq!(&*near_names(&known, b"model-abd")[0], "model-abc");
     }
 
     #[test]

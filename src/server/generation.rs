@@ -11,6 +11,7 @@ use crate::{
         BackendSettings, Counters, Credential, Deadlines, Generation, RuleCounts, Settings,
     },
     probe::ProbeFigures,
+    route::RouteTable,
     rt::{ConnectAddress, KernelWorld},
     tls::BackendTls,
 };
@@ -60,7 +61,9 @@ pub(super) fn generation(
     };
     let pages = admin::pages(Arc::clone(&shown.counters), facts);
     let (settings, rules) = (settings(plan), Arc::clone(rules));
-    Generation { number, settings, pages, fleet, rules, security, addresses, kept }
+    // Here, and not by each shard: a large table takes its time.
+    let routes = Arc::new(RouteTable::new(&plan.routes));
+    Generation { number, settings, pages, fleet, routes, rules, security, addresses, kept }
 }
 
 fn settings(plan: &Plan) -> Settings {
@@ -86,7 +89,6 @@ fn settings(plan: &Plan) -> Settings {
                     .map(|secret| Credential::new(secret.expose())),
             })
             .collect(),
-        routes: plan.routes.clone(),
         policies: plan.models.iter().map(|model| model.policy).collect(),
         panics_at: plan.panics_at.clone(),
     }

@@ -20,7 +20,22 @@ pub fn start_with(change: impl FnOnce(&mut MockScript)) -> MockHandle {
     start_at(Address::Tcp(([127, 0, 0, 1], 0).into()), change)
 }
 
+/// One that reads prompts one after another.
+pub fn start_engine(per_token: Duration) -> MockHandle {
+    start_on(vec![0], Address::Tcp(([127, 0, 0, 1], 0).into()), |script| {
+        script.prefill.per_token = per_token;
+    })
+}
+
 pub fn start_at(listen: Address, change: impl FnOnce(&mut MockScript)) -> MockHandle {
+    start_on(vec![0, 1], listen, change)
+}
+
+fn start_on(
+    cores: Vec<usize>,
+    listen: Address,
+    change: impl FnOnce(&mut MockScript),
+) -> MockHandle {
     let driver = match std::env::var("TOKENRING_TEST_DRIVER").as_deref() {
         Ok("uring") => DriverChoice::Uring,
         Ok("epoll") => DriverChoice::Epoll,
@@ -29,7 +44,7 @@ pub fn start_at(listen: Address, change: impl FnOnce(&mut MockScript)) -> MockHa
     let mut script =
         MockScript { first_token: Duration::ZERO, token_gap: Duration::ZERO, ..MockScript::new() };
     change(&mut script);
-    mock::start(MockPlan { listen, cores: vec![0, 1], pin: false, driver, script }).unwrap()
+    mock::start(MockPlan { listen, cores, pin: false, driver, script }).unwrap()
 }
 
 pub struct Client {
