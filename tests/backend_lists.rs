@@ -330,7 +330,7 @@ fn a_list_with_a_fault_changes_nothing_and_is_told_with_its_line() {
     std::fs::remove_file(&listed.file).unwrap();
     eventually("it is told", || page(&process).contains("list.txt: the file cannot be read ("));
     assert_eq!((process.metric("tokenring_config_generation"), process.metric(COUNT)), (1, 1));
-    listed.put(&good.repeat(1).replace('\n', " weight=2\n"));
+    listed.put(&good.replace('\n', " weight=2\n"));
     eventually("it is taken", || process.metric("tokenring_config_last_reload_ok") == 1);
 }
 

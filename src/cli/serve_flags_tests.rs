@@ -184,9 +184,9 @@ fn flags_of_other_routers_are_taken_as_they_are_typed_there() {
     check(&["--max-concurrent-requests", "-1", "--port", "1"], |w| {
         w.listen = vec!["0.0.0.0:1".into()];
     });
-    let refused = written(&["--retry-max-retries", "3", "--pd-disaggregation"]);
+    let refused = written(&["--static-model-labels", "prefill", "--pd-disaggregation"]);
     let flags: Vec<_> = refused.faults.iter().map(|fault| fault.flag).collect();
-    assert_eq!(flags, ["--retry-max-retries", "--pd-disaggregation"]);
+    assert_eq!(flags, ["--static-model-labels", "--pd-disaggregation"]);
 }
 
 #[test]

@@ -210,12 +210,12 @@ fn a_value_of_another_type_is_told_with_an_example() {
     check(
         "[[backend]]\nurl = [\"http://a\", \"http://b\"]\n",
         &["t.toml:2: backend.url: this is a list; \
-           write it like url = \"https://models.example.com/v1\""],
+           write it like url = \"https://models.example.com/serving\""],
     );
     check(
         "[[backend]]\nurl = [\"http://a\", \"http://b\"]\n",
         &["t.toml:2: backend.url: this is a list; \
-           write it like url = \"https://models.example.com/v1\""],
+           write it like url = \"https://models.example.com/serving\""],
     );
     check(
         "[[backend]]\n",
@@ -327,7 +327,7 @@ fn what_was_not_understood_is_not_found_faulty_again() {
             "t.toml:1: deadlines.total 5: the unit of the time is missing; \
          add one of ms, s, m, h, d, as in 10s",
             "t.toml:4: backend.url: this is a whole number; \
-         write it like url = \"https://models.example.com/v1\"",
+         write it like url = \"https://models.example.com/serving\"",
         ],
     );
 }

@@ -45,7 +45,8 @@ impl<'r> Scene<'r> {
 
 /// The ways in which an order was asked wrongly.
 pub fn wrongs(entry: &Entry, scene: &Scene<'_>) -> Vec<&'static str> {
-    let rules: [(fn(&Entry, &Scene<'_>) -> bool, &'static str); 5] = [
+    type Broken = fn(&Entry, &Scene<'_>) -> bool;
+    let rules: [(Broken, &'static str); 5] = [
         (asked_after_its_answer, "was asked again when its client had an answer's beginning"),
         (asked_too_often, "was asked too often"),
         (asked_more_than_told, "was asked more often than its client was told"),
