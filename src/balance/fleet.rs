@@ -239,6 +239,12 @@ impl Fleet {
         self.loads.iter().any(|load| !load.health.is_resting(now))
     }
 
+    /// Whether nothing speaks against a backend.
+    #[must_use]
+    pub fn is_well(&self, backend: BackendId, now: Instant) -> bool {
+        self.loads.get(backend.0).is_some_and(|load| load.health.is_well(now))
+    }
+
     /// One backend's figures, as they are shown; `None` if there is none.
     #[must_use]
     pub fn figures(&self, backend: BackendId, now: Instant) -> Option<Figures> {

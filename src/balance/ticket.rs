@@ -110,6 +110,16 @@ impl<'f> Ticket<'f> {
         self.phase == Phase::Waiting
     }
 
+    /// How long a usual backend takes to the first byte for this prompt and for
+    /// what waited ahead of it; `None` where that does not show, or before any
+    /// was seen.
+    #[must_use]
+    pub fn expected(&self) -> Option<Duration> {
+        self.fleet.prompts.usual_tokens().filter(|_| self.is_due())?;
+        let seconds = self.fleet.usual().slowness * self.fleet.prompts.line().at(self.ahead as f32);
+        Duration::try_from_secs_f32(seconds).ok()
+    }
+
     /// A connection to the backend was made.
     pub fn reached(&self) {
         self.load().health.reached();

@@ -4,9 +4,10 @@ use super::RetryPlan;
 use super::check::check_time;
 use super::error::Fault;
 use super::faults::Faults;
+use super::words::decimal;
 use super::written::Written;
 use crate::base::units::Time;
-use crate::retry::{Class, Classes};
+use crate::retry::{Class, Classes, HedgeAfter};
 
 pub(super) fn check_retry(written: &Written, faults: &mut Faults) -> RetryPlan {
     const ATTEMPTS: &str = "--retry-attempts";
@@ -20,6 +21,9 @@ pub(super) fn check_retry(written: &Written, faults: &mut Faults) -> RetryPlan {
     let doubled = "that doubles the load already";
     let most = RetryPlan::BUDGET_PERCENT_MAX;
     faults.at_most("--retry-budget-percent", retry.budget_percent, most, doubled);
+    const HEDGES_MAX: &str = "--hedge-percent-max";
+    faults.at_least(HEDGES_MAX, retry.hedge_percent_max, 1);
+    faults.at_most(HEDGES_MAX, retry.hedge_percent_max, RetryPlan::HEDGE_PERCENT_MAX, doubled);
     for (flag, time) in [
         (BACKOFF, retry.backoff),
         (BACKOFF_MAX, retry.backoff_max),
@@ -39,7 +43,34 @@ pub(super) fn check_retry(written: &Written, faults: &mut Faults) -> RetryPlan {
         backoff: backoff.0,
         backoff_max: backoff_max.0,
         retry_after_max: after_max.0,
+        hedge_after: check_hedge_after(written, faults),
         ..*retry
+    }
+}
+
+fn check_hedge_after(written: &Written, faults: &mut Faults) -> HedgeAfter {
+    const FLAG: &str = "--hedge-after";
+    let Some(word) = &written.hedge_after else { return HedgeAfter::Never };
+    if written.retry.attempts == 1 {
+        faults.add(FLAG, word, Fault::HedgeWithoutAttempts);
+    }
+    if let Ok(Time(time)) = word.parse() {
+        check_time(FLAG, time, faults);
+        let total = Time(written.deadlines.total);
+        return HedgeAfter::Time(
+            faults.within(FLAG, (Time(time), total), "--total-timeout", total).0,
+        );
+    }
+    let times = word.strip_suffix('x').and_then(decimal);
+    let percent = times.map(|times| (times * 100.0).round().max(0.0) as u32);
+    let is_sane =
+        |percent: &u32| (HedgeAfter::PERCENT_MIN..=HedgeAfter::PERCENT_MAX).contains(percent);
+    match percent.filter(is_sane) {
+        Some(percent) => HedgeAfter::Expected { percent },
+        None => {
+            faults.add(FLAG, word, Fault::HedgeAfter);
+            HedgeAfter::Never
+        }
     }
 }
 
@@ -105,6 +136,37 @@ mod tests {
             |w| w.retry_on = on(&["cut", "5xx", "cut"]),
             Err(&["write some of connect, tls, cut", "named twice"]),
         );
+    }
+
+    #[test]
+    fn a_backend_is_late_after_a_time_or_a_number_of_times() {
+        let after = |hedge_after| RetryPlan { hedge_after, ..RetryPlan::DEFAULT };
+        let seconds = HedgeAfter::Time(Duration::from_secs(2));
+        for (word, hedge_after) in [
+            ("2s", seconds),
+            ("3x", HedgeAfter::Expected { percent: 300 }),
+            ("1.5x", HedgeAfter::Expected { percent: 150 }),
+            ("100x", HedgeAfter::Expected { percent: 10_000 }),
+        ] {
+            check(|w| w.hedge_after = Some(word.to_owned()), Ok(after(hedge_after)));
+        }
+        for word in ["", "2", "x", "0.5x", "101x", "-2x", "p95", "3 x", "infx"] {
+            check(|w| w.hedge_after = Some(word.to_owned()), Err(&["write 2s, or 3x"]));
+        }
+        check(|w| w.hedge_after = Some("0s".to_owned()), Err(&["at least 10ms"]));
+        check(
+            |w| {
+                w.deadlines.total = Duration::from_secs(1);
+                w.hedge_after = Some("2s".to_owned());
+            },
+            Err(&["--total-timeout allows"]),
+        );
+        check(
+            |w| (w.hedge_after, w.retry.attempts) = (Some("2s".to_owned()), 1),
+            Err(&["raise --retry-attempts"]),
+        );
+        check(|w| w.retry.hedge_percent_max = 0, Err(&["at least 1"]));
+        check(|w| w.retry.hedge_percent_max = 101, Err(&["at most 100"]));
     }
 
     #[test]

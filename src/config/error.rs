@@ -123,6 +123,10 @@ pub enum Fault {
     RetryClassUnknown(String),
     #[error("this failure is named twice; name it once")]
     RetryClassTwice,
+    #[error("this is neither a time nor a number of times from 1 to 100; write 2s, or 3x")]
+    HedgeAfter,
+    #[error("a second backend is an attempt, and only one may be made; raise --retry-attempts")]
+    HedgeWithoutAttempts,
 
     // Keys of backends.
     #[error("the environment variable is not set; set it where the process is started")]

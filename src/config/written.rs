@@ -48,9 +48,11 @@ pub struct Written {
     pub pool: PoolPlan,
     pub queue: QueuePlan,
     pub balancing: Balancing,
-    /// Its `on` is not looked at, `retry_on` here is.
+    /// Its `on` and `hedge_after` are not looked at, those here are.
     pub retry: RetryPlan,
     pub retry_on: Vec<String>,
+    /// As written: a time, or a number of times.
+    pub hedge_after: Option<String>,
     pub probes: ProbePlan,
     pub resolve_every: Duration,
     /// How often the file itself is looked at.
@@ -95,6 +97,7 @@ impl Default for Written {
             balancing: Balancing::DEFAULT,
             retry: RetryPlan::DEFAULT,
             retry_on: Class::ALL.map(|class| class.name().to_owned()).into(),
+            hedge_after: None,
             probes: ProbePlan::default(),
             resolve_every: Plan::RESOLVE_EVERY,
             watch_every: Plan::WATCH_EVERY,

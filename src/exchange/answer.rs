@@ -81,12 +81,15 @@ impl<S: Stream> Answer<'_, S> {
     pub fn amend(&mut self, attempts: u32, is_final: bool) {
         if is_final && !self.head.advises {
             let at = self.head.end_at - LINE_END.len();
-            self.out.splice(at..at, *b"x-should-retry: false\r\n");
+            let line = *b"x-should-retry: false\r\n";
+            self.head.end_at += line.len();
+            self.out.splice(at..at, line);
         }
         if let Some(at) = self.head.attempts_at {
             let digits = self.out.get(at..).unwrap_or_default();
             let length = digits.iter().take_while(|byte| byte.is_ascii_digit()).count();
             let digits = itoa::Buffer::new().format(attempts).to_owned();
+            self.head.end_at = self.head.end_at - length + digits.len();
             self.out.splice(at..at + length, digits.into_bytes());
         }
     }
@@ -223,7 +226,7 @@ fn write_head<W: World>(
     if ours.own {
         out.extend_from_slice(itoa::Buffer::new().format(attempts).as_bytes());
         out.extend_from_slice(b"\r\n");
-        write_timing(out, asked.ours + stage.since_poll());
+        write_timing(out, asked.ours.get() + stage.since_poll());
     }
     if head.content == Content::Events {
         // Proxies between us and the client must not gather events.

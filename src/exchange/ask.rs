@@ -6,14 +6,14 @@
 //! backend may have read it and done its work (RFC 9110, section 9.2.2).
 
 use super::{
-    Client, Stage,
+    Stage,
     answer::{Answer, Arrival, arrive},
-    client::{Interrupt, Wait},
     connect::{connect, fault_of},
     converse::converse,
+    errand::{Errand, Interims},
     hold::{Shown, first_event},
     link::Link,
-    understand::Asked,
+    watch::{Interrupt, Wait, Watch},
 };
 use crate::{
     balance::{BackendId, Ticket},
@@ -101,16 +101,13 @@ pub fn class_of(trouble: &Trouble) -> Option<Class> {
 
 /// Asks one backend, twice if the connection had served before and dies, and
 /// the request may be sent again.
-/// `attempts` counts how often backends were asked.
 pub async fn ask_backend<'s, W: World>(
     stage: &'s Stage<W>,
-    client: &Client<W::Stream>,
-    asked: &mut Asked<'_>,
+    errand: &Errand<'_, W::Stream>,
     ticket: &Ticket<'_>,
-    attempts: &mut u32,
 ) -> Asking<'s, W::Stream> {
-    match begin(stage, client, asked, ticket, attempts).await {
-        Ok(answer) => judge(stage, client, asked, answer).await,
+    match begin(stage, errand, ticket).await {
+        Ok(answer) => judge(stage, errand, answer).await,
         Err(fault) => unanswered(stage, fault),
     }
 }
@@ -119,21 +116,20 @@ pub async fn ask_backend<'s, W: World>(
 /// event.
 async fn judge<'s, W: World>(
     stage: &'s Stage<W>,
-    client: &Client<W::Stream>,
-    asked: &Asked<'_>,
+    errand: &Errand<'_, W::Stream>,
     mut answer: Answer<'s, W::Stream>,
 ) -> Asking<'s, W::Stream> {
     if let Some(class) = answer.head.class {
         let failed = Failed { class, after: answer.head.retry_after };
         return Asking::Failed(failed, Word::Answer(answer));
     }
-    let Some(mark) = asked.endpoint.stream_end().filter(|_| answer.head.is_stream()) else {
+    let Some(mark) = errand.asked.endpoint.stream_end().filter(|_| answer.head.is_stream()) else {
         return Asking::Begun(answer, None);
     };
-    if asked.to_head {
+    if errand.asked.to_head {
         return Asking::Begun(answer, None);
     }
-    match first_event(stage, client, &mut answer, mark).await {
+    match first_event(stage, errand.watch, &mut answer, mark).await {
         Ok(Shown::First(First::Error(Complaint::OfBackend))) => {
             let failed = Failed { class: Class::ErrorEvent, after: None };
             Asking::Failed(failed, Word::Answer(answer))
@@ -150,15 +146,14 @@ async fn judge<'s, W: World>(
 /// Sends the request until an answer begins.
 async fn begin<'s, W: World>(
     stage: &'s Stage<W>,
-    client: &Client<W::Stream>,
-    asked: &mut Asked<'_>,
+    errand: &Errand<'_, W::Stream>,
     ticket: &Ticket<'_>,
-    attempts: &mut u32,
 ) -> Result<Answer<'s, W::Stream>, AttemptFault> {
     let mut resent = false;
     loop {
-        *attempts += 1;
-        let link = match take_link(stage, client, ticket.backend(), resent).await {
+        let asks = &errand.shared.asks;
+        asks.set(asks.get() + 1);
+        let link = match take_link(stage, errand.watch, ticket.backend(), resent).await {
             Ok(link) => link,
             // It may be what the request has done to it.
             Err(AttemptFault::Refused(_)) if resent => return Err(Trouble::BackendCut.into()),
@@ -168,9 +163,12 @@ async fn begin<'s, W: World>(
         if !reused {
             ticket.reached();
         }
-        match ask(stage, client, asked, link, *attempts).await? {
+        match ask(stage, errand, link).await? {
             Some(answer) => return Ok(answer),
-            None if reused && asked.repeatable.after(Class::Cut) => {
+            None if reused && errand.asked.repeatable.after(Class::Cut) => {
+                if let Some(interrupt) = errand.watch.interrupt() {
+                    return Err(interrupt.into());
+                }
                 stage.counters.backend_retries.increment();
                 resent = true;
             }
@@ -182,7 +180,7 @@ async fn begin<'s, W: World>(
 /// A connection to the backend, from the pool or made now.
 async fn take_link<'s, W: World>(
     stage: &'s Stage<W>,
-    client: &Client<W::Stream>,
+    watch: &Watch,
     backend: BackendId,
     fresh_only: bool,
 ) -> Result<Link<'s, W::Stream>, AttemptFault> {
@@ -195,7 +193,7 @@ async fn take_link<'s, W: World>(
             return Ok(Link::reused(stream, armed, backend, moves, &stage.counters));
         }
     }
-    let stream = connect(stage, client, backend).await?;
+    let stream = connect(stage, watch, backend).await?;
     Ok(Link::fresh(stream, backend, moves, &stage.counters))
 }
 
@@ -203,13 +201,11 @@ async fn take_link<'s, W: World>(
 /// `None`: the connection died before any byte of an answer came.
 async fn ask<'s, W: World>(
     stage: &'s Stage<W>,
-    client: &Client<W::Stream>,
-    asked: &mut Asked<'_>,
+    errand: &Errand<'_, W::Stream>,
     mut link: Link<'s, W::Stream>,
-    attempts: u32,
 ) -> Result<Option<Answer<'s, W::Stream>>, AttemptFault> {
     let is_fresh = !link.is_reused();
-    let spoken = converse(stage, client, asked, &mut link).await;
+    let spoken = converse(stage, errand, &mut link).await;
     let mut received = spoken.received;
     if received.is_empty() {
         stage.return_buffer(received);
@@ -227,7 +223,8 @@ async fn ask<'s, W: World>(
     let mut interims = 0;
     loop {
         if let Some(head_bytes) = search.find(&received) {
-            match arrive(stage, asked, &link, &received, head_bytes, attempts) {
+            let asks = errand.shared.asks.get();
+            match arrive(stage, errand.asked, &link, &received, head_bytes, asks) {
                 Ok(Arrival::Final(head, out)) => {
                     return Ok(Some(Answer {
                         head,
@@ -243,7 +240,7 @@ async fn ask<'s, W: World>(
                     received.drain(..head_bytes);
                     search.reset();
                     if let Some(interim) = forward {
-                        pass_interim(stage, client, interim).await?;
+                        pass_interim(stage, errand, interim).await?;
                     }
                     continue;
                 }
@@ -257,14 +254,14 @@ async fn ask<'s, W: World>(
                 }
             }
         }
-        received = more_head(stage, client, &link, received).await?;
+        received = more_head(stage, errand.watch, &link, received).await?;
     }
 }
 
 /// Receives more of an answer's head.
 async fn more_head<W: World>(
     stage: &Stage<W>,
-    client: &Client<W::Stream>,
+    watch: &Watch,
     link: &Link<'_, W::Stream>,
     mut received: Vec<u8>,
 ) -> Result<Vec<u8>, AttemptFault> {
@@ -275,9 +272,9 @@ async fn more_head<W: World>(
     if received.capacity() - received.len() <= TAIL_ROOM {
         received.reserve(stage.settings.pool.buffer_bytes);
     }
-    client.wait_for(stage, Wait::FirstByte);
+    watch.wait_for(stage, Wait::FirstByte);
     let ((result, received), interrupt) =
-        client.guard(link.stream(), link.stream().recv(received)).await;
+        watch.guard(link.stream(), link.stream().recv(received)).await;
     match (result, interrupt) {
         (_, Some(interrupt)) => Err(interrupt.into()),
         (Ok(1..), None) => Ok(received),
@@ -292,12 +289,18 @@ async fn more_head<W: World>(
 }
 
 /// An interim answer other than 100 goes on to the client (RFC 9110, section
-/// 15.2).
+/// 15.2), but not while two backends are asked: a client hears of one.
 async fn pass_interim<W: World>(
     stage: &Stage<W>,
-    client: &Client<W::Stream>,
+    errand: &Errand<'_, W::Stream>,
     interim: Vec<u8>,
 ) -> Result<(), AttemptFault> {
+    let (client, interims) = (errand.client, &errand.shared.interims);
+    if interims.get() == Interims::EndHere {
+        stage.return_buffer(interim);
+        return Ok(());
+    }
+    interims.set(Interims::Passed);
     let part = 0..interim.len();
     let (sent, buffer) =
         client.send_all(stage, &client.stream, interim, part, Wait::ClientWrite).await;

@@ -13,21 +13,25 @@
 //! - An answer of a fallback that faults the request (400 to 499) is no better
 //!   than the error for which the fallback was asked.
 
+mod last_words;
+
 use super::{
     Client, Stage,
     answer::Answer,
     ask::{Asking, AttemptFault, Word, ask_backend},
-    client::Interrupt,
+    errand::{Errand, Shared},
+    hedge::{Beside, Heard, ask_beside, late_at},
     hold::{Unheld, complaint, hold},
     queue,
     understand::Asked,
     verdict,
+    watch::Interrupt,
     ways::Ways,
 };
 use crate::{
-    balance::{Ask, NoPick, Reach, Ticket},
+    balance::{Ask, BackendId, NoPick, Reach, Ticket},
     llm::{Complaint, Model, Trouble},
-    retry::{Class, Failed, GivenUp, Next, Reason, Walk},
+    retry::{Class, Failed, Failing, GivenUp, Next, Reason, Walk},
     route::Decision,
     rt::World,
 };
@@ -57,7 +61,7 @@ pub async fn attempt<'s, W: World>(
         full: None,
         waits: false,
         fallback: None,
-        asks: 0,
+        shared: Shared::default(),
         first: None,
         after: None,
     };
@@ -81,9 +85,8 @@ struct Way<'s, 'a, W: World> {
     waits: bool,
     /// The step that is walked is a fallback, and has asked nobody yet.
     fallback: Option<Reason>,
-    /// How often backends were asked, a second time on a fresh connection
-    /// included.
-    asks: u32,
+    /// What its asks have in common.
+    shared: Shared,
     /// What the client is told if nobody answers.
     first: Option<Word<'s, W::Stream>>,
     /// The failure after which another attempt has been paid for.
@@ -126,9 +129,12 @@ impl<'s, W: World> Way<'s, '_, W> {
             if let Some(class) = self.after.take() {
                 self.stage.counters.count_retry(class);
             }
-            asked.outgoing.rename(asked.model.map(Model::place), self.ways.rename(self.step));
-            let mut asking =
-                ask_backend(self.stage, self.client, asked, &ticket, &mut self.asks).await;
+            let name = self.ways.rename(self.step);
+            asked.outgoing.get_mut().rename(asked.model.map(Model::place), name);
+            let Heard { mut asking, ticket } = match self.ask(asked, ticket).await {
+                Ok(heard) => heard,
+                Err(fault) => return self.end(fault),
+            };
             if self.stage.settings.headers.own
                 && let Some(answer) = asking.answer()
             {
@@ -148,17 +154,66 @@ impl<'s, W: World> Way<'s, '_, W> {
         }
     }
 
-    /// A place at a backend of this step. Where another step is there for that,
-    /// a full one is not waited for, and who is left alone is not asked.
-    async fn place(&mut self, asked: &Asked<'_>) -> Result<Option<Ticket<'s>>, AttemptFault> {
-        let (stage, fleet) = (self.stage, &self.stage.fleet);
-        let among = self.ways.backends(self.step).unwrap_or(fleet.everyone());
+    /// Asks the backend of this ticket, and another one beside it if it is late.
+    async fn ask(
+        &mut self,
+        asked: &Asked<'_>,
+        ticket: Ticket<'s>,
+    ) -> Result<Heard<'s, W::Stream>, AttemptFault> {
+        let (stage, client, outgoing) = (self.stage, self.client, &asked.outgoing);
+        let errand = Errand { client, watch: client, asked, outgoing, shared: &self.shared };
+        let may_hedge = stage.settings.retry.hedges() && self.walk.may_hedge(self.steps_left());
+        let late_at = may_hedge.then(|| late_at(stage, asked, &ticket)).flatten();
+        let Some(late_at) = late_at else {
+            let asking = ask_backend(stage, &errand, &ticket).await;
+            return Ok(Heard { asking, ticket });
+        };
+        let tried = self.tried();
+        let beside = Beside { ask: self.whom(asked, &tried), late_at };
+        let both = ask_beside(stage, &errand, ticket, beside).await;
+        if !both.is_hedged {
+            return Ok(both.heard);
+        }
+        self.walk.hedged();
+        let mut heard = both.heard;
+        if let Some((failed, word, ticket)) = both.failed_before {
+            self.walk.failed(ticket.backend(), self.step, failed, stage.now());
+            verdict::failure(stage, ticket, failed);
+            if matches!(heard.asking, Asking::Failed(..)) {
+                if let Some(too_large) = self.keep(word).await? {
+                    too_large.lost(stage);
+                }
+            } else if let Word::Answer(answer) = word {
+                answer.lost(stage);
+            }
+        }
+        if let Some(answer) = heard.asking.answer() {
+            answer.amend(self.shared.asks.get(), false);
+        }
+        Ok(heard)
+    }
+
+    /// Whom this step does not ask again.
+    fn tried(&self) -> Failing {
+        self.walk.tried(|step| self.ways.are_same(step, self.step))
+    }
+
+    /// Whom this step may ask next.
+    fn whom<'k>(&'k self, asked: &'k Asked<'_>, tried: &'k [BackendId]) -> Ask<'k> {
+        let stage = self.stage;
+        let among = self.ways.backends(self.step).unwrap_or(stage.fleet.everyone());
         let (conversation, hashes) = (asked.conversation.key, &asked.conversation.hashes[..]);
         let policy = stage.policies.of(self.ways.model(self.step));
         let ask = Ask::new(among, policy, asked.work);
-        let tried = self.walk.tried(|step| self.ways.are_same(step, self.step));
-        let ask = Ask { tried: &tried, reach: self.reach, conversation, hashes, ..ask };
+        Ask { tried, reach: self.reach, conversation, hashes, ..ask }
+    }
+
+    /// A place at a backend of this step. Where another step is there for that,
+    /// a full one is not waited for, and who is left alone is not asked.
+    async fn place(&mut self, asked: &Asked<'_>) -> Result<Option<Ticket<'s>>, AttemptFault> {
+        let (stage, client, tried) = (self.stage, self.client, self.tried());
         let waits = std::mem::take(&mut self.waits);
+        let ask = self.whom(asked, &tried);
         if !waits && self.ways.after(self.step, Reason::General).is_some() {
             let placed = queue::at_once(stage, &ask, asked.priority);
             if matches!(placed, Err(NoPick::Full)) {
@@ -166,7 +221,7 @@ impl<'s, W: World> Way<'s, '_, W> {
             }
             return Ok(placed.ok());
         }
-        queue::place(stage, self.client, &ask, asked.priority).await
+        queue::place(stage, client, &ask, asked.priority).await
     }
 
     /// A backend has answered. That is the end, but for a model that cannot
@@ -246,27 +301,10 @@ impl<'s, W: World> Way<'s, '_, W> {
             Ok(next) => next,
             Err(given_up) => return self.give_up_with(word, given_up).map(Turn::Told),
         };
-        match (word, &self.first) {
-            // Of two errors the first is told, and of any the one of a backend.
-            (Word::Answer(answer), None | Some(Word::Trouble(_))) => {
-                match hold(stage, self.client, answer).await {
-                    Ok(held) => self.first = Some(Word::Answer(held)),
-                    Err(Unheld::Passes(answer)) => return Ok(Turn::Told((answer, None))),
-                    lost @ Err(Unheld::Slow(_) | Unheld::Lost) => {
-                        // Others may answer before this one has told its error.
-                        if let Err(Unheld::Slow(answer)) = lost {
-                            answer.lost(stage);
-                        }
-                        self.first.get_or_insert(Word::Trouble(Trouble::BackendCut));
-                    }
-                    Err(Unheld::Interrupted(interrupt)) => {
-                        return self.end(interrupt.into()).map(Turn::Told);
-                    }
-                }
-            }
-            (Word::Answer(answer), Some(Word::Answer(_))) => answer.lost(stage),
-            (Word::Trouble(trouble), None) => self.first = Some(Word::Trouble(trouble)),
-            (Word::Trouble(_), Some(_)) => {}
+        match self.keep(word).await {
+            Ok(None) => {}
+            Ok(Some(answer)) => return Ok(Turn::Told((answer, None))),
+            Err(fault) => return self.end(fault).map(Turn::Told),
         }
         self.after = Some(class);
         if next == Next::Step
@@ -332,47 +370,5 @@ impl<'s, W: World> Way<'s, '_, W> {
             stage.counters.retry_budget_exhausted.increment();
         }
         paid.map(|()| next)
-    }
-
-    /// There is no further attempt after this one.
-    fn give_up_with(
-        &mut self,
-        word: Word<'s, W::Stream>,
-        given_up: GivenUp,
-    ) -> Result<Begun<'s, W::Stream>, AttemptFault> {
-        match (word, self.first.take()) {
-            (Word::Answer(answer), Some(first @ Word::Answer(_))) => {
-                answer.lost(self.stage);
-                self.first = Some(first);
-            }
-            (Word::Trouble(_), Some(first)) => self.first = Some(first),
-            (word, _) => self.first = Some(word),
-        }
-        self.give_up(given_up)
-    }
-
-    /// Tells the client what the first one said.
-    fn give_up(&mut self, given_up: GivenUp) -> Result<Begun<'s, W::Stream>, AttemptFault> {
-        if self.after.take().is_some_and(|class| !class.is_before_sending()) {
-            self.stage.retry_budget().give_back();
-        }
-        match self.first.take() {
-            Some(Word::Answer(mut answer)) => {
-                let is_error = answer.head.class.is_some();
-                answer.amend(self.asks, is_error && given_up.is_final());
-                Ok((answer, None))
-            }
-            Some(Word::Trouble(trouble)) => Err(trouble.into()),
-            None => Err(Trouble::NoBackend.into()),
-        }
-    }
-
-    /// The request must end, and is told what there is to tell.
-    fn end(&mut self, fault: AttemptFault) -> Result<Begun<'s, W::Stream>, AttemptFault> {
-        let is_gone = matches!(fault, AttemptFault::Interrupted(Interrupt::ClientGone));
-        if !is_gone && matches!(self.first, Some(Word::Answer(_))) {
-            return self.give_up(GivenUp::NobodyLeft);
-        }
-        Err(fault)
     }
 }

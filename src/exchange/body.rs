@@ -5,10 +5,10 @@ use std::pin::Pin;
 
 use super::{
     Client, Stage,
-    client::{Interrupt, Wait},
     inbound::{self, Inbound},
     permit::Permit,
     understand::Asked,
+    watch::{Interrupt, Wait},
 };
 use crate::{
     base::Instant,
@@ -43,7 +43,7 @@ pub async fn read<'s, W: World>(
 ) -> Result<(), BodyFault> {
     match asked.framing {
         BodyFraming::None => {
-            asked.outgoing.end_without_body();
+            asked.outgoing.get_mut().end_without_body();
             consume(inbound.held(), head_bytes);
             Ok(())
         }
@@ -75,8 +75,8 @@ pub async fn read<'s, W: World>(
 }
 
 fn finish(asked: &mut Asked<'_>, body: &[u8]) {
-    if !asked.outgoing.end_with_body(body) {
-        asked.outgoing.end_with_body_apart(body.to_vec());
+    if !asked.outgoing.get_mut().end_with_body(body) {
+        asked.outgoing.get_mut().end_with_body_apart(body.to_vec());
     }
 }
 
@@ -131,7 +131,7 @@ async fn read_length<'s, W: World>(
         held.extend_from_slice(body.get(length..).unwrap_or_default());
         body.truncate(length);
     }
-    asked.outgoing.end_with_body_apart(body);
+    asked.outgoing.get_mut().end_with_body_apart(body);
     Ok(())
 }
 
@@ -167,8 +167,8 @@ async fn read_chunked<'s, W: World>(
         }
         more(stage, client, inbound.as_mut(), rate, body.len(), usize::MAX).await?;
     }
-    if !asked.outgoing.end_with_body(&body) {
-        asked.outgoing.end_with_body_apart(body);
+    if !asked.outgoing.get_mut().end_with_body(&body) {
+        asked.outgoing.get_mut().end_with_body_apart(body);
     }
     Ok(())
 }

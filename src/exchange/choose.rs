@@ -29,7 +29,8 @@ pub fn choose<'s, W: World>(
     if table.is_plain() {
         return Ok(None);
     }
-    let body = asked.outgoing.body();
+    let outgoing = asked.outgoing.borrow();
+    let body = outgoing.body();
     let mut room = [0; MODEL_BYTES_MAX];
     let nothing = Peek::default();
     let model = peek.and_then(|peek| peek.model).map(|model| model.name(body, &mut room));

@@ -1,102 +1,22 @@
-//! One client connection, as the story of a request sees it: its stream, its
-//! one timer, and whether the request must end before it is done.
+//! One client connection, as the story of a request sees it: its stream, who
+//! it is, and the watch over what it waits for.
 
 use std::{
     cell::{Cell, OnceCell},
     future::{Future, pending, poll_fn},
-    pin::{Pin, pin},
+    ops::Deref,
+    pin::pin,
     task::{Context, Poll, Waker},
-    time::Duration,
 };
 
-use pin_project_lite::pin_project;
-
-use super::{Stage, settings::Deadlines};
+use super::{
+    Stage,
+    watch::{Interrupt, Wait, Watch},
+};
 use crate::{
-    base::{Instant, Timer, Wheel},
-    llm::Trouble,
+    base::Instant,
     rt::{Peer, Stream, World},
 };
-
-/// What is being waited for, and so which deadline has passed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wait {
-    /// A client that has not proven yet that it can be spoken to: TLS.
-    Handshake,
-    /// A client without a request.
-    KeepAlive,
-    /// A client without a request, until its buffer is taken from it.
-    Rest,
-    /// The rest of a request head.
-    Head,
-    /// The rest of a request body.
-    Body,
-    /// A place at a backend.
-    Place,
-    Connect,
-    FirstByte,
-    /// The moment at which backends may be asked again.
-    Pause,
-    /// More of an answer.
-    MoreAnswer,
-    /// A client that should take bytes.
-    ClientWrite,
-    /// The whole request.
-    Total,
-    /// The client's end, after an answer that closes.
-    Linger,
-}
-
-impl Wait {
-    /// How long it may last.
-    #[must_use]
-    pub fn deadline(self, deadlines: &Deadlines) -> Duration {
-        match self {
-            Self::Handshake => deadlines.handshake,
-            Self::KeepAlive => deadlines.keep_alive,
-            // Set from the settings of pool and queue, and by what `retry` says.
-            Self::Rest | Self::Place | Self::Pause => Duration::ZERO,
-            Self::Head => deadlines.head,
-            Self::Body => deadlines.body_rate_grace,
-            Self::Connect => deadlines.connect,
-            Self::FirstByte => deadlines.first_byte,
-            Self::MoreAnswer => deadlines.idle_between_reads,
-            Self::ClientWrite => deadlines.client_write,
-            Self::Total => deadlines.total,
-            Self::Linger => Deadlines::LINGER,
-        }
-    }
-
-    /// The fault that its passing is.
-    #[must_use]
-    pub fn trouble(self) -> Trouble {
-        match self {
-            Self::Place => Trouble::QueueTimeout,
-            Self::Connect => Trouble::BackendConnectTimeout,
-            Self::FirstByte => Trouble::BackendFirstByteTimeout,
-            Self::MoreAnswer => Trouble::BackendIdleTimeout,
-            Self::Total => Trouble::TotalTimeout,
-            Self::Handshake
-            | Self::KeepAlive
-            | Self::Rest
-            | Self::Pause
-            | Self::Head
-            | Self::Body
-            | Self::ClientWrite
-            | Self::Linger => Trouble::RequestTimeout,
-        }
-    }
-}
-
-/// Why a request must end although neither side has finished it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Interrupt {
-    /// Its client has left: nobody will read the answer.
-    ClientGone,
-    Deadline(Wait),
-    /// The process ends and has waited long enough.
-    Drained,
-}
 
 /// One client connection.
 pub struct Client<S> {
@@ -107,16 +27,22 @@ pub struct Client<S> {
     pub forwarded: Box<[u8]>,
     /// The name that it has proven by a certificate.
     name: OnceCell<Box<str>>,
-    timer: Timer,
-    waiting_for: Cell<Wait>,
+    /// Its methods are the connection's: see `deref`.
+    watch: Watch,
+    /// Over a second backend, made when one is first asked beside another.
+    beside: OnceCell<Box<Watch>>,
     /// When its last answer was over, or it came.
     idle_since: Cell<Instant>,
-    /// When the request under way must be over.
-    total_at: Cell<Instant>,
-    gone: Cell<bool>,
-    drained: Cell<bool>,
     /// The connection's task, for those who have news for it.
     task: Cell<Option<Waker>>,
+}
+
+impl<S> Deref for Client<S> {
+    type Target = Watch;
+
+    fn deref(&self) -> &Watch {
+        &self.watch
+    }
 }
 
 impl<S: Stream> Client<S> {
@@ -128,12 +54,9 @@ impl<S: Stream> Client<S> {
             peer,
             forwarded: forwarded.into_bytes().into(),
             name: OnceCell::new(),
-            timer: Wheel::timer(),
-            waiting_for: Cell::new(Wait::KeepAlive),
+            watch: Watch::new(),
+            beside: OnceCell::new(),
             idle_since: Cell::new(Instant::default()),
-            total_at: Cell::new(Instant::NEVER),
-            gone: Cell::new(false),
-            drained: Cell::new(false),
             task: Cell::new(None),
         }
     }
@@ -141,7 +64,7 @@ impl<S: Stream> Client<S> {
     /// Called once, by the connection's own task.
     pub async fn belongs_to_this_task(&self) {
         poll_fn(|cx| {
-            self.timer.wakes(cx.waker());
+            self.watch.wakes(cx.waker());
             self.task.set(Some(cx.waker().clone()));
             Poll::Ready(())
         })
@@ -159,20 +82,9 @@ impl<S: Stream> Client<S> {
         self.name.get().map(|name| &**name)
     }
 
-    /// Starts the clock of one request.
-    pub fn begin_request(&self, total_at: Instant) {
-        self.total_at.set(total_at);
-    }
-
-    pub fn end_request(&self) {
-        self.total_at.set(Instant::NEVER);
-    }
-
-    /// The request has ended early; what is left is to tell the client, which
-    /// has its own deadline.
-    pub fn last_words(&self) {
-        self.total_at.set(Instant::NEVER);
-        self.drained.set(false);
+    /// The watch over a second backend that is asked beside the first.
+    pub fn beside(&self) -> &Watch {
+        self.beside.get_or_init(|| Box::new(Watch::new()))
     }
 
     /// It has come, or has had an answer.
@@ -184,24 +96,6 @@ impl<S: Stream> Client<S> {
     pub fn wait_for_request<W: World<Stream = S>>(&self, stage: &Stage<W>) {
         let keep_alive = Wait::KeepAlive.deadline(&stage.settings.deadlines);
         self.wait_until(stage, Wait::KeepAlive, self.idle_since.get().after(keep_alive));
-    }
-
-    /// Sets the deadline for what is waited for next.
-    pub fn wait_for<W: World<Stream = S>>(&self, stage: &Stage<W>, wait: Wait) {
-        self.wait_until(stage, wait, stage.now().after(wait.deadline(&stage.settings.deadlines)));
-    }
-
-    /// The same, at a moment that the caller has computed.
-    pub fn wait_until<W: World<Stream = S>>(&self, stage: &Stage<W>, wait: Wait, at: Instant) {
-        let total_at = self.total_at.get();
-        let (wait, at) = if total_at < at { (Wait::Total, total_at) } else { (wait, at) };
-        self.waiting_for.set(wait);
-        stage.set_timer(&self.timer, at);
-    }
-
-    /// When the request under way must be over.
-    pub fn must_end_at(&self) -> Instant {
-        self.total_at.get()
     }
 
     /// Waits until `at`, if nothing ends the request before.
@@ -217,21 +111,16 @@ impl<S: Stream> Client<S> {
         }
     }
 
-    /// The client's stream has ended.
-    pub fn is_gone(&self) {
-        self.gone.set(true);
-    }
-
     /// Ends the request under way at its next turn.
     pub fn drain(&self) {
-        self.drained.set(true);
+        self.is_drained();
         self.wake();
     }
 
     /// The shard drains: who has not begun a request is not waited for. Its
     /// receive ends at the next tick, which loses nothing that has come.
     pub fn waits_no_more<W: World<Stream = S>>(&self, stage: &Stage<W>) {
-        if self.waiting_for.get() == Wait::Rest {
+        if self.waits_for(Wait::Rest) {
             self.wait_until(stage, Wait::Rest, stage.now());
         }
         self.wake();
@@ -243,30 +132,6 @@ impl<S: Stream> Client<S> {
             task.wake_by_ref();
             self.task.set(Some(task));
         }
-    }
-
-    /// Why the request must end, if it must.
-    pub fn interrupt(&self) -> Option<Interrupt> {
-        if self.gone.get() {
-            Some(Interrupt::ClientGone)
-        } else if self.timer.fired() {
-            Some(Interrupt::Deadline(self.waiting_for.get()))
-        } else if self.drained.get() {
-            Some(Interrupt::Drained)
-        } else {
-            None
-        }
-    }
-
-    /// Waits for an operation on `stream`, a client's or a backend's. When
-    /// the request must end, the stream is shut down; the operation then ends
-    /// by itself and its result, with its buffer, still comes back.
-    pub fn guard<'a, B: Stream, F: Future>(
-        &'a self,
-        stream: &'a B,
-        operation: F,
-    ) -> Guarded<'a, S, B, F> {
-        Guarded { client: self, stream, operation, interrupt: None }
     }
 
     /// Waits for a receive from the client itself. When the request must end
@@ -291,54 +156,5 @@ impl<S: Stream> Client<S> {
             receive.as_mut().poll(cx).map(|result| (result, interrupt))
         })
         .await
-    }
-
-    /// Waits for what owns no kernel operation's buffer, such as a connect:
-    /// at an interrupt it is simply given up.
-    pub async fn unless_interrupted<T>(
-        &self,
-        waiting: impl Future<Output = T>,
-    ) -> Result<T, Interrupt> {
-        let mut waiting = pin!(waiting);
-        poll_fn(|cx: &mut Context<'_>| {
-            if let Poll::Ready(result) = waiting.as_mut().poll(cx) {
-                return Poll::Ready(Ok(result));
-            }
-            match self.interrupt() {
-                Some(interrupt) => Poll::Ready(Err(interrupt)),
-                None => Poll::Pending,
-            }
-        })
-        .await
-    }
-}
-
-pin_project! {
-    /// An operation that is awaited to its end: see [`Client::guard`]. Written
-    /// out, as an `async fn` would hold the operation twice.
-    pub struct Guarded<'a, S, B, F> {
-        client: &'a Client<S>,
-        stream: &'a B,
-        #[pin]
-        operation: F,
-        interrupt: Option<Interrupt>,
-    }
-}
-
-impl<S: Stream, B: Stream, F: Future> Future for Guarded<'_, S, B, F> {
-    type Output = (F::Output, Option<Interrupt>);
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        if let Poll::Ready(result) = this.operation.poll(cx) {
-            return Poll::Ready((result, *this.interrupt));
-        }
-        if this.interrupt.is_none() {
-            *this.interrupt = this.client.interrupt();
-            if this.interrupt.is_some() {
-                this.stream.shutdown();
-            }
-        }
-        Poll::Pending
     }
 }

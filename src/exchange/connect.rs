@@ -4,9 +4,9 @@
 use std::{cell::Cell, io};
 
 use super::{
-    Client, Stage,
+    Stage,
     ask::AttemptFault,
-    client::{Interrupt, Wait},
+    watch::{Interrupt, Wait, Watch},
 };
 use crate::{
     balance::BackendId,
@@ -22,16 +22,16 @@ pub const ADDRESSES_MAX: usize = 4;
 /// each, TLS handshake included.
 pub async fn connect<W: World>(
     stage: &Stage<W>,
-    client: &Client<W::Stream>,
+    watch: &Watch,
     backend: BackendId,
 ) -> Result<W::Stream, AttemptFault> {
     let mut trouble = Trouble::BackendUnreachable;
     let addresses = stage.addresses.borrow().get(backend.0).cloned().unwrap_or_default();
     for address in addresses.iter().take(ADDRESSES_MAX) {
-        client.wait_for(stage, Wait::Connect);
+        watch.wait_for(stage, Wait::Connect);
         let shakes = Cell::new(false);
         let reaching = reach(stage, backend, address, &shakes);
-        trouble = match client.unless_interrupted(reaching).await {
+        trouble = match watch.unless_interrupted(reaching).await {
             Ok(Ok(stream)) => {
                 stage.counters.backend_connects.increment();
                 return Ok(stream);

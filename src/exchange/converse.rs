@@ -11,12 +11,12 @@ use std::{
 };
 
 use super::{
-    Client, Stage,
-    client::{Interrupt, Wait},
+    Stage,
+    errand::Errand,
     link::Link,
     pool::Receive,
     send::{SendFault, send_now},
-    understand::Asked,
+    watch::{Interrupt, Wait, Watch},
 };
 use crate::{
     balance::BackendId,
@@ -37,21 +37,20 @@ pub struct Spoken {
 /// Sends the request and receives the beginning of its answer.
 pub async fn converse<W: World>(
     stage: &Stage<W>,
-    client: &Client<W::Stream>,
-    asked: &mut Asked<'_>,
+    errand: &Errand<'_, W::Stream>,
     link: &mut Link<'_, W::Stream>,
 ) -> Spoken {
     let first = link.first_receive(|| stage.lend_buffer());
     let stream = link.stream();
-    let rest = match begin_request(stage, asked, stream, link.backend) {
-        Ok(rest) if rest.is_empty() && !asked.outgoing.has_body_apart() => {
-            client.wait_for(stage, Wait::FirstByte);
-            let ((result, received), interrupt) = client.guard(stream, first).await;
+    let rest = match begin_request(stage, errand, stream, link.backend) {
+        Ok(rest) if rest.is_empty() && !errand.outgoing.borrow().has_body_apart() => {
+            errand.watch.wait_for(stage, Wait::FirstByte);
+            let ((result, received), interrupt) = errand.watch.guard(stream, first).await;
             return Spoken { received, sent_whole: true, interrupt, error: result.err() };
         }
         rest => rest,
     };
-    converse_at_length(stage, client, asked, link, first, rest).await
+    converse_at_length(stage, errand, link, first, rest).await
 }
 
 /// Sends the rest of the request while the first receive is armed already: a
@@ -60,16 +59,15 @@ pub async fn converse<W: World>(
 /// interim one does not (RFC 9110, section 15.2).
 async fn converse_at_length<W: World>(
     stage: &Stage<W>,
-    client: &Client<W::Stream>,
-    asked: &mut Asked<'_>,
+    errand: &Errand<'_, W::Stream>,
     link: &Link<'_, W::Stream>,
     first: Receive,
     rest: Result<Range<usize>, SendFault>,
 ) -> Spoken {
     let stream = link.stream();
     let is_sending = Cell::new(true);
-    let mut sending = pin!(send_request(stage, client, asked, stream, rest));
-    let mut receiving = pin!(first_bytes(client, link, first, &is_sending));
+    let mut sending = pin!(send_request(stage, errand, stream, rest));
+    let mut receiving = pin!(first_bytes(errand.watch, link, first, &is_sending));
     let mut sent: Option<Result<(), SendFault>> = None;
     let mut received: Option<(Transfer, Option<Interrupt>)> = None;
     let mut sent_whole = false;
@@ -80,7 +78,7 @@ async fn converse_at_length<W: World>(
             sent_whole = result.is_ok() && received.is_none();
             sent = Some(result);
             is_sending.set(false);
-            client.wait_for(stage, Wait::FirstByte);
+            errand.watch.wait_for(stage, Wait::FirstByte);
         }
         if received.is_none()
             && let Poll::Ready(result) = receiving.as_mut().poll(cx)
@@ -106,13 +104,13 @@ async fn converse_at_length<W: World>(
 /// Receives the beginning of an answer. While the request is being sent, that
 /// is the beginning of the final one, as far as a buffer goes.
 async fn first_bytes<S: Stream>(
-    client: &Client<S>,
+    watch: &Watch,
     link: &Link<'_, S>,
     mut receive: Receive,
     is_sending: &Cell<bool>,
 ) -> (Transfer, Option<Interrupt>) {
     loop {
-        let ((result, received), interrupt) = client.guard(link.stream(), receive).await;
+        let ((result, received), interrupt) = watch.guard(link.stream(), receive).await;
         let is_full = received.capacity() - received.len() <= TAIL_ROOM;
         let goes_on = matches!(result, Ok(1..)) && interrupt.is_none() && is_sending.get();
         if !goes_on || is_full || final_answer_begins(&received) {
@@ -141,51 +139,57 @@ fn final_answer_begins(mut received: &[u8]) -> bool {
 /// what is left, a body apart not counted.
 fn begin_request<W: World>(
     stage: &Stage<W>,
-    asked: &mut Asked<'_>,
+    errand: &Errand<'_, W::Stream>,
     stream: &W::Stream,
     backend: BackendId,
 ) -> Result<Range<usize>, SendFault> {
     let settings = stage.settings.backends.get(backend.0).ok_or(SendFault::Closed)?;
-    let mut part = asked.outgoing.address_to(settings, asked.dialect);
-    asked.ours += stage.since_poll();
-    send_now(stream, asked.outgoing.bytes(), &mut part)?;
+    let mut outgoing = errand.outgoing.borrow_mut();
+    let mut part = outgoing.address_to(settings, errand.asked.dialect);
+    let ours = &errand.asked.ours;
+    ours.set(ours.get() + stage.since_poll());
+    send_now(stream, outgoing.bytes(), &mut part)?;
     Ok(part)
 }
 
-/// Sends the rest of the head and a body apart; both buffers come back into
-/// `asked`.
+/// Sends the rest of the head and a body apart; both buffers come back to
+/// where they were.
 async fn send_request<W: World>(
     stage: &Stage<W>,
-    client: &Client<W::Stream>,
-    asked: &mut Asked<'_>,
+    errand: &Errand<'_, W::Stream>,
     stream: &W::Stream,
     rest: Result<Range<usize>, SendFault>,
 ) -> Result<(), SendFault> {
     let rest = rest?;
-    let bytes = asked.outgoing.lend();
-    let (sent, bytes) = client.send_rest(stage, stream, bytes, rest, Wait::FirstByte).await;
-    asked.outgoing.restore(bytes);
+    let Errand { watch, outgoing, .. } = *errand;
+    let bytes = outgoing.borrow_mut().lend();
+    let (sent, bytes) = watch.send_rest(stage, stream, bytes, rest, Wait::FirstByte).await;
+    outgoing.borrow_mut().restore(bytes);
     sent?;
-    let Some(body) = asked.outgoing.lend_apart() else { return Ok(()) };
-    let (part, more) = asked.outgoing.parts_apart(body.len());
-    let more = more.map(|(name, rest)| {
-        let mut between = stage.lend_buffer();
-        between.extend_from_slice(name);
-        (between, rest)
-    });
-    let (mut sent, mut body) = client.send_all(stage, stream, body, part, Wait::FirstByte).await;
+    let Some(body) = outgoing.borrow_mut().lend_apart() else { return Ok(()) };
+    let (part, more) = {
+        let outgoing = outgoing.borrow();
+        let (part, more) = outgoing.parts_apart(body.len());
+        let more = more.map(|(name, rest)| {
+            let mut between = stage.lend_buffer();
+            between.extend_from_slice(name);
+            (between, rest)
+        });
+        (part, more)
+    };
+    let (mut sent, mut body) = watch.send_all(stage, stream, body, part, Wait::FirstByte).await;
     if let Some((between, rest)) = more {
         let name = 0..between.len();
         let buffer;
         if sent.is_ok() {
-            (sent, buffer) = client.send_all(stage, stream, between, name, Wait::FirstByte).await;
+            (sent, buffer) = watch.send_all(stage, stream, between, name, Wait::FirstByte).await;
             stage.return_buffer(buffer);
         }
         if sent.is_ok() {
-            (sent, body) = client.send_all(stage, stream, body, rest, Wait::FirstByte).await;
+            (sent, body) = watch.send_all(stage, stream, body, rest, Wait::FirstByte).await;
         }
     }
-    asked.outgoing.restore_apart(body);
+    outgoing.borrow_mut().restore_apart(body);
     sent
 }
 

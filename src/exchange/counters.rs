@@ -144,6 +144,12 @@ counters! {
     Counter backend_retries;
     /// Attempts that were not made, as there were too many for the traffic.
     Counter retry_budget_exhausted;
+    /// Second backends asked beside one that was late.
+    Counter hedges;
+    /// Those among them that began to answer first.
+    Counter hedges_won;
+    /// Late backends that were waited for alone, as there were too many.
+    Counter hedges_capped;
     /// Backend connections carrying a request.
     Gauge backend_connections_busy;
     /// Backend connections waiting in the pool.

@@ -12,7 +12,7 @@ use std::{
 use super::{Counters, settings::PoolPlan};
 use crate::{
     base::{Buffers, Chance, Instant, Seldom, Timer, Wheel},
-    retry::Budget,
+    retry::{Budget, HedgeCap},
     rt::World,
 };
 
@@ -29,6 +29,8 @@ pub struct Common {
     pub hash_seed: u64,
     /// How many attempts beyond the first there may be.
     pub retries: Budget,
+    /// How many backends may be asked beside others.
+    pub hedges: HedgeCap,
 }
 
 /// One shard's ground.

@@ -6,12 +6,12 @@
 use std::time::Duration;
 
 use super::{
-    Client, Stage,
+    Stage,
     answer::{Answer, ClientFraming, Content},
     ask::AttemptFault,
-    client::{Interrupt, Wait},
     connect::fault_of,
     link::Link,
+    watch::{Interrupt, Wait, Watch},
 };
 use crate::{
     http::{BodyDecoder, BodyFraming, write},
@@ -42,7 +42,7 @@ pub enum Shown {
 /// within what is left of the deadline for the first byte.
 pub async fn first_event<W: World>(
     stage: &Stage<W>,
-    client: &Client<W::Stream>,
+    watch: &Watch,
     answer: &mut Answer<'_, W::Stream>,
     mark: StreamEnd,
 ) -> Result<Shown, AttemptFault> {
@@ -68,7 +68,7 @@ pub async fn first_event<W: World>(
         if held > HELD_BYTES_MAX || has_spoken {
             return Ok(Shown::Unknown);
         }
-        if !more(stage, client, answer).await? {
+        if !more(stage, watch, answer).await? {
             return Err(Trouble::BackendCut.into());
         }
     }
@@ -90,7 +90,7 @@ pub enum Unheld<'s, S> {
 /// reads on behind it.
 pub async fn hold<'s, W: World>(
     stage: &'s Stage<W>,
-    client: &Client<W::Stream>,
+    watch: &Watch,
     mut answer: Answer<'s, W::Stream>,
 ) -> Result<Answer<'s, W::Stream>, Unheld<'s, W::Stream>> {
     let is_event = answer.head.content == Content::Events && answer.head.status == 200;
@@ -98,7 +98,7 @@ pub async fn hold<'s, W: World>(
     let mut body = stage.lend_buffer();
     body.resize(write::CHUNK_PREFIX_MAX, 0);
     let mut reading = Reading::of(&answer);
-    client.wait_until(stage, Wait::MoreAnswer, stage.now().after(REST_OF_ERROR));
+    watch.wait_until(stage, Wait::MoreAnswer, stage.now().after(REST_OF_ERROR));
     let mut is_whole;
     loop {
         let mut scratch = stage.lend_buffer();
@@ -123,7 +123,7 @@ pub async fn hold<'s, W: World>(
             stage.return_buffer(body);
             return Err(Unheld::Passes(answer));
         }
-        match more_in_time(stage, client, &mut answer).await {
+        match more_in_time(stage, watch, &mut answer).await {
             Ok(true) => continue,
             Err(AttemptFault::Interrupted(Interrupt::Deadline(Wait::MoreAnswer))) => {
                 stage.return_buffer(body);
@@ -208,21 +208,21 @@ impl Reading {
 /// be ended with it. Only an error is waited for so, as it costs a poll.
 async fn more_in_time<W: World>(
     stage: &Stage<W>,
-    client: &Client<W::Stream>,
+    watch: &Watch,
     answer: &mut Answer<'_, W::Stream>,
 ) -> Result<bool, AttemptFault> {
     if let Some(link) = &answer.link {
         // What is wrong with the connection is told by the receive.
-        let _ = client.unless_interrupted(link.stream().readable()).await?;
+        let _ = watch.unless_interrupted(link.stream().readable()).await?;
     }
-    more(stage, client, answer).await
+    more(stage, watch, answer).await
 }
 
 /// Receives more behind what has come, within the deadline that is set. False
 /// at the backend's end.
 async fn more<W: World>(
     stage: &Stage<W>,
-    client: &Client<W::Stream>,
+    watch: &Watch,
     answer: &mut Answer<'_, W::Stream>,
 ) -> Result<bool, AttemptFault> {
     let Some(link) = &answer.link else { return Ok(false) };
@@ -231,7 +231,7 @@ async fn more<W: World>(
         received.reserve(stage.settings.pool.buffer_bytes);
     }
     let ((result, received), interrupt) =
-        client.guard(link.stream(), link.stream().recv(received)).await;
+        watch.guard(link.stream(), link.stream().recv(received)).await;
     answer.received = received;
     match (result, interrupt) {
         (_, Some(interrupt)) => Err(interrupt.into()),

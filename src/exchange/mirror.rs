@@ -23,7 +23,7 @@ use std::{
 };
 
 use super::{
-    Stage, client::Wait, link::Link, outgoing::Outgoing, queue, understand::Asked, verdict,
+    Stage, link::Link, outgoing::Outgoing, queue, understand::Asked, verdict, watch::Wait,
 };
 use crate::{
     balance::{Ask, BackendId, Outturn, Ticket, Work},
@@ -47,11 +47,12 @@ const INTERIM_MAX: usize = 8;
 pub fn mirror<W: World>(stage: &Rc<Stage<W>>, asked: &Asked<'_>, decision: &Decision<'_>) {
     // What asks no model may do anything, and is not done twice.
     let Some(step) = decision.mirror().filter(|_| asked.asks_model()) else { return };
-    let Some(room) = Room::take(stage, asked.outgoing.size()) else {
+    let outgoing = asked.outgoing.borrow();
+    let Some(room) = Room::take(stage, outgoing.size()) else {
         stage.counters.mirrored_requests_skipped.increment();
         return;
     };
-    let mut outgoing = asked.outgoing.without_credentials();
+    let mut outgoing = outgoing.without_credentials();
     outgoing.rename(asked.model.map(Model::place), step.rename);
     let copy = Copy {
         outgoing,

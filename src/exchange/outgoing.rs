@@ -51,6 +51,7 @@ pub struct Outgoing {
     has_length: bool,
     /// A body too large to stand behind the head.
     apart: Option<Vec<u8>>,
+    is_apart_lent: bool,
     name: Option<OtherName>,
 }
 
@@ -59,7 +60,7 @@ pub struct Outgoing {
 pub type Parts<'a> = (Range<usize>, Option<(&'a [u8], Range<usize>)>);
 
 /// Another name of the model than the client has written.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct OtherName {
     /// Where it stands in the body as it came, quotes included …
     at: Range<usize>,
@@ -94,6 +95,7 @@ impl Outgoing {
             body_at: fields_at,
             has_length: false,
             apart: None,
+            is_apart_lent: false,
             name: None,
         }
     }
@@ -269,11 +271,26 @@ impl Outgoing {
 
     /// The same for a body that stands apart.
     pub fn lend_apart(&mut self) -> Option<Vec<u8>> {
+        self.is_apart_lent = self.apart.is_some();
         self.apart.take()
     }
 
     pub fn restore_apart(&mut self, body: Vec<u8>) {
+        self.is_apart_lent = false;
         self.apart = Some(body);
+    }
+
+    /// Nothing of it is lent: it can be copied.
+    pub fn is_at_home(&self) -> bool {
+        !self.bytes.is_empty() && !self.is_apart_lent
+    }
+
+    /// The same request once more, to be sent beside this one. `bytes` is
+    /// what its own are written to.
+    pub fn copy(&self, mut bytes: Vec<u8>) -> Self {
+        bytes.clear();
+        bytes.extend_from_slice(&self.bytes);
+        Self { bytes, apart: self.apart.clone(), name: self.name.clone(), ..*self }
     }
 
     /// Whether a second send must follow.
@@ -316,8 +333,19 @@ impl Outgoing {
         let body_at = bytes.len();
         bytes.extend_from_slice(body);
         let (method, target, has_length) = (self.method, self.target, self.has_length);
-        let (credentials, apart, name) = (0, None, None);
-        Self { bytes, method, target, credentials, fields_at, body_at, has_length, apart, name }
+        let (credentials, apart, is_apart_lent, name) = (0, None, false, None);
+        Self {
+            bytes,
+            method,
+            target,
+            credentials,
+            fields_at,
+            body_at,
+            has_length,
+            apart,
+            is_apart_lent,
+            name,
+        }
     }
 
     /// The buffer, when the request will not be sent again.

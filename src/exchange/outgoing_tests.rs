@@ -167,6 +167,46 @@ fn without_a_name_in_the_body_nothing_is_renamed() {
 }
 
 #[test]
+fn a_copy_is_sent_to_another_backend_as_the_original_would_be() {
+    let backends = [backend("/a", "a:1", Some("key-a")), backend("", "b", None)];
+    let body = format!(r#"{{"model":"m","x":"{}"}}"#, "y".repeat(4000));
+    for is_apart in [false, true] {
+        let mut outgoing = begin("authorization: Bearer own\r\n", room(&backends));
+        if is_apart {
+            outgoing.end_with_body_apart(body.clone().into_bytes());
+        } else {
+            outgoing.bytes.reserve(body.len() + 100);
+            assert!(outgoing.end_with_body(body.as_bytes()));
+        }
+        outgoing.rename(Some(9..12), Some("other"));
+        let first = sent(&mut outgoing, &backends[0]);
+        assert!(outgoing.is_at_home());
+        let mut copy = outgoing.copy(b"what a buffer held".to_vec());
+        assert_eq!(outgoing.size(), copy.size());
+        let second = sent(&mut copy, &backends[1]);
+        assert_eq!(second, sent(&mut outgoing, &backends[1]), "apart: {is_apart}");
+        assert!(first.contains("key-a") && !second.contains("key-a"));
+        assert!(second.contains(r#""model":"other""#));
+        copy.rename(Some(9..12), None);
+        assert_eq!(sent(&mut outgoing, &backends[0]), first, "each has its own name");
+    }
+}
+
+#[test]
+fn what_is_lent_is_not_at_home() {
+    let mut outgoing = begin("", 100);
+    outgoing.end_with_body_apart(b"{}".to_vec());
+    assert!(outgoing.is_at_home());
+    let bytes = outgoing.lend();
+    assert!(!outgoing.is_at_home());
+    outgoing.restore(bytes);
+    let apart = outgoing.lend_apart().unwrap();
+    assert!(!outgoing.is_at_home());
+    outgoing.restore_apart(apart);
+    assert!(outgoing.is_at_home());
+}
+
+#[test]
 fn a_copy_holds_all_but_the_clients_credentials() {
     let (keyed, plain) = (backend("/b", "h", Some("ours")), backend("", "h", None));
     let body = "{\"model\":\"m\",\"authorization: x\":1}";

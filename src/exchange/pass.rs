@@ -10,8 +10,8 @@ use std::{
 
 use super::{
     Client, Stage,
-    client::{Interrupt, Wait},
     send::SendFault,
+    watch::{Interrupt, Wait},
 };
 use crate::rt::{Stream, Transfer, World};
 

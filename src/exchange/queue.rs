@@ -16,8 +16,8 @@ use std::{
 use super::{
     Client, Stage,
     ask::AttemptFault,
-    client::{Interrupt, Wait},
     permit::Permit,
+    watch::{Interrupt, Wait},
 };
 use crate::{
     balance::{Ask, Free, NoPick, Number, Priority, Queue, Ticket},

@@ -2,8 +2,8 @@
 //! client's dialect. Pages of our own leave by the same door.
 
 use super::{
-    Client, Stage, answer::write_connection, client::Wait, own_fields::id_field, pages::Page,
-    understand::Asker,
+    Client, Stage, answer::write_connection, own_fields::id_field, pages::Page, understand::Asker,
+    watch::Wait,
 };
 use crate::{
     http::write,

@@ -20,7 +20,6 @@ use super::{
     Client, Stage,
     answer::{Answer, AnswerHead, ClientFraming},
     attempt::Begun,
-    client::{Interrupt, Wait},
     connect::fault_of,
     link::Link,
     pass::pass_slowly,
@@ -29,6 +28,7 @@ use super::{
     tee::Tee,
     understand::Asked,
     verdict,
+    watch::{Interrupt, Wait},
 };
 use crate::{
     balance::{Outturn, Ticket},

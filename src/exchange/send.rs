@@ -8,8 +8,8 @@
 use std::{io, ops::Range};
 
 use super::{
-    Client, Stage,
-    client::{Interrupt, Wait},
+    Stage,
+    watch::{Interrupt, Wait, Watch},
 };
 use crate::rt::{Stream, World};
 
@@ -36,14 +36,14 @@ pub fn send_now<S: Stream>(
     Ok(())
 }
 
-impl<S: Stream> Client<S> {
+impl Watch {
     /// Sends all of `part` to `stream`, a backend's or the client's own. The
     /// deadline starts anew with every piece that the peer takes; when the
     /// request must end, the stream is shut down. The buffer always comes back.
-    pub async fn send_all<W: World<Stream = S>>(
+    pub async fn send_all<W: World>(
         &self,
         stage: &Stage<W>,
-        stream: &S,
+        stream: &W::Stream,
         buffer: Vec<u8>,
         mut part: Range<usize>,
         wait: Wait,
@@ -57,10 +57,10 @@ impl<S: Stream> Client<S> {
 
     /// The same without an attempt to send at once. It always waits a turn, so
     /// a client cannot keep a shard busy with requests that cost nothing.
-    pub async fn send_rest<W: World<Stream = S>>(
+    pub async fn send_rest<W: World>(
         &self,
         stage: &Stage<W>,
-        stream: &S,
+        stream: &W::Stream,
         mut buffer: Vec<u8>,
         mut part: Range<usize>,
         wait: Wait,

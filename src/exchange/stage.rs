@@ -33,7 +33,7 @@ use crate::{
     balance::{Ask, BackendId, Fleet, NoPick, Ticket, Turn},
     base::Seldom,
     http::{self, Request},
-    retry::Budget,
+    retry::{Budget, HedgeCap},
     route::{HeadFacts, RouteTable},
     rt::{ConnectAddress, World},
 };
@@ -198,15 +198,28 @@ impl<W: World> Stage<W> {
         let untold = self.untold.get() + 1;
         self.untold.set(untold);
         if untold >= TOLD_AT_ONCE {
-            self.retry_budget();
+            self.tell_of_requests();
         }
     }
 
     /// What all shards may spend on further attempts, up to date.
     pub fn retry_budget(&self) -> &Budget {
-        let budget = &self.common.retries;
-        budget.deposit(self.untold.take(), self.settings.retry.budget_percent, self.now());
-        budget
+        self.tell_of_requests();
+        &self.common.retries
+    }
+
+    /// How many backends all shards may ask beside others, up to date.
+    pub fn hedge_cap(&self) -> &HedgeCap {
+        self.tell_of_requests();
+        &self.common.hedges
+    }
+
+    fn tell_of_requests(&self) {
+        let (requests, plan) = (self.untold.take(), &self.settings.retry);
+        self.common.retries.deposit(requests, plan.budget_percent, self.now());
+        if plan.hedges() {
+            self.common.hedges.deposit(requests, plan.hedge_percent_max);
+        }
     }
 
     /// Whether a new request could be answered now.

@@ -12,7 +12,6 @@ use super::{
     attempt::attempt,
     body::{self, BodyFault},
     choose::choose,
-    client::Interrupt,
     inbound::Inbound,
     mirror::mirror,
     permit::Permit,
@@ -21,6 +20,7 @@ use super::{
     relay::{Outcome, relay},
     settle::settle,
     understand::{Asked, Asker, Head, head},
+    watch::Interrupt,
 };
 use crate::{
     http::BodyFraming,
@@ -96,7 +96,7 @@ pub async fn tell<W: World>(
     };
     client.end_request();
     queue::wake(stage);
-    stage.return_buffer(asked.outgoing.into_buffer());
+    stage.return_buffer(asked.outgoing.into_inner().into_buffer());
     after
 }
 
@@ -133,8 +133,8 @@ async fn answer<W: World>(
     // It will not be sent again: its memory goes back, that of the body to the
     // budget too.
     drop(asked.body_permit.take());
-    drop(asked.outgoing.lend_apart());
-    stage.return_buffer(asked.outgoing.lend());
+    drop(asked.outgoing.get_mut().lend_apart());
+    stage.return_buffer(asked.outgoing.get_mut().lend());
     let relayed = relay(stage, client, asked, begun, permit).await;
     settle(stage, &relayed);
     match relayed.outcome {

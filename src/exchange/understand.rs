@@ -2,7 +2,10 @@
 //! that must be known later is taken out of it or written into the outgoing
 //! request. Nothing here waits.
 
-use std::time::Duration;
+use std::{
+    cell::{Cell, RefCell},
+    time::Duration,
+};
 
 use super::{
     Stage,
@@ -52,8 +55,9 @@ pub struct Asked<'s> {
     /// When its head was complete.
     pub arrived: Instant,
     /// How long it has been in our hands, waiting for nobody.
-    pub ours: Duration,
-    pub outgoing: Outgoing,
+    pub ours: Cell<Duration>,
+    /// Two backends may be asked at once, which both send it.
+    pub outgoing: RefCell<Outgoing>,
     /// How urgent it is, where the client may say so.
     pub priority: Priority,
     pub conversation: Conversation,
@@ -150,8 +154,8 @@ pub fn head<'s, W: World>(
         framing: request.framing,
         request_id,
         arrived: stage.now(),
-        ours: Duration::ZERO,
-        outgoing,
+        ours: Cell::default(),
+        outgoing: RefCell::new(outgoing),
         priority: priority(stage, &request),
         conversation: Conversation::default(),
         head: stage.head_facts(&request),
@@ -212,7 +216,7 @@ impl Asked<'_> {
             // The backend could find other members in it than we do.
             return Err(Trouble::CharsetUnknown);
         }
-        let body = self.outgoing.body();
+        let body = self.outgoing.get_mut().body();
         if self.is_proxy {
             is_json(body)?;
             let prompt_bytes = u32::try_from(body.len()).unwrap_or(u32::MAX);
@@ -233,7 +237,7 @@ impl Asked<'_> {
 
     /// Notes what tells its conversation apart, as far as a policy asks.
     pub fn recall<W: World>(&mut self, stage: &Stage<W>, peek: Option<&Peek>) {
-        let (body, seed) = (self.outgoing.body(), stage.common.hash_seed);
+        let (body, seed) = (self.outgoing.get_mut().body(), stage.common.hash_seed);
         let named = self.head.session;
         self.conversation = Conversation::read(&stage.policies, named, body, peek, seed);
     }

@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use super::{Stage, answer::AnswerHead, ask::AttemptFault, client::Interrupt};
+use super::{Stage, answer::AnswerHead, ask::AttemptFault, watch::Interrupt};
 use crate::{
     balance::{BackendId, Outturn, Ticket},
     llm::Trouble,

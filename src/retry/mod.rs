@@ -15,11 +15,13 @@
 mod after;
 mod budget;
 mod class;
+mod hedge;
 mod plan;
 mod walk;
 
 pub use after::{Asked, read_after};
 pub use budget::Budget;
 pub use class::{Class, Classes, Repeatable};
+pub use hedge::{HedgeAfter, HedgeCap};
 pub use plan::RetryPlan;
-pub use walk::{Failed, GivenUp, Next, Reason, Walk};
+pub use walk::{Failed, Failing, GivenUp, Next, Reason, Walk};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Class, Classes};
+use super::{Class, Classes, HedgeAfter};
 
 /// Everything that is decided after a failure asks its operator's wishes here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,10 @@ pub struct RetryPlan {
     pub backoff_max: Duration,
     /// The longest wait that a backend may ask for (`retry-after`) and get.
     pub retry_after_max: Duration,
+    /// When a second backend is asked beside one that is late.
+    pub hedge_after: HedgeAfter,
+    /// Second backends asked so, as a share of the requests.
+    pub hedge_percent_max: u32,
 }
 
 impl RetryPlan {
@@ -30,15 +34,25 @@ impl RetryPlan {
         backoff: Duration::from_millis(50),
         backoff_max: Duration::from_secs(1),
         retry_after_max: Duration::from_secs(5),
+        hedge_after: HedgeAfter::Never,
+        hedge_percent_max: 5,
     };
     /// More would be a loop, not a retry; each is a place in a list.
     pub const ATTEMPTS_MAX: u32 = 10;
     /// As many retries as requests: twice the load is the most that is borne.
     pub const BUDGET_PERCENT_MAX: u32 = 100;
+    /// As for retries.
+    pub const HEDGE_PERCENT_MAX: u32 = 100;
 
     #[must_use]
     pub fn is_off(&self) -> bool {
         self.attempts <= 1 || self.on.is_empty()
+    }
+
+    /// Whether late backends are not waited for alone.
+    #[must_use]
+    pub fn hedges(&self) -> bool {
+        self.hedge_after != HedgeAfter::Never
     }
 
     /// The longest pause before this round, of which the second is number 1.

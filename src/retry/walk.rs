@@ -99,6 +99,7 @@ pub struct Walk<'p> {
     granted: u32,
     cuts: u32,
     rounds: u32,
+    is_hedged: bool,
     /// Who has failed in this round.
     tried: SmallVec<[Tried; 3]>,
 }
@@ -113,6 +114,7 @@ impl<'p> Walk<'p> {
             granted: 0,
             cuts: 0,
             rounds: 0,
+            is_hedged: false,
             tried: SmallVec::new(),
         }
     }
@@ -132,6 +134,22 @@ impl<'p> Walk<'p> {
 
     /// A backend is asked.
     pub fn begins(&mut self) {
+        self.attempts += 1;
+    }
+
+    /// Whether a second backend may be asked beside the one that is asked now,
+    /// should that be late: once for each request, as an attempt like any
+    /// other. `steps_left` as in [`Self::next`].
+    #[must_use]
+    pub fn may_hedge(&self, steps_left: usize) -> bool {
+        let kept = u32::try_from(steps_left).unwrap_or(u32::MAX);
+        let left = (self.plan.attempts + self.granted).saturating_sub(self.attempts);
+        !self.is_hedged && left > kept && self.repeatable.after(Class::Timeout)
+    }
+
+    /// A second backend was asked beside one.
+    pub fn hedged(&mut self) {
+        self.is_hedged = true;
         self.attempts += 1;
     }
 

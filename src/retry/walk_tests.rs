@@ -136,6 +136,31 @@ fn who_asks_for_too_long_or_cannot_heal_is_not_asked_again() {
 }
 
 #[test]
+fn a_second_backend_is_asked_once_and_within_the_attempts() {
+    let attempts = |attempts| RetryPlan { attempts, ..PLAN };
+    for (plan, repeatable, asked, steps_left, may) in [
+        (attempts(3), Repeatable::Yes, 1, 0, true),
+        (attempts(3), Repeatable::Unsent, 1, 0, false),
+        (attempts(1), Repeatable::Yes, 1, 0, false),
+        (attempts(2), Repeatable::Yes, 1, 0, true),
+        (attempts(2), Repeatable::Yes, 2, 0, false),
+        // An attempt is kept for each model that may be asked instead.
+        (attempts(3), Repeatable::Yes, 1, 1, true),
+        (attempts(3), Repeatable::Yes, 1, 2, false),
+        (attempts(3), Repeatable::Yes, 2, 1, false),
+        (attempts(3), Repeatable::Yes, 1, usize::MAX, false),
+    ] {
+        let mut walk = Walk::new(&plan, repeatable);
+        (0..asked).for_each(|_| walk.begins());
+        let case = (plan.attempts, repeatable, asked, steps_left);
+        assert_eq!(walk.may_hedge(steps_left), may, "{case:?}");
+        walk.hedged();
+        assert_eq!(walk.attempts(), asked + 1);
+        assert!(!walk.may_hedge(0), "{case:?}: once");
+    }
+}
+
+#[test]
 fn another_model_may_ask_whom_only_its_model_has_failed() {
     for class in Class::ALL {
         let walk = walked(&PLAN, &[failed(class)]);

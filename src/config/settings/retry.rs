@@ -54,5 +54,23 @@ pub(super) const RETRIES: Group = Group {
             "The longest wait that a backend may ask for, when no other is left to ask",
             Place::Time(|w| &mut w.retry.retry_after_max),
         ),
+        of_process(
+            "retry.hedge_after",
+            "--hedge-after",
+            "2s",
+            "When another backend is asked beside one that has not begun to answer a model's \
+             request: after a time, or so many times what a stream's first token takes, as in 3x",
+            Place::OptionalText(["TIME", "never"], |w| &mut w.hedge_after),
+        ),
+        of_process(
+            "retry.hedge_percent_max",
+            "--hedge-percent-max",
+            "10",
+            "The most backends asked so in a hundred requests",
+            Place::Number(Number {
+                read: |w, word| count(word).map(|count| w.retry.hedge_percent_max = count),
+                show: |w| w.retry.hedge_percent_max.to_string(),
+            }),
+        ),
     ],
 };
