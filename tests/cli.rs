@@ -408,6 +408,8 @@ fn the_help_of_serve_shows_every_setting_with_its_default() {
             ("--drain", &time(Plan::DRAIN)),
             ("--head-bytes", &size(limits.head_bytes)),
             ("--header-count", &count(limits.headers)),
+            ("--hedge-after", "never"),
+            ("--hedge-percent-max", "5"),
             ("--target-bytes", &size(limits.target_bytes)),
             ("--body-bytes", &size(limits.body_bytes)),
             ("--body-memory", &size(limits.body_memory_total)),

@@ -275,7 +275,7 @@ fn a_model_that_is_left_alone_is_not_waited_for_while_another_may_answer() {
 }
 
 #[test]
-fn where_no_model_has_a_backend_that_is_well_the_first_is_asked() {
+fn the_only_backend_of_all_models_is_asked_whatever_it_did() {
     let asked = Arc::new(Mutex::new(Vec::new()));
     let hears = Arc::clone(&asked);
     let recovering = Backend::start(move |conn| {
@@ -297,7 +297,7 @@ fn where_no_model_has_a_backend_that_is_well_the_first_is_asked() {
         written.admin = Some("127.0.0.1:0".to_owned());
     });
     assert_eq!(proxy.client().post(CHAT, "", hello("small")).status, 500);
-    assert!(proxy.backends()[0].ejected);
+    assert!(!proxy.backends()[0].ejected, "nobody stands in for it");
     let answer = proxy.client().post(CHAT, "", hello("small"));
     assert_eq!(told(&answer), (200, Some("rule=none; model=small; step=candidate"), Some("1")));
     assert_eq!(*asked.lock().unwrap(), [hello("small-at-a"), hello("small-at-a")]);

@@ -245,7 +245,10 @@ impl<W: World> Desk<W> {
             }
             // It may be starting, or on its way back.
             (Ok(500..), _) => {}
-            (Ok(_) | Err(ProbeFault::Malformed(_) | ProbeFault::Encoded), _) => {
+            (
+                Ok(_) | Err(ProbeFault::Malformed(_) | ProbeFault::TooLarge | ProbeFault::Encoded),
+                _,
+            ) => {
                 if course.missed() {
                     let rarely = EngineCourse::RARELY;
                     tracing::info!(

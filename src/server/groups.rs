@@ -7,14 +7,18 @@ use crate::{
     route::{Pattern, RoutePlan, Serves},
 };
 
-/// Each group once. A model's backends are those of all its candidates; where
+/// Each group once. A model's backends are those of all its candidates, and of
+/// the models that answer when these fail: one that is alone may then be left
+/// out, and its fallback is asked without waiting for it. Where
 /// only backends name models, those that serve the name; and those that serve
 /// every name, where any name may come.
 pub(super) fn groups(plan: &RoutePlan) -> Vec<Vec<BackendId>> {
     let mut found: Vec<Vec<BackendId>> = Vec::new();
     for model in &plan.models {
-        let candidates = model.candidates.iter().flat_map(|candidate| &candidate.backends);
-        found.push(candidates.copied().collect());
+        let fallbacks = model.fallbacks.general.iter();
+        let fallbacks = fallbacks.filter_map(|fallback| plan.models.get(fallback.0));
+        let candidates = std::iter::once(model).chain(fallbacks).flat_map(|one| &one.candidates);
+        found.push(candidates.flat_map(|candidate| &candidate.backends).copied().collect());
     }
     let mut names: Vec<&Pattern> = plan.backends.iter().flat_map(|one| &one.models).collect();
     names.sort_unstable();
@@ -108,6 +112,13 @@ mod tests {
     fn all_candidates_of_a_model_are_a_group() {
         let any = vec![backend(&[], None); 4];
         check(&any, &[model(&[&[1], &[0, 1]]), model(&[&[3, 2]])], &[&[0, 1], &[2, 3]]);
+    }
+
+    #[test]
+    fn a_fallback_stands_in_for_its_model() {
+        let mut small = model(&[&[0]]);
+        small.fallbacks.general = vec![crate::route::ModelId(1)];
+        check(&vec![backend(&[], None); 2], &[small, model(&[&[1]])], &[&[0, 1], &[1]]);
     }
 
     #[test]
