@@ -174,6 +174,10 @@ class TlsBackend:
                         connection.sendall(self.answer[at : at + 1000])
                         # An end that comes in mid-record ends the answer too.
                         connection.recv(1)
+                    # Closed with bytes unread, it would be reset, and what is on
+                    # its way would be lost (RFC 9112, section 9.6).
+                    while connection.recv(65536):
+                        pass
                 elif read_body(connection, head):
                     self.requests += 1
                     connection.sendall(self.answer)
