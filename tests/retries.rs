@@ -289,7 +289,7 @@ fn what_may_have_had_an_effect_is_asked_once() {
 /// The backend has read it and may have done its work, whether the connection
 /// had served before or not.
 #[test]
-fn what_may_have_had_an_effect_is_asked_once_on_a_reused_connection_too() {
+fn what_may_have_had_an_effect_is_asked_once_though_a_connection_waits() {
     const LAST: &[u8] = b"{\"model\":\"last\",\"messages\":[]}";
     for (path, times) in
         [("/v1/files", 1), ("/v1/messages/batches", 1), ("/v1/responses/compact", 1), (CHAT, 2)]
@@ -311,7 +311,8 @@ fn what_may_have_had_an_effect_is_asked_once_on_a_reused_connection_too() {
         proxy.settles();
         assert_eq!(proxy.client().post(path, "", LAST).status, 502, "{path}");
         assert_eq!(*heard.lock().unwrap(), times, "{path}");
-        assert_eq!(backend.connections(), times, "{path}: the first was reused");
+        // Reused and then another one, or one of its own to begin with.
+        assert_eq!(backend.connections(), 2, "{path}");
     }
 }
 

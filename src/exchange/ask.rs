@@ -3,7 +3,8 @@
 //! any byte of an answer was most likely closed while it was idle: once, the
 //! request is sent again on a fresh one to the same backend (RFC 9112, section
 //! 9.3.1; the request is held). One that may have had an effect is not: the
-//! backend may have read it and done its work (RFC 9110, section 9.2.2).
+//! backend may have read it and done its work (RFC 9110, section 9.2.2). It goes
+//! out on a fresh connection to begin with.
 
 use super::{
     Stage,
@@ -149,11 +150,15 @@ async fn begin<'s, W: World>(
     errand: &Errand<'_, W::Stream>,
     ticket: &Ticket<'_>,
 ) -> Result<Answer<'s, W::Stream>, AttemptFault> {
+    // One that may not be sent again must not meet a connection that its backend
+    // is about to close as idle.
+    let fresh_only = !errand.asked.repeatable.after(Class::Cut);
     let mut resent = false;
     loop {
         let asks = &errand.shared.asks;
         asks.set(asks.get() + 1);
-        let link = match take_link(stage, errand.watch, ticket.backend(), resent).await {
+        let fresh_only = fresh_only || resent;
+        let link = match take_link(stage, errand.watch, ticket.backend(), fresh_only).await {
             Ok(link) => link,
             // It may be what the request has done to it.
             Err(AttemptFault::Refused(_)) if resent => return Err(Trouble::BackendCut.into()),

@@ -30,7 +30,7 @@ class Metrics:
     def read(self):
         answer = self._client.get("http://admin/metrics").raise_for_status()
         lines = [line for line in answer.text.splitlines() if not line.startswith("#")]
-        return {name: int(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
+        return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
 
     def come_to_rest(self, seconds=10):
         """Waits until every gauge is where it began, and fails if one stays."""
