@@ -152,7 +152,7 @@ fn monoio_http_understands_our_requests() {
     for length in [1, 1000, 16_384, 300_000] {
         let body = pattern(length);
         for path in ["/whole", "/chunked"] {
-            let answer = client.post(path, "", &body);
+            let answer = client.put(path, "", &body);
             assert_eq!(answer.status, 200);
             assert_eq!(answer.field("content-type"), Some("application/x-thing"));
             assert!(answer.body == body, "{path}, {length} bytes");

@@ -118,15 +118,25 @@ impl Client {
 
     /// Sends a POST of known length; `headers` are lines with their ends.
     pub fn send_post(&mut self, path: &str, headers: &str, body: impl AsRef<[u8]>) {
-        let body = body.as_ref();
+        self.send_whole("POST", path, headers, body.as_ref());
+    }
+
+    fn send_whole(&mut self, method: &str, path: &str, headers: &str, body: &[u8]) {
         let length = body.len();
-        let head =
-            format!("POST {path} HTTP/1.1\r\nhost: p\r\ncontent-length: {length}\r\n{headers}\r\n");
+        let start = format!("{method} {path} HTTP/1.1\r\nhost: p\r\n");
+        let head = format!("{start}content-length: {length}\r\n{headers}\r\n");
         self.send([head.as_bytes(), body].concat());
     }
 
     pub fn post(&mut self, path: &str, headers: &str, body: impl AsRef<[u8]>) -> Answer {
         self.send_post(path, headers, body);
+        self.answer()
+    }
+
+    /// A request that may be sent twice, so that it goes on a connection that
+    /// was used before.
+    pub fn put(&mut self, path: &str, headers: &str, body: impl AsRef<[u8]>) -> Answer {
+        self.send_whole("PUT", path, headers, body.as_ref());
         self.answer()
     }
 
