@@ -60,14 +60,18 @@ fn write_openai_words(out: &mut Vec<u8>, trouble: &Trouble) {
     out.push(b'}');
 }
 
-/// `{"type":"error","error":{"type":…,"message":…},"request_id":…}`
+/// `{"type":"error","error":{"type":…,"message":…},"request_id":…}`; without
+/// the last where a request came to nothing before it had an id.
 fn write_anthropic_error(out: &mut Vec<u8>, trouble: &Trouble, request_id: &str) {
     out.extend_from_slice(b"{\"type\":\"error\",\"error\":{\"type\":");
     write_string(out, trouble.anthropic_type());
     out.extend_from_slice(b",\"message\":");
     write_string(out, &message(trouble));
-    out.extend_from_slice(b"},\"request_id\":");
-    write_string(out, request_id);
+    out.push(b'}');
+    if !request_id.is_empty() {
+        out.extend_from_slice(b",\"request_id\":");
+        write_string(out, request_id);
+    }
     out.push(b'}');
 }
 

@@ -100,6 +100,14 @@ fn a_message_ends_in_one_stop() {
 }
 
 #[test]
+fn an_anthropic_error_without_a_request_names_none() {
+    let mut out = Vec::new();
+    write_error_body(&mut out, Dialect::Anthropic, &Trouble::Overloaded, "");
+    let tree: Tree = serde_json::from_slice(&out).unwrap();
+    assert_eq!(tree.as_object().unwrap().keys().collect::<Vec<_>>(), ["error", "type"]);
+}
+
+#[test]
 fn an_anthropic_error_names_the_request() {
     assert_eq!(
         body(Dialect::Anthropic, &Trouble::Overloaded),
