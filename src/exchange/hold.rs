@@ -85,6 +85,14 @@ pub enum Unheld<'s, S> {
     Interrupted(Interrupt),
 }
 
+/// How many bytes are whole events: up to the last blank line, whichever line
+/// ends it is written with.
+fn whole_events(bytes: &[u8]) -> usize {
+    let ends: [&[u8]; 3] = [b"\n\n", b"\n\r\n", b"\r\r"];
+    let behind = |end: &&[u8]| Some(memchr::memmem::rfind(bytes, end)? + end.len());
+    ends.iter().filter_map(behind).max().unwrap_or(bytes.len())
+}
+
 /// Takes the whole of an error into memory, freed of its framing, and gives
 /// its connection back. An error in a stream ends with what has come: nobody
 /// reads on behind it.
@@ -116,6 +124,10 @@ pub async fn hold<'s, W: World>(
             }
         };
         let ends_here = is_event && answer.head.to_client != ClientFraming::Plain;
+        if ends_here && !is_whole {
+            let events = body.get(write::CHUNK_PREFIX_MAX..).unwrap_or_default();
+            body.truncate(write::CHUNK_PREFIX_MAX + whole_events(events));
+        }
         if is_whole || ends_here {
             break;
         }
@@ -246,4 +258,23 @@ async fn more<W: World>(
 fn note<W: World>(stage: &Stage<W>, link: &Link<'_, W::Stream>, error: &std::io::Error) {
     // For the log; it is a cut like any other.
     let _ = fault_of(stage, link.backend, error);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::whole_events;
+
+    #[test]
+    fn what_is_told_of_a_stream_ends_with_a_whole_event() {
+        for (bytes, expected) in [
+            ("data: x\n\n", 9),
+            ("data: x\n\ndata: {\"par", 9),
+            ("data: x\r\n\r\ndata: y\r\n", 11),
+            ("data: x\r\rdata: y\r", 9),
+            ("data: x\n\ndata: y\n\n: z", 18),
+            ("data", 4),
+        ] {
+            assert_eq!(whole_events(bytes.as_bytes()), expected, "{bytes:?}");
+        }
+    }
 }
