@@ -54,7 +54,7 @@ fn bodies_of_known_length_arrive_whole() {
     let mut client = proxy.client();
     for length in [0, 1, 1000, 16_000, 16_384, 17_000, 100_000, 5_000_000] {
         let body = pattern(length);
-        let answer = client.post("/v1/thing", "x-mock-echo: 1\r\n", &body);
+        let answer = client.put("/v1/thing", "x-mock-echo: 1\r\n", &body);
         assert!(answer.status == 200 && answer.body == body, "{length} bytes");
     }
     proxy.settles();
@@ -528,4 +528,32 @@ fn a_client_cannot_say_who_it_is() {
     let request = ask(|written| written.headers.forwarded = false);
     assert_eq!(request.all("forwarded"), ["for=192.0.2.1"]);
     assert_eq!(request.all("x-real-ip"), ["192.0.2.1"]);
+}
+
+#[test]
+fn fields_of_ours_are_between_us_and_our_client() {
+    let (told, requests) = mpsc::channel();
+    let backend = Backend::start(move |conn| {
+        while let Some(request) = conn.request() {
+            // The test may have heard enough.
+            let _ = told.send(request);
+            conn.say(
+                "HTTP/1.1 200 OK\r\nx-tokenring-backend: liar\r\nx-tokenring-attempts: 9\r\n\
+                 x-tokenring-else: 1\r\ncontent-length: 2\r\n\r\n{}",
+            );
+        }
+    });
+    let mine = "x-tokenring-priority: high\r\nX-TokenRing-Route: mine\r\nx-other: 1\r\n";
+    for (own, expected) in [(true, ["1"].as_slice()), (false, &["9"])] {
+        let proxy = Proxy::with(&[backend.address], |written| written.headers.own = own);
+        let answer = proxy.client().post("/v1/chat/completions", mine, chat(1));
+        let request = requests.recv().unwrap();
+        assert_eq!(request.all("x-other"), ["1"]);
+        for name in ["x-tokenring-priority", "x-tokenring-route"] {
+            assert_eq!(request.all(name), [""; 0], "{name}");
+        }
+        let named = answer.fields.iter().filter(|(name, _)| name == "x-tokenring-attempts");
+        assert_eq!(named.map(|(_, value)| value.as_str()).collect::<Vec<_>>(), expected);
+        assert_eq!(answer.field("x-tokenring-else").is_some(), !own);
+    }
 }

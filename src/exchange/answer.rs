@@ -215,7 +215,8 @@ fn write_head<W: World>(
     let mut has_id = false;
     forward(out, &response.fields, |name, _| {
         has_id |= matches!(name, Name::RequestId | Name::BareRequestId);
-        true
+        // Who reads ours must not read a backend's in front of them.
+        !(ours.own && name == Name::Own)
     });
     if ours.request_id && !has_id {
         write::field(out, id_field(asked.dialect), asked.request_id.as_bytes());

@@ -116,6 +116,9 @@ fn fate(name: Name, settings: &Settings, reads_answer: bool, travels: bool) -> F
         // which we put what we know ourselves.
         Name::ForwardedProto | Name::OtherForwarded if ours.forwarded => Fate::EndsHere,
         Name::AcceptEncoding if reads_answer => Fate::EndsHere,
+        // What a client may ask of us it may not ask of another proxy behind us,
+        // which knows no client but us.
+        Name::Own => Fate::EndsHere,
         _ => Fate::Travels,
     }
 }

@@ -32,6 +32,8 @@ pub enum Name {
     AcceptEncoding,
     ContentType,
     ContentEncoding,
+    /// What this proxy tells its clients, and they it: X-Tokenring-…
+    Own,
     /// For the other end, and of no interest here.
     EndToEnd,
 }
@@ -101,6 +103,7 @@ pub(super) fn classify(name: &[u8]) -> Name {
         (23, b'x') if is(name, b"x-forwarded-client-cert") => Name::OtherForwarded,
         (25, b'o') if is(name, b"ocp-apim-subscription-key") => Name::Credential,
         (_, b'p') if has_proxy_prefix(name) => Name::HopByHop,
+        (_, b'x') if has_own_prefix(name) => Name::Own,
         _ => Name::EndToEnd,
     }
 }
@@ -120,6 +123,10 @@ fn is<const N: usize>(name: &[u8], lower: &[u8; N]) -> bool {
 
 fn has_proxy_prefix(name: &[u8]) -> bool {
     name.get(..6).is_some_and(|prefix| is(prefix, b"proxy-"))
+}
+
+fn has_own_prefix(name: &[u8]) -> bool {
+    name.get(..12).is_some_and(|prefix| is(prefix, b"x-tokenring-"))
 }
 
 /// Names that a receiver which turns `-` into `_` (CGI, WSGI and their
@@ -264,7 +271,9 @@ mod tests {
 
     #[test]
     fn names_are_known_whatever_the_case() {
-        let rows: [(&[u8], Name); 8] = [
+        let rows: [(&[u8], Name); 10] = [
+            (b"X-TokenRing-Route", Name::Own),
+            (b"x-tokenrings", Name::EndToEnd),
             (b"HOST", Name::Host),
             (b"cOnTeNt-LeNgTh", Name::ContentLength),
             (b"Transfer-Encoding", Name::TransferEncoding),
