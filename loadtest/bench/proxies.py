@@ -170,7 +170,7 @@ def start_proxy(place, what, role, backend, streaming, tls=None):
         process = Process("haproxy", [program("haproxy"), "-f", configuration, "-db"],
                           PROXY_CORE, address, directory / "output.log")
     else:
-        if "{listen}" not in what or "{backend}" not in what:
+        if "{listen}" not in what or not ("{backend}" in what or "--config" in what):
             raise Failure("a proxy's command needs {listen} and {backend} in it")
         admin = free_address() if "{admin}" in what else None
         files = {} if tls is None else {
