@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::error::PlanError;
+use super::error::{Fault, PlanError};
+use super::named::Named;
 use super::settings::{Form, by_id, list_of};
 
 /// Where each setting was given. A setting is known by its flag, or by its key
@@ -129,7 +130,7 @@ impl Given {
         }
         if let Some((setting, place)) = setting.zip(self.place_in_list(error)) {
             let name = setting.key.strip_prefix("backend.").unwrap_or(setting.key);
-            let (value, reason) = (shown(&error.value), self.rename(&error.fault.to_string()));
+            let (value, reason) = (shown(&error.value), self.sentence(&error.fault));
             let space = if value.is_empty() { "" } else { " " };
             return Told::elsewhere(format!("{place}: {name}{space}{value}: {reason}"));
         }
@@ -142,7 +143,7 @@ impl Given {
             (None, _) => String::new(),
         };
         let name = theirs.map_or_else(|| self.name(error.flag), |(_, theirs)| (*theirs).to_owned());
-        let reason = self.rename(&error.fault.to_string());
+        let reason = self.sentence(&error.fault);
         let sentence = match shown(&error.value) {
             "" => format!("{place}{name}: {reason}"),
             value => format!("{place}{name} {value}: {reason}"),
@@ -169,39 +170,39 @@ impl Given {
         line.filter(|_| !self.is_typed(error.flag))
     }
 
-    /// A sentence that names flags, with the keys of those that were not typed:
-    /// `--body-memory` becomes `limits.body_memory`, `--tls-cert FILE` becomes
-    /// `tls.cert = "FILE"`, `--no-pin` becomes `cores.pin = false`.
+    /// How the operator writes a setting that a sentence names: `--body-memory`
+    /// becomes `limits.body_memory` where it was not typed, `--tls-cert FILE`
+    /// becomes `tls.cert = "FILE"`, `--no-pin` becomes `cores.pin = false`.
     #[must_use]
-    pub fn rename(&self, sentence: &str) -> String {
-        if self.file.is_none() && self.of_others.is_empty() {
-            return sentence.to_owned();
+    pub(super) fn write(&self, named: Named) -> String {
+        if let Some((0, theirs)) = self.of_others.get(named.id) {
+            return Named { id: theirs, ..named }.to_string();
         }
-        let mut words: Vec<String> = Vec::new();
-        let mut awaits_value = false;
-        for word in sentence.split(' ') {
-            let (bare, punctuation) = bare(word);
-            if awaits_value && is_value(bare) {
-                words.push(format!("= \"{bare}\"{punctuation}"));
-                awaits_value = false;
-                continue;
-            }
-            if let Some((0, theirs)) = self.of_others.get(bare) {
-                words.push(format!("{theirs}{punctuation}"));
-                continue;
-            }
-            let setting = by_id(bare).filter(|setting| !self.is_typed(setting.id()));
-            let setting = setting.filter(|_| self.file.is_some());
-            awaits_value = setting.is_some() && punctuation.is_empty();
-            words.push(match setting.map(|setting| (setting.key, setting.form())) {
-                Some((key, Form::Switch { flag_says })) => {
-                    format!("{key} = {flag_says}{punctuation}")
-                }
-                Some((key, _)) => format!("{key}{punctuation}"),
-                None => word.to_owned(),
-            });
+        let setting = by_id(named.id).filter(|_| self.file.is_some() && !self.is_typed(named.id));
+        match setting.map(|setting| (setting.key, setting.form())) {
+            Some((key, Form::Switch { flag_says })) => format!("{key} = {flag_says}"),
+            Some((key, _)) if named.value.is_empty() => key.to_owned(),
+            Some((key, _)) => format!("{key} = \"{}\"", named.value),
+            None => named.to_string(),
         }
-        words.join(" ")
+    }
+
+    /// The fault's sentence, with the settings that it names as the operator
+    /// writes them.
+    fn sentence(&self, fault: &Fault) -> String {
+        let (sentence, names) = (fault.to_string(), fault.names());
+        let (mut said, mut rest) = (String::new(), sentence.as_str());
+        let next = |rest: &str| {
+            let found = names.iter().filter_map(|named| Some((named.find_in(rest)?, *named)));
+            found.min_by_key(|(at, _)| *at)
+        };
+        while let Some((at, named)) = next(rest) {
+            let (before, from) = rest.split_at(at);
+            said.push_str(before);
+            said.push_str(&self.write(named));
+            rest = from.get(named.to_string().len()..).unwrap_or_default();
+        }
+        said + rest
     }
 }
 
@@ -226,17 +227,6 @@ impl Told {
     pub(super) fn at(line: usize, sentence: String) -> Self {
         Self { order: (false, line), sentence }
     }
-}
-
-/// A word and the punctuation behind it.
-fn bare(word: &str) -> (&str, &str) {
-    word.split_at(word.trim_end_matches([',', ';', ':']).len())
-}
-
-/// Whether a sentence shows with this word what to write.
-fn is_value(word: &str) -> bool {
-    let is_kind = word.len() > 1 && word.bytes().all(|byte| byte.is_ascii_uppercase());
-    is_kind || word.contains("://")
 }
 
 /// What was given, if it can be shown: it may be a key that was pasted where

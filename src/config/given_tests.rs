@@ -1,7 +1,7 @@
 //! Facts about how errors name what the operator wrote.
 
 use super::*;
-use crate::config::Fault;
+use crate::config::{Fault, RouteFault};
 
 /// Settings of a file: the head's size in line 3, backends in 7 and 9; the
 /// body's size was typed.
@@ -94,6 +94,18 @@ fn a_mend_names_what_the_operator_can_change() {
         "t.toml: cores.use: \
           the kernel did not say which cores this process may use; \
           list them with cores.use, and add cores.pin = false",
+    );
+}
+
+/// A model may be called anything.
+#[test]
+fn what_the_operator_wrote_is_shown_as_it_was_written() {
+    check(
+        ("model.name", 0),
+        "--cores",
+        RouteFault::NotServed("--cores".to_owned()).into(),
+        "t.toml: model.name --cores: no backend serves --cores; add the name to the \
+         backend.models of one",
     );
 }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::error::{Fault, PlanError};
+use super::given::Given;
 use super::tls_plan::{BackendTlsPlan, PairFiles, ServerTlsPlan, TlsPlan};
 use crate::tls::{
     self, Authorities, CertificateDer, Chain, CryptoProvider, Date, Identity, Key, UnixTime,
@@ -36,10 +37,27 @@ pub struct TlsMaterial {
     pub client_authorities: Option<Authorities>,
     /// By backend, in the operator's order; `None` is plain HTTP.
     pub backends: Vec<Option<BackendMaterial>>,
-    /// Certificates that end soon, each in one sentence with its mend.
-    pub warnings: Vec<String>,
+    /// Certificates that end soon.
+    pub warnings: Vec<Warning>,
     /// When the first certificate of our own ends.
     pub earliest_not_after: Option<UnixTime>,
+}
+
+/// A certificate that ends soon.
+#[derive(Clone, Debug)]
+pub struct Warning {
+    /// The setting that names its file.
+    id: &'static str,
+    /// Which one, and the mend.
+    sentence: String,
+}
+
+impl Warning {
+    /// In one sentence, with the setting by the name that the operator knows.
+    #[must_use]
+    pub fn told(&self, given: &Given) -> String {
+        format!("{} {}", given.name(self.id), self.sentence)
+    }
 }
 
 /// Checked contents for one backend.
@@ -144,18 +162,19 @@ fn expiry_warnings(
     pair: &PairFiles,
     chain: &Chain,
     now: UnixTime,
-) -> Vec<String> {
+) -> Vec<Warning> {
     let own = (chain.not_after(), "the certificate", "renew it");
     let others = chain
         .others_end()
         .map(|end| (end, "a certificate of an authority in the chain", "fetch the chain anew"));
     let ends_soon =
         |end: UnixTime| end.as_secs().saturating_sub(now.as_secs()) < EXPIRY_WARNING.as_secs();
-    let (flag, path) = (flags.certificates, pair.certificates.display());
+    let path = pair.certificates.display();
     let all = [own].into_iter().chain(others).filter(|(end, ..)| ends_soon(*end));
     all.map(|(end, which, mend)| {
         let verb = if end < now { "expired" } else { "expires" };
-        format!("{flag} {path}: {which} {verb} on {}; {mend}", Date(end))
+        let sentence = format!("{path}: {which} {verb} on {}; {mend}", Date(end));
+        Warning { id: flags.certificates, sentence }
     })
     .collect()
 }

@@ -3,6 +3,7 @@
 use crate::base::units::Size;
 
 use super::cores::CoreList;
+use super::named::{BACKEND_CA, NO_VERIFY, Named};
 use super::plan::{BackendPlan, Plan};
 use crate::tls::Verification;
 
@@ -41,10 +42,13 @@ pub fn startup_line(
 /// often it was said before.
 #[must_use]
 pub fn danger_lines(plan: &Plan) -> Vec<String> {
-    let unverified = "DANGER: --danger-backend-no-verify: whoever sits on the way to such a \
-                      backend can read and change all that is sent; give --backend-ca instead";
     let is_unverified = (0..plan.backends.len()).any(|place| is_unverified(plan, place));
-    is_unverified.then(|| plan.given.rename(unverified)).into_iter().collect()
+    let [switch, authority] = [NO_VERIFY, Named::only(BACKEND_CA.id)].map(|n| plan.given.write(n));
+    let unverified = format!(
+        "DANGER: {switch}: whoever sits on the way to such a backend can read and change all that \
+         is sent; give {authority} instead"
+    );
+    is_unverified.then_some(unverified).into_iter().collect()
 }
 
 /// The backend at this place is https, and may be anybody.
