@@ -15,8 +15,9 @@ use super::route_fault::RouteFault;
 /// One fault, at the setting where it is mended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlanError {
-    /// The setting's flag, or its key where it has none.
-    pub flag: &'static str,
+    /// What the setting is known by: its flag, or its key where it has none.
+    /// Another router's flag is a setting of its own.
+    pub id: &'static str,
     /// Which of several, such as the second backend: 1.
     pub place: usize,
     /// What was given for it; empty when nothing was.

@@ -330,13 +330,13 @@ impl Read {
     /// been told already.
     pub(super) fn explains(&self, error: &PlanError) -> bool {
         let Unsure(unsure) = &self.unsure;
-        let is_of_backend = settings().any(|s| s.id() == error.flag && s.is_of_backend());
+        let is_of_backend = settings().any(|s| s.id() == error.id && s.is_of_backend());
         let names = error.fault.names();
         let is_of_absence = matches!(&error.fault, Fault::Route(fault) if fault.is_of_absence());
         let in_lists =
             || unsure.iter().any(|(id, _)| id.starts_with("model.") || id.starts_with("route."));
         is_of_absence && in_lists()
-            || unsure.contains(&(error.flag, error.place))
+            || unsure.contains(&(error.id, error.place))
             || is_of_backend && unsure.contains(&(URL, error.place))
             || unsure.iter().any(|(id, _)| names.iter().any(|named| named.id == *id))
     }

@@ -16,8 +16,8 @@ fn given() -> Given {
 
 #[track_caller]
 fn check(spot: (&'static str, usize), value: &str, fault: Fault, expected: &str) {
-    let (flag, place) = spot;
-    let error = PlanError { flag, place, value: value.to_owned(), fault };
+    let (id, place) = spot;
+    let error = PlanError { id, place, value: value.to_owned(), fault };
     assert_eq!(given().tell(&error).sentence, expected);
 }
 
@@ -112,7 +112,7 @@ fn what_the_operator_wrote_is_shown_as_it_was_written() {
 #[test]
 fn without_a_file_everything_is_a_flag() {
     let error = PlanError {
-        flag: "--tls-listen",
+        id: "--tls-listen",
         place: 0,
         value: "a:1".to_owned(),
         fault: Fault::TlsNoPair,
