@@ -11,7 +11,8 @@
 //!   gets the first answer that a backend gave, byte for byte, and not the last
 //!   one's accident; where none gave any, our own first trouble.
 //! - An answer of a fallback that faults the request (400 to 499) is no better
-//!   than the error for which the fallback was asked.
+//!   than the error for which the fallback was asked, and no answer for a model
+//!   that was only full: that one is waited for.
 
 mod answered;
 mod last_words;
@@ -30,7 +31,7 @@ use super::{
 };
 use crate::{
     balance::{Ask, BackendId, NoPick, Reach, Ticket},
-    llm::{Complaint, Model},
+    llm::Model,
     retry::{Class, Failed, Failing, GivenUp, Next, Reason, Walk},
     route::Decision,
     rt::World,
@@ -257,13 +258,7 @@ impl<'s, W: World> Way<'s, '_, W> {
     /// one, or to one that was full, to wait there, or once more to those where
     /// nobody is well, or waits until some may be asked again.
     async fn leave_step(&mut self) -> Result<(), Stuck> {
-        if let Some(step) = self.ways.after(self.step, Reason::General) {
-            self.go_to(step, Reason::General);
-            return Ok(());
-        }
-        if let Some(step) = self.full.take() {
-            self.go_to(step, Reason::General);
-            self.waits = true;
+        if self.next_step() {
             return Ok(());
         }
         if self.reach == Reach::Well {
@@ -277,6 +272,21 @@ impl<'s, W: World> Way<'s, '_, W> {
         (self.step, self.fallback) = (self.round_from, None);
         (self.reach, self.full) = (self.ways.first_reach(self.step), None);
         client.pause(stage, begins).await.map_err(Stuck::Interrupted)
+    }
+
+    /// Goes on to the next step, or to one that was full, to wait there; says
+    /// whether there is one.
+    fn next_step(&mut self) -> bool {
+        if let Some(step) = self.ways.after(self.step, Reason::General) {
+            self.go_to(step, Reason::General);
+            return true;
+        }
+        let full = self.full.take();
+        if let Some(step) = full {
+            self.go_to(step, Reason::General);
+            self.waits = true;
+        }
+        full.is_some()
     }
 
     fn go_to(&mut self, step: usize, reason: Reason) {

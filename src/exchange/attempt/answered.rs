@@ -29,17 +29,9 @@ impl<'s, W: World> Way<'s, '_, W> {
         if !is_fault {
             return Ok(Turn::Told((answer, Some(ticket))));
         }
-        if self.ways.is_fallback(self.step) && matches!(self.first, Some(Word::Answer(_))) {
-            answer.lost(self.stage);
-            self.walk.redirected(ticket.backend(), self.step);
-            verdict::declined(self.stage, ticket, status);
-            return match self.ways.after(self.step, Reason::General) {
-                Some(step) => {
-                    self.go_to(step, Reason::General);
-                    Ok(Turn::On)
-                }
-                None => self.give_up(GivenUp::NobodyLeft).map(Turn::Told),
-            };
+        let has_better = self.full.is_some() || matches!(self.first, Some(Word::Answer(_)));
+        if self.ways.is_fallback(self.step) && has_better {
+            return self.passed_over(answer, ticket).await;
         }
         // These are told of the prompt; a 401 or 404 is not.
         let may_be_about_prompt = about.is_some() || matches!(status, 400 | 413 | 422);
@@ -76,6 +68,37 @@ impl<'s, W: World> Way<'s, '_, W> {
         self.first.get_or_insert(Word::Answer(held));
         self.go_to(step, reason);
         Ok(Turn::On)
+    }
+
+    /// A fallback has declined what another model may take: one that failed
+    /// before, whose error is told then, or one that was only full.
+    async fn passed_over(
+        &mut self,
+        answer: Answer<'s, W::Stream>,
+        ticket: Ticket<'s>,
+    ) -> Result<Turn<'s, W::Stream>, AttemptFault> {
+        let status = answer.head.status;
+        if matches!(self.first, Some(Word::Answer(_))) {
+            answer.lost(self.stage);
+        } else {
+            match hold(self.stage, self.client, answer).await {
+                Ok(held) => self.first = Some(Word::Answer(held)),
+                Err(Unheld::Passes(answer) | Unheld::Slow(answer)) => {
+                    return Ok(Turn::Told((answer, Some(ticket))));
+                }
+                Err(Unheld::Lost) => self.note(Trouble::BackendCut),
+                Err(Unheld::Interrupted(interrupt)) => {
+                    return self.end(interrupt.into()).map(Turn::Told);
+                }
+            }
+        }
+        self.walk.redirected(ticket.backend(), self.step);
+        verdict::declined(self.stage, ticket, status);
+        if self.next_step() {
+            Ok(Turn::On)
+        } else {
+            self.give_up(GivenUp::NobodyLeft).map(Turn::Told)
+        }
     }
 
     /// Whether another model is there for what this one says of the prompt.

@@ -46,7 +46,7 @@ impl<'s, W: World> Way<'s, '_, W> {
     }
 
     /// Keeps a trouble of our own, if it may be told.
-    fn note(&mut self, trouble: Trouble) {
+    pub(super) fn note(&mut self, trouble: Trouble) {
         match &self.first {
             Some(Word::Answer(_)) => {}
             Some(Word::Trouble(first)) if was_sent(first) || !was_sent(&trouble) => {}
