@@ -17,7 +17,7 @@ use std::{
 use support::{
     Answer, End, Proxy,
     backend::{Backend, Request, nowhere},
-    chat, eventually, mock, plan, streamed, url,
+    chat, error_word, eventually, mock, plan, streamed, url,
 };
 use tokenring::{
     base::Secret,
@@ -240,6 +240,31 @@ fn the_first_error_of_a_backend_is_told() {
         assert_eq!(answer.field("x-first"), Some("1"));
         assert_eq!(answer.field("x-should-retry"), Some("false"));
         assert_eq!(answer.field("x-tokenring-attempts"), Some("3"));
+    }
+}
+
+/// To come again costs nobody anything where nothing was sent; where something
+/// was, it would be work on top of work.
+#[test]
+fn who_was_refused_a_connection_may_come_again_and_nobody_else() {
+    let cutting = Backend::start(|conn| {
+        conn.request();
+        conn.close();
+    });
+    let refused = (502, "backend_unreachable".to_owned(), None, Some("1"));
+    let cut = (502, "backend_closed".to_owned(), Some("false"), None);
+    for (backends, expected) in [
+        (vec![nowhere()], &refused),
+        (vec![nowhere(), nowhere()], &refused),
+        (vec![cutting.address], &cut),
+        (vec![nowhere(), cutting.address], &cut),
+        (vec![cutting.address, nowhere()], &cut),
+    ] {
+        let proxy = with_admin(&backends, |_| ());
+        let answer = proxy.client().post(CHAT, "", chat(1));
+        let advice = (answer.field("x-should-retry"), answer.field("retry-after"));
+        let word = error_word(CHAT, &answer.body);
+        assert_eq!(&(answer.status, word, advice.0, advice.1), expected, "{backends:?}");
     }
 }
 
