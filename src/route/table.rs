@@ -152,11 +152,6 @@ impl RouteTable {
         near_names(self.names.public(), name)
     }
 
-    /// The names of all rules, in their order: what metrics are labelled with.
-    pub fn rule_names(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.rules.iter().map(|rule| &*rule.name)
-    }
-
     #[must_use]
     pub fn rule_name(&self, rule: RuleId) -> &str {
         self.rules.get(rule.0).map_or("none", |rule| &rule.name)
