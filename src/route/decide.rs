@@ -244,8 +244,7 @@ impl CompiledRule {
 }
 
 impl Model {
-    /// Hands out the candidates in the order in which they are asked. Those
-    /// without weight are left out.
+    /// Hands out the candidates in the order in which they are asked.
     pub(super) fn ranked(&self, dice: u64, content: &mut Asked<'_>, mut hand: impl FnMut(u32)) {
         for order in &self.orders {
             if let [only] = &**order {

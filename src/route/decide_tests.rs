@@ -7,11 +7,11 @@ use crate::{
 
 /// A body that counts what it is asked.
 #[derive(Default)]
-struct Told {
-    images: bool,
-    complexity: f32,
-    conversation: u64,
-    asked: u32,
+pub(super) struct Told {
+    pub images: bool,
+    pub complexity: f32,
+    pub conversation: u64,
+    pub asked: u32,
 }
 
 impl Content for Told {
@@ -31,24 +31,29 @@ impl Content for Told {
     }
 }
 
-fn pattern(text: &str) -> Pattern {
+pub(super) fn pattern(text: &str) -> Pattern {
     Pattern(text.into())
 }
 
-fn patterns(texts: &[&str]) -> Vec<Pattern> {
+pub(super) fn patterns(texts: &[&str]) -> Vec<Pattern> {
     texts.iter().map(|text| pattern(text)).collect()
 }
 
-fn backends(lists: &[&[&str]]) -> Vec<Serves> {
+pub(super) fn backends(lists: &[&[&str]]) -> Vec<Serves> {
     lists.iter().map(|list| Serves { models: patterns(list), dialect: None }).collect()
 }
 
-fn candidate(model: Option<&str>, backends: &[usize], weight: u32, order: u32) -> Candidate {
+pub(super) fn candidate(
+    model: Option<&str>,
+    backends: &[usize],
+    weight: u32,
+    order: u32,
+) -> Candidate {
     let backends = backends.iter().copied().map(BackendId).collect();
     Candidate { model: model.map(Box::from), backends, weight, order }
 }
 
-fn model(name: &str, candidates: Vec<Candidate>) -> ModelPlan {
+pub(super) fn model(name: &str, candidates: Vec<Candidate>) -> ModelPlan {
     ModelPlan {
         name: pattern(name),
         is_named: true,
@@ -59,12 +64,12 @@ fn model(name: &str, candidates: Vec<Candidate>) -> ModelPlan {
     }
 }
 
-fn rule(name: &str, when: Conditions, to: &[(usize, u32)]) -> Rule {
+pub(super) fn rule(name: &str, when: Conditions, to: &[(usize, u32)]) -> Rule {
     let to = to.iter().map(|&(model, weight)| Arm { model: ModelId(model), weight }).collect();
     Rule { name: name.into(), when, to, shadow: false, mirror: None }
 }
 
-fn named(model: &str) -> Query<'_> {
+pub(super) fn named(model: &str) -> Query<'_> {
     Query {
         model: Some(model.as_bytes()),
         head: HeadFacts::default(),
@@ -78,7 +83,7 @@ fn named(model: &str) -> Query<'_> {
 
 /// What is decided, as `reason | step > step …`, each step as
 /// `why:rename@backends`.
-fn shown(table: &RouteTable, query: &Query<'_>, told: &mut Told) -> String {
+pub(super) fn shown(table: &RouteTable, query: &Query<'_>, told: &mut Told) -> String {
     let decision = match table.decide(query, told) {
         Ok(decision) => decision,
         Err(unrouted) => return format!("{unrouted:?}"),
@@ -95,7 +100,7 @@ fn shown(table: &RouteTable, query: &Query<'_>, told: &mut Told) -> String {
 }
 
 #[track_caller]
-fn check(plan: &RoutePlan, query: &Query<'_>, expected: &str) {
+pub(super) fn check(plan: &RoutePlan, query: &Query<'_>, expected: &str) {
     assert_eq!(shown(&RouteTable::new(plan), query, &mut Told::default()), expected);
 }
 

@@ -26,6 +26,8 @@ mod pattern;
 mod plan;
 mod split;
 mod table;
+#[cfg(test)]
+mod weight_tests;
 
 pub use complexity::{Sign, complexity, signs};
 pub use decide::{Content, Query, Unrouted};

@@ -31,7 +31,8 @@ pub struct RouteTable {
 pub(super) struct Model {
     /// As the plan names it, plain enough for a header.
     pub word: Box<str>,
-    /// Its candidates, those of the same order together, the lowest first.
+    /// Its candidates that have weight, those of the same order together, the
+    /// lowest first.
     pub orders: Box<[Box<[Share]>]>,
     pub sticky: bool,
     /// All models that are fallen back to, and theirs, each once.
@@ -222,6 +223,7 @@ fn model(plan: &RoutePlan, id: ModelId, candidates: &mut Vec<Candidate>) -> Mode
         });
         shares.push((candidate.order, share));
     }
+    weigh(&mut shares);
     shares.sort_by_key(|(order, _)| *order);
     let same = |(a, _): &(u32, Share), (b, _): &(u32, Share)| a == b;
     let orders = shares.chunk_by(same).map(|order| order.iter().map(|(_, s)| s.clone()).collect());
@@ -235,6 +237,15 @@ fn model(plan: &RoutePlan, id: ModelId, candidates: &mut Vec<Candidate>) -> Mode
             content_policy: chain(plan, id, |fallbacks| &fallbacks.content_policy),
         },
     }
+}
+
+/// A weight of zero is none of the model's requests, also where nobody shares
+/// the order. A model that is left without anybody has all of them, alike.
+fn weigh(shares: &mut Vec<(u32, Share)>) {
+    if shares.iter().all(|(_, share)| share.weight == 0) {
+        shares.iter_mut().for_each(|(_, share)| share.weight = 1);
+    }
+    shares.retain(|(_, share)| share.weight > 0);
 }
 
 /// A model's fallbacks of one kind, each followed by its own.
