@@ -8,6 +8,7 @@ use super::{
     names::Place,
     split::{is_among, standing, winner},
     table::{CompiledRule, Model},
+    visits::Visit,
 };
 use crate::{
     base::{BackendId, mixed},
@@ -93,6 +94,7 @@ impl RouteTable {
             table: self,
             rule: None,
             model: None,
+            visits: &[],
             steps: SmallVec::new(),
             gathered: Vec::new(),
             mirror: None,
@@ -101,9 +103,9 @@ impl RouteTable {
     }
 
     /// Writes the steps.
-    fn fill(
-        &self,
-        decision: &mut Decision<'_>,
+    fn fill<'t>(
+        &'t self,
+        decision: &mut Decision<'t>,
         chosen: Option<ModelId>,
         place: Place,
         query: &Query<'_>,
@@ -117,7 +119,8 @@ impl RouteTable {
                 self.walk(decision, model, (own, query), content);
             }
             (None, Place::Itself(candidate)) => {
-                let entry = Entry { candidate, why: Why::Candidate, renames: false, speaks };
+                let why = Why::Candidate;
+                let entry = Entry { candidate, why, visit: 0, renames: false, speaks };
                 if self.is_served(entry, query, decision) {
                     decision.steps.push(entry);
                 }
@@ -127,8 +130,8 @@ impl RouteTable {
                 let backends: Box<[_]> = backends.into_iter().filter(speak).collect();
                 if !backends.is_empty() {
                     let candidate = self.names.anywhere();
-                    let why = Why::Candidate;
-                    decision.steps.push(Entry { candidate, why, renames: false, speaks });
+                    let (why, visit, renames) = (Why::Candidate, 0, false);
+                    decision.steps.push(Entry { candidate, why, visit, renames, speaks });
                     decision.gathered.push((candidate, backends));
                 }
             }
@@ -141,33 +144,25 @@ impl RouteTable {
     }
 
     /// The steps of a model and of all that it falls back to.
-    fn walk(
-        &self,
-        decision: &mut Decision<'_>,
+    fn walk<'t>(
+        &'t self,
+        decision: &mut Decision<'t>,
         first: ModelId,
         (own, query): (Option<ModelId>, &Query<'_>),
         content: &mut Asked<'_>,
     ) {
         let Some(model) = self.models.get(first.0) else { return };
-        let fallbacks = &model.fallbacks;
-        let chains = [
-            (Why::Candidate, &[first][..]),
-            (Why::Fallback, &fallbacks.general[..]),
-            (Why::ContextWindow, &fallbacks.context_window[..]),
-            (Why::ContentPolicy, &fallbacks.content_policy[..]),
-        ];
-        for (why, ids) in chains {
-            for &id in ids {
-                let Some(model) = self.models.get(id.0) else { continue };
-                let renames = own != Some(id);
-                let speaks = Speaks::of(query.dialect);
-                model.ranked(query.dice, content, |candidate| {
-                    let entry = Entry { candidate, why, renames, speaks };
-                    if decision.steps.len() < STEPS_MAX && self.is_served(entry, query, decision) {
-                        decision.steps.push(entry);
-                    }
-                });
-            }
+        decision.visits = &model.visits;
+        for (visit, Visit { model, why, .. }) in model.visits.iter().enumerate() {
+            let Some(visited) = self.models.get(model.0) else { continue };
+            let renames = own != Some(*model);
+            let (why, visit, speaks) = (*why, visit as u8, Speaks::of(query.dialect));
+            visited.ranked(query.dice, content, |candidate| {
+                let entry = Entry { candidate, why, visit, renames, speaks };
+                if decision.steps.len() < STEPS_MAX && self.is_served(entry, query, decision) {
+                    decision.steps.push(entry);
+                }
+            });
         }
     }
 
@@ -183,7 +178,8 @@ impl RouteTable {
         let speaks = Speaks::of(query.dialect);
         let Some(model) = self.models.get(id.0) else { return };
         model.ranked(query.dice, content, |candidate| {
-            let entry = Entry { candidate, why: Why::Candidate, renames, speaks };
+            let why = Why::Candidate;
+            let entry = Entry { candidate, why, visit: 0, renames, speaks };
             if decision.mirror.is_none() && self.is_served(entry, query, decision) {
                 decision.mirror = Some(entry);
             }

@@ -2,11 +2,12 @@
 //! the rules that may apply, and a list of numbers.
 
 use super::{
-    Arm, Conditions, Fallbacks, ModelId, Pattern, RoutePlan, RuleId,
-    decision::{Entry, STEPS_MAX, Speaks, Step},
+    Arm, Conditions, ModelId, Pattern, RoutePlan, RuleId,
+    decision::{Entry, Speaks, Step},
     head::{HeadConditions, HeadFacts},
     names::{Names, Place},
     near::near_names,
+    visits::{Visit, visits},
 };
 use crate::{
     base::{BackendId, stable_hash},
@@ -35,8 +36,8 @@ pub(super) struct Model {
     /// lowest first.
     pub orders: Box<[Box<[Share]>]>,
     pub sticky: bool,
-    /// All models that are fallen back to, and theirs, each once.
-    pub fallbacks: Fallbacks,
+    /// This model, and all that may be fallen back to.
+    pub visits: Box<[Visit]>,
 }
 
 /// One candidate's part of its order.
@@ -231,11 +232,7 @@ fn model(plan: &RoutePlan, id: ModelId, candidates: &mut Vec<Candidate>) -> Mode
         word: header_word(&written.name.0),
         orders: orders.collect(),
         sticky: written.sticky,
-        fallbacks: Fallbacks {
-            general: chain(plan, id, |fallbacks| &fallbacks.general),
-            context_window: chain(plan, id, |fallbacks| &fallbacks.context_window),
-            content_policy: chain(plan, id, |fallbacks| &fallbacks.content_policy),
-        },
+        visits: visits(plan, id),
     }
 }
 
@@ -246,28 +243,6 @@ fn weigh(shares: &mut Vec<(u32, Share)>) {
         shares.iter_mut().for_each(|(_, share)| share.weight = 1);
     }
     shares.retain(|(_, share)| share.weight > 0);
-}
-
-/// A model's fallbacks of one kind, each followed by its own.
-fn chain(
-    plan: &RoutePlan,
-    first: ModelId,
-    of: impl Fn(&Fallbacks) -> &Vec<ModelId>,
-) -> Vec<ModelId> {
-    let mut chain = vec![first];
-    let next_of = |id: ModelId| {
-        let model = plan.models.get(id.0);
-        model.map(|model| of(&model.fallbacks).as_slice()).unwrap_or_default()
-    };
-    let mut waiting: Vec<ModelId> = next_of(first).iter().rev().copied().collect();
-    while let Some(id) = waiting.pop() {
-        if chain.len() <= STEPS_MAX && !chain.contains(&id) {
-            chain.push(id);
-            waiting.extend(next_of(id).iter().rev());
-        }
-    }
-    chain.remove(0);
-    chain
 }
 
 fn compiled_rule(plan: &RoutePlan, rule: &super::Rule, head: &mut HeadConditions) -> CompiledRule {
