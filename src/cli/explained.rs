@@ -215,6 +215,9 @@ impl Told<'_> {
                 let near = near.join(", ");
                 format!("404 model_not_found: nobody serves {name}; near are {near}")
             }
+            Err(Unrouted::NoRule) => {
+                format!("404 model_not_found: only routes know {name}, and none of them applies")
+            }
             Err(Unrouted::OtherDialect) => {
                 format!("404 model_not_found: {name} is served in the other API only")
             }

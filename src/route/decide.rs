@@ -45,6 +45,8 @@ pub trait Content {
 pub enum Unrouted {
     /// Nobody has named it; these are near.
     Unknown { near: Vec<Box<str>> },
+    /// Only rules have named it, and none of them applies.
+    NoRule,
     /// It is served, but not in the request's dialect.
     OtherDialect,
 }
@@ -57,6 +59,9 @@ impl RouteTable {
         content: &mut dyn Content,
     ) -> Result<Decision<'_>, Unrouted> {
         let (place, rules, name_is_looked_up) = self.names.find(query.model);
+        if place == Place::Unknown {
+            self.refuse_unknown(query.model.unwrap_or_default())?;
+        }
         let mut decision = self.blank();
         let mut content = Asked::new(query.head.session, content);
         let mut chosen = None;
@@ -87,6 +92,13 @@ impl RouteTable {
         }
         self.fill(&mut decision, chosen, place, query, &mut content)?;
         Ok(decision)
+    }
+
+    /// Rules that ask for no name are for those that somebody has named: a name
+    /// that was misspelt is answered by nobody.
+    fn refuse_unknown(&self, name: &[u8]) -> Result<(), Unrouted> {
+        let is_known = self.names.have_rules(name);
+        is_known.then_some(()).ok_or_else(|| Unrouted::Unknown { near: self.near(name) })
     }
 
     fn blank(&self) -> Decision<'_> {
@@ -135,10 +147,7 @@ impl RouteTable {
                     decision.gathered.push((candidate, backends));
                 }
             }
-            (None, _) => {
-                let name = query.model.unwrap_or_default();
-                return Err(Unrouted::Unknown { near: self.near(name) });
-            }
+            (None, Place::Model(_) | Place::Unknown) => return Err(Unrouted::NoRule),
         }
         if decision.steps.is_empty() { Err(Unrouted::OtherDialect) } else { Ok(()) }
     }

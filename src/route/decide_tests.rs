@@ -183,7 +183,8 @@ fn of_several_names_each_goes_to_those_that_serve_it() {
         let reason = "rule=none; model=qwen-a; step=candidate";
         check(&plan, &named(name), &format!("{reason} | candidate:=@{expected}"));
     }
-    plan.rules = vec![rule("r", Conditions::default(), &[(0, 1)])];
+    let auto = Conditions { models: patterns(&["auto"]), ..Conditions::default() };
+    plan.rules = vec![rule("r", auto, &[(0, 1)])];
     let reason = "rule=r; model=qwen-a; step=candidate";
     check(&plan, &named("auto"), &format!("{reason} | candidate:qwen-a@0,2"));
     plan.backends[2].models = patterns(&["else"]);
@@ -302,6 +303,7 @@ fn a_rule_applies_when_all_its_conditions_are_met() {
 
 #[test]
 fn what_costs_is_asked_for_once_and_only_by_rules_that_get_so_far() {
+    let any = Conditions { models: patterns(&["*"]), ..Conditions::default() };
     let hard = |models: &[&str]| Conditions {
         models: patterns(models),
         complexity: Some(0.9..=1.0),
@@ -314,7 +316,7 @@ fn what_costs_is_asked_for_once_and_only_by_rules_that_get_so_far() {
             rule("one", hard(&["auto"]), &[(0, 1)]),
             rule("two", hard(&["auto", "m"]), &[(0, 1)]),
             rule("three", hard(&["auto", "x*"]), &[(0, 1)]),
-            rule("rest", Conditions::default(), &[(0, 1)]),
+            rule("rest", any, &[(0, 1)]),
         ],
     };
     let table = RouteTable::new(&plan);

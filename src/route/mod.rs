@@ -29,6 +29,8 @@ mod pattern;
 mod plan;
 mod split;
 mod table;
+#[cfg(test)]
+mod unknown_tests;
 mod visits;
 #[cfg(test)]
 mod weight_tests;

@@ -143,8 +143,7 @@ impl RouteTable {
             }
             Place::Itself(candidate) => is_served(candidate),
             Place::Gathered(ids) => ids.iter().any(|id| self.names.speaks(*id, Some(dialect))),
-            // A rule may know it.
-            Place::Unknown => self.names.public().iter().any(|known| known.as_bytes() == name),
+            Place::Unknown => self.names.have_rules(name),
         }
     }
 
