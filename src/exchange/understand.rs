@@ -21,7 +21,7 @@ use crate::{
     balance::{Priority, Shape, Work},
     base::Instant,
     http::{BodyFraming, HeadFault, HeaderTable, Request, RequestFault, Version, parse_request},
-    llm::{Dialect, Endpoint, Model, Peek, Trouble, is_json, peek},
+    llm::{Dialect, Endpoint, Model, Peek, Trouble, is_json, peek, peek_unknown},
     retry::Repeatable,
     route::HeadFacts,
     rt::World,
@@ -207,10 +207,12 @@ impl Asked<'_> {
 
     /// Holds the body to what its API promises, once it stands in the outgoing
     /// request. Returns what it says, as far as it was looked into;
-    /// `looks_for_model` is whether a model may stand where any JSON may.
+    /// `looks_for_model` is whether it matters that a model may stand where any
+    /// body may.
     pub fn check_body(&mut self, looks_for_model: bool) -> Result<Option<Peek>, Trouble> {
         if !self.asks_model() {
-            return Ok(None);
+            let may_name_one = self.is_post && self.endpoint == Endpoint::Other;
+            return if looks_for_model && may_name_one { self.look_for_model() } else { Ok(None) };
         }
         if self.in_other_charset {
             // The backend could find other members in it than we do.
@@ -239,6 +241,18 @@ impl Asked<'_> {
         self.model = peek.model;
         self.note_effect(Some(&peek));
         Ok(Some(peek))
+    }
+
+    /// An API that we do not know may name a model like any other (images,
+    /// moderations), and then is answered by those that serve it. It stays
+    /// unknown: what it does, and whether it may be done twice.
+    fn look_for_model(&mut self) -> Result<Option<Peek>, Trouble> {
+        let found = peek_unknown(self.outgoing.get_mut().body())?;
+        if found.is_some() && self.in_other_charset {
+            return Err(Trouble::CharsetUnknown);
+        }
+        self.model = found.and_then(|peek| peek.model);
+        Ok(found)
     }
 
     /// What does more than answer is not done twice.
