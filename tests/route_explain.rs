@@ -118,7 +118,7 @@ fn a_decision_is_told_whole() {
             "step 2 fallback, model big, sent as big-70b, to b",
             "mirror model big, sent as big-70b, to b",
             "shadow maybe would have chosen big",
-            "header x-tokenring-route: rule=easy; model=small; step=candidate; shadow=maybe",
+            "header x-tokenring-route: rule=easy; model=small; step=candidate; shadow=maybe; shadow-model=big",
         ],
     );
 }

@@ -188,6 +188,10 @@ impl Decision<'_> {
         for shadow in &self.shadows {
             out.extend_from_slice(b"; shadow=");
             out.extend_from_slice(self.table.rule_name(shadow.rule).as_bytes());
+            if let Some(model) = shadow.model {
+                out.extend_from_slice(b"; shadow-model=");
+                out.extend_from_slice(self.table.model_word(model).as_bytes());
+            }
         }
     }
 
