@@ -36,7 +36,7 @@ pub struct Fleet {
     /// Each on cache lines of its own, and shared with the fleets of other
     /// plans that have the same backend.
     loads: Box<[Arc<Load>]>,
-    seats: Box<[Seat]>,
+    pub(super) seats: Box<[Seat]>,
     everyone: Box<[BackendId]>,
     /// Those that stand in for each other, as they answer for the same.
     groups: Box<[Box<[BackendId]>]>,

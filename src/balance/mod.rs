@@ -10,7 +10,8 @@
 //! ```
 //!
 //! `cost` says how soon a backend would answer and why, `choice` how the
-//! policies choose, `health` when a backend is left alone.
+//! policies choose, `health` when a backend is left alone, `queue` who waits in
+//! a shard, and `front` who of all shards is first.
 
 mod affinity;
 mod ask;
@@ -22,6 +23,7 @@ mod declining_tests;
 mod engine;
 mod estimate;
 mod fleet;
+mod front;
 mod health;
 mod load;
 mod policy;
@@ -41,6 +43,7 @@ pub use ask::{Ask, NoPick, Reach};
 pub use blocks::{BLOCK_BYTES, hashes};
 pub use engine::EngineFigures;
 pub use fleet::Fleet;
+pub use front::Rank;
 pub use health::Probed;
 pub use load::Figures;
 pub use policy::{Balancing, Ejection, Policy};

@@ -69,7 +69,7 @@ pub fn start(
         generation: first,
         driver: Arc::clone(&shown.driver),
         counters: Arc::clone(&counters),
-        common: Arc::new(Common { hash_seed: seed(), ..Common::default() }),
+        common: Arc::new(Common::of(shards, seed())),
         house: house_of(&plan),
         clock,
     };
