@@ -24,6 +24,7 @@ mod estimate;
 mod fleet;
 mod health;
 mod load;
+mod peers;
 mod policy;
 #[cfg(test)]
 mod prefix_scenario_tests;
@@ -43,6 +44,7 @@ pub use engine::EngineFigures;
 pub use fleet::Fleet;
 pub use health::Probed;
 pub use load::Figures;
+pub use peers::Peers;
 pub use policy::{Balancing, Ejection, Policy};
 pub use queue::{Free, Number, Priority, Queue};
 pub use seat::Seat;
