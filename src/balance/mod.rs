@@ -26,6 +26,7 @@ mod fleet;
 mod front;
 mod health;
 mod load;
+mod peers;
 mod policy;
 #[cfg(test)]
 mod prefix_scenario_tests;
@@ -46,6 +47,7 @@ pub use fleet::Fleet;
 pub use front::Rank;
 pub use health::Probed;
 pub use load::Figures;
+pub use peers::Peers;
 pub use policy::{Balancing, Ejection, Policy};
 pub use queue::{Free, Number, Priority, Queue};
 pub use seat::Seat;
