@@ -1,17 +1,22 @@
+//! Facts about models: which names lead to which steps.
+
+mod fallbacks;
+mod heads;
+mod rules;
+mod splits;
+mod unknown;
+mod weights;
+
 use super::*;
-use crate::{
-    base::BackendId,
-    http::{HeaderTable, Limits, parse_request},
-    llm::Dialect,
-};
+use crate::{base::BackendId, llm::Dialect};
 
 /// A body that counts what it is asked.
 #[derive(Default)]
-pub(super) struct Told {
-    pub images: bool,
-    pub complexity: f32,
-    pub conversation: u64,
-    pub asked: u32,
+struct Told {
+    images: bool,
+    complexity: f32,
+    conversation: u64,
+    asked: u32,
 }
 
 impl Content for Told {
@@ -31,29 +36,24 @@ impl Content for Told {
     }
 }
 
-pub(super) fn pattern(text: &str) -> Pattern {
+fn pattern(text: &str) -> Pattern {
     Pattern(text.into())
 }
 
-pub(super) fn patterns(texts: &[&str]) -> Vec<Pattern> {
+fn patterns(texts: &[&str]) -> Vec<Pattern> {
     texts.iter().map(|text| pattern(text)).collect()
 }
 
-pub(super) fn backends(lists: &[&[&str]]) -> Vec<Serves> {
+fn backends(lists: &[&[&str]]) -> Vec<Serves> {
     lists.iter().map(|list| Serves { models: patterns(list), dialect: None }).collect()
 }
 
-pub(super) fn candidate(
-    model: Option<&str>,
-    backends: &[usize],
-    weight: u32,
-    order: u32,
-) -> Candidate {
+fn candidate(model: Option<&str>, backends: &[usize], weight: u32, order: u32) -> Candidate {
     let backends = backends.iter().copied().map(BackendId).collect();
     Candidate { model: model.map(Box::from), backends, weight, order }
 }
 
-pub(super) fn model(name: &str, candidates: Vec<Candidate>) -> ModelPlan {
+fn model(name: &str, candidates: Vec<Candidate>) -> ModelPlan {
     ModelPlan {
         name: pattern(name),
         is_named: true,
@@ -64,12 +64,12 @@ pub(super) fn model(name: &str, candidates: Vec<Candidate>) -> ModelPlan {
     }
 }
 
-pub(super) fn rule(name: &str, when: Conditions, to: &[(usize, u32)]) -> Rule {
+fn rule(name: &str, when: Conditions, to: &[(usize, u32)]) -> Rule {
     let to = to.iter().map(|&(model, weight)| Arm { model: ModelId(model), weight }).collect();
     Rule { name: name.into(), when, to, shadow: false, mirror: None }
 }
 
-pub(super) fn named(model: &str) -> Query<'_> {
+fn named(model: &str) -> Query<'_> {
     Query {
         model: Some(model.as_bytes()),
         head: HeadFacts::default(),
@@ -83,7 +83,7 @@ pub(super) fn named(model: &str) -> Query<'_> {
 
 /// What is decided, as `reason | step > step …`, each step as
 /// `why:rename@backends`.
-pub(super) fn shown(table: &RouteTable, query: &Query<'_>, told: &mut Told) -> String {
+fn shown(table: &RouteTable, query: &Query<'_>, told: &mut Told) -> String {
     let decision = match table.decide(query, told) {
         Ok(decision) => decision,
         Err(unrouted) => return format!("{unrouted:?}"),
@@ -100,7 +100,7 @@ pub(super) fn shown(table: &RouteTable, query: &Query<'_>, told: &mut Told) -> S
 }
 
 #[track_caller]
-pub(super) fn check(plan: &RoutePlan, query: &Query<'_>, expected: &str) {
+fn check(plan: &RoutePlan, query: &Query<'_>, expected: &str) {
     assert_eq!(shown(&RouteTable::new(plan), query, &mut Told::default()), expected);
 }
 
@@ -263,238 +263,6 @@ fn a_backend_with_the_other_dialect_is_no_candidate() {
     check(&plan, &named("m"), "OtherDialect");
 }
 
-/// One rule for each condition, named after it, and a model for all others.
-#[test]
-fn a_rule_applies_when_all_its_conditions_are_met() {
-    let none = Conditions::default();
-    let cases: Vec<(&str, Conditions)> = vec![
-        ("model", Conditions { models: patterns(&["x", "y*"]), ..none.clone() }),
-        ("stream", Conditions { stream: Some(true), ..none.clone() }),
-        ("tools", Conditions { tools: Some(true), ..none.clone() }),
-        ("images", Conditions { images: Some(true), ..none.clone() }),
-        ("long", Conditions { prompt_tokens: Some(1000..=5000), ..none.clone() }),
-        ("hard", Conditions { complexity: Some(0.6..=1.0), ..none.clone() }),
-    ];
-    let plan = RoutePlan {
-        backends: backends(&[&[]]),
-        models: vec![model("m", vec![candidate(None, &[0], 1, 0)])],
-        rules: cases.into_iter().map(|(name, when)| rule(name, when, &[(0, 1)])).collect(),
-    };
-    let table = RouteTable::new(&plan);
-    let easy = Told::default;
-    for (query, mut told, expected) in [
-        (named("m"), easy(), "none"),
-        (named("x"), easy(), "model"),
-        (named("yes"), easy(), "model"),
-        (Query { stream: true, ..named("m") }, easy(), "stream"),
-        (Query { stream: true, ..named("x") }, easy(), "model"),
-        (Query { tools: true, ..named("m") }, easy(), "tools"),
-        (named("m"), Told { images: true, ..easy() }, "images"),
-        (Query { prompt_tokens: 999, ..named("m") }, easy(), "none"),
-        (Query { prompt_tokens: 1000, ..named("m") }, easy(), "long"),
-        (Query { prompt_tokens: 5001, ..named("m") }, easy(), "none"),
-        (named("m"), Told { complexity: 0.59, ..easy() }, "none"),
-        (named("m"), Told { complexity: 0.6, ..easy() }, "hard"),
-    ] {
-        let shown = shown(&table, &query, &mut told);
-        assert!(shown.starts_with(&format!("rule={expected};")), "{query:?}: {shown}");
-    }
-}
-
-#[test]
-fn what_costs_is_asked_for_once_and_only_by_rules_that_get_so_far() {
-    let any = Conditions { models: patterns(&["*"]), ..Conditions::default() };
-    let hard = |models: &[&str]| Conditions {
-        models: patterns(models),
-        complexity: Some(0.9..=1.0),
-        ..Conditions::default()
-    };
-    let plan = RoutePlan {
-        backends: backends(&[&[]]),
-        models: vec![model("m", vec![candidate(None, &[0], 1, 0)])],
-        rules: vec![
-            rule("one", hard(&["auto"]), &[(0, 1)]),
-            rule("two", hard(&["auto", "m"]), &[(0, 1)]),
-            rule("three", hard(&["auto", "x*"]), &[(0, 1)]),
-            rule("rest", any, &[(0, 1)]),
-        ],
-    };
-    let table = RouteTable::new(&plan);
-    for (name, expected) in [("auto", 1), ("m", 1), ("other", 0), ("xx", 1)] {
-        let mut told = Told::default();
-        table.decide(&named(name), &mut told).unwrap();
-        assert_eq!(told.asked, expected, "{name}");
-    }
-}
-
-#[track_caller]
-fn facts(table: &RouteTable, head: &str) -> HeadFacts {
-    let limits = Limits { head_bytes_max: 4096, headers_max: 16, target_bytes_max: 1024 };
-    let mut room = HeaderTable::new();
-    let head = format!("{head}\r\nhost: h\r\n\r\n");
-    let request = parse_request(head.as_bytes(), &limits, &mut room).unwrap();
-    table.head_facts(request.path, &request.fields)
-}
-
-#[test]
-fn heads_are_asked_for_paths_and_headers() {
-    let header = |name: &str, values: &[&str]| HeaderCondition {
-        name: name.into(),
-        values: patterns(values),
-    };
-    let gold =
-        Conditions { headers: vec![header("x-tier", &["gold", "plat*"])], ..Conditions::default() };
-    let both = Conditions {
-        headers: vec![header("x-tier", &["silver"]), header("x-team", &["*"])],
-        paths: patterns(&["/v1/chat/*"]),
-        ..Conditions::default()
-    };
-    let plan = RoutePlan {
-        backends: backends(&[&[]]),
-        models: vec![model("m", vec![candidate(None, &[0], 1, 0)])],
-        rules: vec![rule("gold", gold, &[(0, 1)]), rule("both", both, &[(0, 1)])],
-    };
-    assert_eq!(head_conditions(&plan), 4);
-    let table = RouteTable::new(&plan);
-    let post = "POST /v1/chat/completions HTTP/1.1";
-    for (head, expected) in [
-        (post.to_owned(), "none"),
-        (format!("{post}\r\nx-tier: gold"), "gold"),
-        (format!("{post}\r\nX-Tier: platinum"), "gold"),
-        (format!("{post}\r\nx-tier: bronze\r\nx-tier: gold"), "gold"),
-        (format!("{post}\r\nx-tier: GOLD"), "none"),
-        (format!("{post}\r\nx-tier: silver"), "none"),
-        (format!("{post}\r\nx-tier: silver\r\nx-team: a"), "both"),
-        ("GET /v1/other HTTP/1.1\r\nx-tier: silver\r\nx-team: a".to_owned(), "none"),
-    ] {
-        let query = Query { head: facts(&table, &head), ..named("m") };
-        let shown = shown(&table, &query, &mut Told::default());
-        assert!(shown.starts_with(&format!("rule={expected};")), "{head}: {shown}");
-    }
-}
-
-#[test]
-fn a_condition_beyond_the_bound_is_never_met() {
-    let rules = (0..=HEAD_CONDITIONS_MAX).map(|n| {
-        let paths = vec![pattern(&format!("/{n}"))];
-        rule(&n.to_string(), Conditions { paths, ..Conditions::default() }, &[(0, 1)])
-    });
-    let plan = RoutePlan {
-        backends: backends(&[&[]]),
-        models: vec![model("m", vec![candidate(None, &[0], 1, 0)])],
-        rules: rules.collect(),
-    };
-    assert_eq!(head_conditions(&plan), HEAD_CONDITIONS_MAX + 1);
-    let table = RouteTable::new(&plan);
-    for (path, expected) in [("/255", "255"), ("/256", "none")] {
-        let query = Query { head: facts(&table, &format!("GET {path} HTTP/1.1")), ..named("m") };
-        let shown = shown(&table, &query, &mut Told::default());
-        assert!(shown.starts_with(&format!("rule={expected};")), "{path}: {shown}");
-    }
-}
-
-/// `auto` is split nine to one; `m` has two candidates of the same order.
-fn split_plan(weights: [u32; 2], sticky: bool) -> RoutePlan {
-    let [a, b] = weights;
-    let auto = Conditions { models: patterns(&["auto"]), ..Conditions::default() };
-    let candidates = vec![candidate(Some("p"), &[0], a, 0), candidate(Some("q"), &[0], b, 0)];
-    RoutePlan {
-        backends: backends(&[&[]]),
-        models: vec![
-            model("x", vec![candidate(None, &[0], 1, 0)]),
-            model("y", vec![candidate(None, &[0], 1, 0)]),
-            ModelPlan { sticky, ..model("m", candidates) },
-        ],
-        rules: vec![rule("split", auto, &[(0, a), (1, b)])],
-    }
-}
-
-#[test]
-fn a_conversation_stays_with_its_arm_and_a_weight_moves_only_its_share() {
-    let (before, after) = (RouteTable::new(&split_plan([9, 1], true)), &split_plan([9, 2], true));
-    let after = RouteTable::new(after);
-    let arm = |table: &RouteTable, conversation, dice| {
-        let mut told = Told { conversation, ..Told::default() };
-        let query = Query { dice, ..named("auto") };
-        table.decide(&query, &mut told).unwrap().model.unwrap().0
-    };
-    let mut canary = 0;
-    for key in 0..5000 {
-        let was = arm(&before, key, key);
-        assert_eq!(was, arm(&before, key, !key), "{key}");
-        let is = arm(&after, key, key);
-        assert!(was == is || is == 1, "{key} went from {was} to {is}");
-        canary += was;
-    }
-    assert!((400..600).contains(&canary), "{canary}");
-}
-
-#[test]
-fn a_sticky_model_keeps_a_conversation_with_its_candidate_and_others_roll_dice() {
-    for sticky in [true, false] {
-        let table = RouteTable::new(&split_plan([1, 1], sticky));
-        let first = |conversation, dice| {
-            let mut told = Told { conversation, ..Told::default() };
-            let query = Query { dice, ..named("m") };
-            let decision = table.decide(&query, &mut told).unwrap();
-            assert_eq!(decision.steps(), 2);
-            decision.step(0).unwrap().rename == Some("p")
-        };
-        let by_dice: std::collections::HashSet<_> = (0..50).map(|dice| first(1, dice)).collect();
-        let by_key: std::collections::HashSet<_> = (0..50).map(|key| first(key, 1)).collect();
-        assert_eq!((by_dice.len() == 1, by_key.len() == 1), (sticky, !sticky));
-    }
-}
-
-#[test]
-fn a_session_named_in_the_head_goes_before_the_body() {
-    let table = RouteTable::new(&split_plan([1, 1], true));
-    let post = "POST / HTTP/1.1\r\nx-session-id: s";
-    let query = Query { head: facts(&table, post), ..named("m") };
-    let mut told = Told::default();
-    table.decide(&query, &mut told).unwrap();
-    assert_eq!(told.asked, 0);
-    let other = facts(&table, "POST / HTTP/1.1\r\nX-Claude-Code-Session-Id: t");
-    assert!(query.head.session.is_some() && query.head.session != other.session);
-}
-
-#[test]
-fn a_rule_in_shadow_is_told_of_and_does_nothing() {
-    let mut plan = split_plan([1, 0], false);
-    let mut shadow = rule("maybe", Conditions::default(), &[(1, 1)]);
-    shadow.shadow = true;
-    shadow.mirror = Some(Mirror { model: ModelId(2), percent: 100.0 });
-    plan.rules.insert(0, shadow);
-    let table = RouteTable::new(&plan);
-    let expected =
-        "rule=split; model=x; step=candidate; shadow=maybe; shadow-model=y | candidate:x@0";
-    assert_eq!(shown(&table, &named("auto"), &mut Told::default()), expected);
-    let mut told = Told::default();
-    let decision = table.decide(&named("auto"), &mut told).unwrap();
-    assert_eq!(&decision.shadows[..], [Shadow { rule: RuleId(0), model: Some(ModelId(1)) }]);
-    assert_eq!(decision.mirror(), None);
-}
-
-#[test]
-fn a_mirror_takes_its_share_and_the_next_rule_decides() {
-    let mut plan = split_plan([1, 1], true);
-    let mut mirror = rule("copy", Conditions::default(), &[]);
-    mirror.mirror = Some(Mirror { model: ModelId(2), percent: 25.0 });
-    plan.rules.insert(0, mirror);
-    let table = RouteTable::new(&plan);
-    let mut mirrored = 0;
-    for dice in 0..4000 {
-        let mut told = Told::default();
-        let decision = table.decide(&Query { dice, ..named("auto") }, &mut told).unwrap();
-        assert_eq!(decision.rule, Some(RuleId(1)));
-        if let Some(step) = decision.mirror() {
-            mirrored += 1;
-            assert_eq!((step.rename.is_some(), step.backends.len()), (true, 1));
-        }
-    }
-    assert!((900..1100).contains(&mirrored), "{mirrored}");
-}
-
 #[test]
 fn public_names_are_those_without_a_star_that_are_answered() {
     let mut chat = model("chat", vec![candidate(Some("llama"), &[0], 1, 0)]);
@@ -514,45 +282,6 @@ fn public_names_are_those_without_a_star_that_are_answered() {
     for (name, expected) in [("gpt-4-x", true), ("qwen-7b", false), ("else", false)] {
         assert_eq!(table.answers(name.as_bytes(), Dialect::OpenAi), expected, "{name}");
     }
-}
-
-#[test]
-fn every_rule_is_told_with_the_first_condition_that_is_not_met() {
-    let when = |complexity: f32| Conditions {
-        complexity: Some(complexity..=1.0),
-        models: patterns(&["auto"]),
-        ..Conditions::default()
-    };
-    let other = Conditions { models: patterns(&["x", "y*"]), ..Conditions::default() };
-    let tools = Conditions { tools: Some(true), ..Conditions::default() };
-    let plan = RoutePlan {
-        backends: backends(&[&[]]),
-        models: vec![model("m", vec![candidate(None, &[0], 1, 0)])],
-        rules: vec![
-            rule("hard", when(0.9), &[(0, 1)]),
-            rule("other", other, &[(0, 1)]),
-            rule("tools", tools, &[(0, 1)]),
-            rule("easy", when(0.1), &[(0, 1)]),
-            rule("rest", Conditions::default(), &[(0, 1)]),
-        ],
-    };
-    let table = RouteTable::new(&plan);
-    let mut told = Told { complexity: 0.5, ..Told::default() };
-    let explanation = table.explain(&named("auto"), &mut told);
-    let unmet: Vec<_> = explanation.rules.iter().map(|rule| rule.unmet.as_deref()).collect();
-    assert_eq!(
-        unmet,
-        [
-            Some("complexity is 0.500, not 0.9..=1.0"),
-            Some("model auto is none of x, y*"),
-            Some("tools is false, not true"),
-            None,
-            None,
-        ]
-    );
-    let late: Vec<_> = explanation.rules.iter().map(|rule| rule.is_late).collect();
-    assert_eq!(late, [false, false, false, false, true]);
-    assert_eq!(explanation.decision.unwrap().rule, Some(RuleId(3)));
 }
 
 #[test]

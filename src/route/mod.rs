@@ -20,8 +20,6 @@ mod decide;
 mod decide_tests;
 mod decision;
 mod explain;
-#[cfg(test)]
-mod fallback_tests;
 mod head;
 mod names;
 mod near;
@@ -29,11 +27,7 @@ mod pattern;
 mod plan;
 mod split;
 mod table;
-#[cfg(test)]
-mod unknown_tests;
 mod visits;
-#[cfg(test)]
-mod weight_tests;
 
 pub use complexity::{Sign, complexity, signs};
 pub use decide::{Content, Query, Unrouted};

@@ -1,10 +1,6 @@
 //! Which names are answered, and what becomes of those that are not.
 
-use super::{
-    Conditions, RoutePlan, RouteTable, Rule,
-    decide_tests::{backends, candidate, check, model, named, patterns, rule},
-};
-use crate::llm::Dialect;
+use super::*;
 
 /// The model `chat`, a backend that serves it, and these rules, which lead to
 /// it: a name, whether the request must be a stream, and the names it asks for.

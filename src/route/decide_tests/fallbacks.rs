@@ -1,10 +1,7 @@
 //! Which model is asked after which failure.
 
-use super::{
-    Cause, ModelId, RoutePlan, RouteTable, Serves,
-    decide_tests::{Told, backends, candidate, model, named, shown},
-};
-use crate::llm::Dialect;
+use super::*;
+use crate::route::Cause;
 
 /// Models of one letter, each on a backend of its own. `lists` are rows of
 /// `a general b c`: the model, the kind of failure, its fallbacks.
@@ -197,5 +194,5 @@ fn a_chain_beyond_the_bound_is_cut_there() {
     let mut told = Told::default();
     let decision = table.decide(&named("a"), &mut told).unwrap();
     let way = std::iter::successors(Some(0), |step| decision.step_after(*step, Cause::General));
-    assert_eq!(way.count(), super::STEPS_MAX);
+    assert_eq!(way.count(), STEPS_MAX);
 }

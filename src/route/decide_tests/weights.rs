@@ -1,9 +1,6 @@
 //! Which candidates a weight leaves out.
 
-use super::{
-    RoutePlan,
-    decide_tests::{backends, candidate, check, model, named},
-};
+use super::*;
 
 /// Candidates as weight and order; each is called after its place.
 #[track_caller]
