@@ -116,11 +116,6 @@ impl Classes {
         self.0 & class.bit() != 0
     }
 
-    #[must_use]
-    pub const fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
     pub fn each(self) -> impl Iterator<Item = Class> {
         Class::ALL.into_iter().filter(move |class| self.has(*class))
     }

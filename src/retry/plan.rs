@@ -44,11 +44,6 @@ impl RetryPlan {
     /// As for retries.
     pub const HEDGE_PERCENT_MAX: u32 = 100;
 
-    #[must_use]
-    pub fn is_off(&self) -> bool {
-        self.attempts <= 1 || self.on.is_empty()
-    }
-
     /// Whether late backends are not waited for alone.
     #[must_use]
     pub fn hedges(&self) -> bool {
