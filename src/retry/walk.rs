@@ -8,10 +8,11 @@ use smallvec::SmallVec;
 use super::{Budget, Class, Repeatable, RetryPlan};
 use crate::base::{BackendId, Chance, Instant};
 
-/// Connections that may end on one request before a byte of an answer. Once is
-/// an accident of the backend's; twice may be the request's doing, and a third
-/// backend is not risked for it.
-const CUTS_MAX: u32 = 2;
+/// Connections that may end on one request before a byte of an answer. Once or
+/// twice is an accident of the backends', as when half of them are restarted;
+/// three times may be the request's doing, and a fourth backend is not risked
+/// for it.
+const CUTS_MAX: u32 = 3;
 
 /// One failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

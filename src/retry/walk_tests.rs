@@ -28,15 +28,25 @@ fn asking(seconds: u64) -> Failed {
 #[test]
 fn a_failure_is_followed_by_another_attempt_until_they_are_spent() {
     for class in Class::ALL {
-        let two_cuts = class == Class::Cut;
         let next = |times: usize| walked(&PLAN, &vec![failed(class); times]).next(class, 0);
         assert_eq!(next(1), Ok(Next::Another), "{class:?}");
-        let second = if two_cuts { Err(GivenUp::NotAgain) } else { Ok(Next::Another) };
-        assert_eq!(next(2), second, "{class:?}");
-        if !two_cuts {
-            assert_eq!(next(3), Err(GivenUp::AttemptsSpent), "{class:?}");
-        }
+        assert_eq!(next(2), Ok(Next::Another), "{class:?}");
+        let three_cuts = class == Class::Cut;
+        let third = if three_cuts { GivenUp::NotAgain } else { GivenUp::AttemptsSpent };
+        assert_eq!(next(3), Err(third), "{class:?}");
     }
+}
+
+#[test]
+fn three_cuts_end_a_request_whatever_else_it_met() {
+    let plan = RetryPlan { attempts: RetryPlan::ATTEMPTS_MAX, ..PLAN };
+    let next = |cuts: usize| {
+        let mut failures = vec![failed(Class::Cut); cuts];
+        failures.insert(1, failed(Class::NoRoom));
+        walked(&plan, &failures).next(Class::Cut, 0)
+    };
+    assert_eq!(next(2), Ok(Next::Another));
+    assert_eq!(next(3), Err(GivenUp::NotAgain));
 }
 
 #[test]

@@ -10,7 +10,8 @@ pub(super) const RETRIES: Group = Group {
             "retry.attempts",
             "--retry-attempts",
             "5",
-            "How often backends are asked for one request, in all; 1 is never again",
+            "How often backends are asked for one request, in all; 1 is never again, and after \
+             three cuts before a byte of an answer nobody is",
             Place::Number(Number {
                 read: |w, word| count(word).map(|count| w.retry.attempts = count),
                 show: |w| w.retry.attempts.to_string(),
