@@ -268,6 +268,32 @@ fn who_was_refused_a_connection_may_come_again_and_nobody_else() {
     }
 }
 
+/// What the provider says is about a key that its client does not know of.
+#[test]
+fn what_is_said_about_a_key_of_ours_reaches_no_client() {
+    let said = "{\"error\":{\"message\":\"Incorrect API key provided: sk-ab***7890\"}}";
+    let refused = answer("401 Unauthorized", "", said);
+    for (path, word) in [(CHAT, "backend_credential_refused"), (MESSAGES, "api_error")] {
+        let (backends, heard): (Vec<_>, Vec<_>) =
+            (0..2).map(|_| listening(refused.as_str())).unzip();
+        let urls: Vec<_> = backends.iter().map(|backend| url(backend.address)).collect();
+        let mut plan = plan(&urls, |written| {
+            in_turn(written);
+            written.admin = Some("127.0.0.1:0".to_owned());
+        });
+        for backend in &mut plan.backends {
+            backend.credential = Some(Secret::new(b"key-of-ours"));
+        }
+        let proxy = Proxy::of(plan);
+        let answer = proxy.client().post(path, "", chat(1));
+        assert_eq!((answer.status, answer.field("x-should-retry")), (502, Some("false")));
+        assert_eq!(error_word(path, &answer.body), word);
+        assert!(!answer.text().contains("sk-"), "{}", answer.text());
+        assert!(heard.iter().all(|heard| heard.lock().unwrap().len() == 1), "each was asked once");
+        assert_eq!(retries(&proxy, Class::Credential), 1);
+    }
+}
+
 #[test]
 fn a_clients_fault_is_answered_and_not_asked_again() {
     for status in ["400 Bad Request", "401 No", "404 No", "408 No", "422 No", "501 No", "505 No"] {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Stage, link::Link, own_fields::id_field, understand::Asked};
+use super::{Stage, link::Link, own_fields::id_field, understand::Asked, verdict};
 use crate::{
     http::{BodyFraming, HeaderTable, Name, Response, forward, parse_response, write},
     llm::Trouble,
@@ -161,7 +161,10 @@ pub fn arrive<W: World>(
         }
         BodyFraming::Chunked | BodyFraming::UntilClose => ClientFraming::UntilClose,
     };
-    let class = Class::of_status(response.status);
+    let class = match asked.asks_model() {
+        true => verdict::class_of(stage, link.backend, response.status),
+        false => Class::of_status(response.status),
+    };
     let field = |name| response.fields.get(name);
     let mut head = AnswerHead {
         status: response.status,

@@ -92,7 +92,7 @@ enum Ended {
     /// Its time was over, or it was too long.
     Left,
     /// By an answer of this status.
-    Declined(u16),
+    Declined,
     /// It says nothing of the backend.
     Unsaid,
 }
@@ -120,7 +120,7 @@ async fn tell<W: World>(room: Room<W>, copy: Copy) {
     match ended {
         Ok(()) => ticket.done(Outturn::default(), stage.now()),
         Err(Ended::Failed(failed)) => verdict::failure(stage, ticket, failed),
-        Err(Ended::Declined(status)) => verdict::declined(stage, ticket, status),
+        Err(Ended::Declined) => ticket.declined(stage.now()),
         Err(Ended::Left) => ticket.left(stage.now()),
         Err(Ended::Unsaid) => drop(ticket),
     }
@@ -193,9 +193,9 @@ impl<W: World> Incoming<'_, '_, W> {
         // Its rest would be taken for the next answer.
         self.reusable &= matches!(read, Ok((_, true)));
         let (status, _) = read?;
-        match Class::of_status(status) {
+        match verdict::class_of(self.watch.stage, self.link.backend, status) {
             Some(class) => Err(class.into()),
-            None if matches!(status, 400..=499) => Err(Ended::Declined(status)),
+            None if matches!(status, 400..=499) => Err(Ended::Declined),
             // What nobody implements says nothing of the backend.
             None if status >= 500 => Err(Ended::Unsaid),
             None => Ok(()),

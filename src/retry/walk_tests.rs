@@ -176,11 +176,8 @@ fn another_model_may_ask_whom_only_its_model_has_failed() {
         let walk = walked(&PLAN, &[failed(class)]);
         assert_eq!(walk.tried(|step| step == 0).to_vec(), [BackendId(0)], "{class:?}");
         let is_left_out = !walk.tried(|step| step == 1).is_empty();
-        let of_host = matches!(
-            class,
-            Class::Connect | Class::Tls | Class::Cut | Class::Timeout | Class::Protocol
-        );
-        assert_eq!(is_left_out, of_host, "{class:?}");
+        let of_model = matches!(class, Class::NoRoom | Class::ServerError | Class::ErrorEvent);
+        assert_eq!(is_left_out, !of_model, "{class:?}");
     }
     let mut walk = walked(&PLAN, &[]);
     walk.redirected(BackendId(3), 2);

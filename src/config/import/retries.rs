@@ -5,14 +5,14 @@ use super::settings::Line;
 use crate::retry::{Class, RetryPlan};
 
 /// Failures that are counted each by itself there, and what each is here.
-const CLASSES: [(&str, Class); 3] = [
+const CLASSES: [(&str, Class); 4] = [
     ("TimeoutErrorRetries", Class::Timeout),
     ("RateLimitErrorRetries", Class::NoRoom),
     ("InternalServerErrorRetries", Class::ServerError),
+    ("AuthenticationErrorRetries", Class::Credential),
 ];
 /// What the client has caused: nobody is asked again for it.
-const OF_CLIENTS: [&str; 3] =
-    ["BadRequestErrorRetries", "AuthenticationErrorRetries", "ContentPolicyViolationErrorRetries"];
+const OF_CLIENTS: [&str; 2] = ["BadRequestErrorRetries", "ContentPolicyViolationErrorRetries"];
 /// Beyond it a number is taken for a mistake.
 const RETRIES_MAX: u32 = 99;
 

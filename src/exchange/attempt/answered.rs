@@ -63,7 +63,7 @@ impl<'s, W: World> Way<'s, '_, W> {
         };
         self.walk.redirected(ticket.backend(), self.step);
         if status >= 400 {
-            verdict::declined(self.stage, ticket, status);
+            ticket.declined(self.stage.now());
         }
         self.first.get_or_insert(Word::Answer(held));
         self.go_to(step, reason);
@@ -77,7 +77,6 @@ impl<'s, W: World> Way<'s, '_, W> {
         answer: Answer<'s, W::Stream>,
         ticket: Ticket<'s>,
     ) -> Result<Turn<'s, W::Stream>, AttemptFault> {
-        let status = answer.head.status;
         if matches!(self.first, Some(Word::Answer(_))) {
             answer.lost(self.stage);
         } else {
@@ -93,7 +92,7 @@ impl<'s, W: World> Way<'s, '_, W> {
             }
         }
         self.walk.redirected(ticket.backend(), self.step);
-        verdict::declined(self.stage, ticket, status);
+        ticket.declined(self.stage.now());
         if self.next_step() {
             Ok(Turn::On)
         } else {
