@@ -11,10 +11,11 @@ mod support;
 
 use std::{net::SocketAddr, time::Duration};
 
-use support::{Proxy, backend::Backend, chat, mock};
-use tokenring::config::{Policy, Written};
+use support::{Answer, Proxy, backend::Backend, chat, mock};
+use tokenring::config::{CandidateWritten, ModelWritten, Policy, Written};
 
 const CHAT: &str = "/v1/chat/completions";
+const MESSAGES: &str = "/v1/messages";
 const SOON: Duration = Duration::from_millis(10);
 
 /// Each backend in its turn, none left alone, and pauses that no test waits for.
@@ -26,8 +27,41 @@ fn in_turn(written: &mut Written) {
     written.retry.backoff_max = SOON;
 }
 
+fn name(place: usize) -> String {
+    format!("b{place}")
+}
+
+fn name_backends(written: &mut Written) {
+    for (place, backend) in written.backends.iter_mut().enumerate() {
+        backend.name = Some(name(place));
+    }
+}
+
+fn candidate(places: &[usize], order: u32) -> CandidateWritten {
+    let backends = places.iter().copied().map(name).collect();
+    CandidateWritten { backends, order, ..CandidateWritten::default() }
+}
+
+/// Model `m` falls back to `m1`, `m2` and so on, each at these of the backends.
+fn chain(written: &mut Written, places: &[&[usize]]) {
+    name_backends(written);
+    let name = |place: usize| if place == 0 { "m".to_owned() } else { format!("m{place}") };
+    let model = |(place, at): (usize, &&[usize])| ModelWritten {
+        name: Some(name(place)),
+        candidates: vec![candidate(at, 0)],
+        ..ModelWritten::default()
+    };
+    written.models = places.iter().enumerate().map(model).collect();
+    written.models[0].fallbacks = (1..places.len()).map(name).collect();
+}
+
 fn addresses(backends: &[Backend]) -> Vec<SocketAddr> {
     backends.iter().map(|backend| backend.address).collect()
+}
+
+/// The status, and how often backends were asked.
+fn attempts(answer: &Answer) -> (u16, Option<&str>) {
+    (answer.status, answer.field("x-tokenring-attempts"))
 }
 
 /// A backend that ends the connection of each request before an answer.
@@ -51,5 +85,29 @@ fn three_cuts_end_a_request_and_two_do_not() {
         });
         // Whoever is asked first by a fresh process is the first of the list.
         assert_eq!(proxy.client().post(CHAT, "", chat(1)).status, status, "{cuts} {attempts}");
+    }
+}
+
+#[test]
+fn a_refusal_says_whom_it_was_about_and_how_often_backends_were_asked() {
+    for own in [true, false] {
+        // No answer to what was asked, and so no word for the client.
+        let backends = ["HTTP/0\r\n\r\n"; 2].map(Backend::saying);
+        let proxy = Proxy::with(&addresses(&backends), |written| {
+            in_turn(written);
+            chain(written, &[&[0], &[1]]);
+            written.headers.own = own;
+        });
+        for path in [CHAT, MESSAGES] {
+            let answer = proxy.client().post(path, "", chat(1));
+            let asked = own.then_some("2");
+            let route = own.then_some("rule=none; model=m1; step=fallback");
+            assert_eq!(answer.status, 502);
+            assert_eq!(answer.field("x-tokenring-attempts"), asked);
+            assert_eq!(answer.field("x-tokenring-route"), route);
+        }
+        let unknown = proxy.client().post(CHAT, "", chat(1).replace("\"m\"", "\"x\""));
+        assert_eq!(attempts(&unknown), (404, None), "nobody was asked");
+        assert_eq!(unknown.field("x-tokenring-route"), None, "nothing was decided");
     }
 }

@@ -3,7 +3,13 @@
 
 use std::time::Duration;
 
-use super::{Stage, link::Link, own_fields::id_field, understand::Asked, verdict};
+use super::{
+    Stage,
+    link::Link,
+    own_fields::{ROUTE, id_field},
+    understand::Asked,
+    verdict,
+};
 use crate::{
     http::{BodyFraming, HeaderTable, Name, Response, forward, parse_response, write},
     llm::Trouble,
@@ -67,7 +73,8 @@ impl<S: Stream> Answer<'_, S> {
     pub fn tell_route(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         let at = self.head.end_at - LINE_END.len();
         let before = self.out.len();
-        self.out.extend_from_slice(b"x-tokenring-route: ");
+        self.out.extend_from_slice(ROUTE);
+        self.out.extend_from_slice(b": ");
         write(&mut self.out);
         self.out.extend_from_slice(LINE_END);
         let line = self.out.len() - before;

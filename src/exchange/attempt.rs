@@ -23,6 +23,7 @@ use super::{
     ask::{Asking, AttemptFault, Word, ask_backend},
     errand::{Errand, Shared},
     hedge::{Beside, Heard, ask_beside, late_at},
+    own_fields::of_refusal,
     queue,
     understand::Asked,
     verdict,
@@ -66,7 +67,12 @@ pub async fn attempt<'s, W: World>(
         first: None,
         after: None,
     };
-    way.walk_on(asked).await
+    let begun = way.walk_on(asked).await;
+    if begun.is_err() && stage.settings.headers.own {
+        let reason = ways.reason(way.step);
+        asked.come_by = of_refusal(way.shared.asks.get(), reason.as_deref());
+    }
+    begun
 }
 
 /// The way of one request from backend to backend.

@@ -181,7 +181,9 @@ fn settings_of_the_router_are_ours() {
         ("retry_policy: {TimeoutErrorRetries: 7}\n  num_retries: 2", &["attempts = 8"]),
         (
             "retry_policy: {RateLimitErrorRetries: 0, TimeoutErrorRetries: 0}",
-            &[r#"on = ["connect", "tls", "cut", "server_error", "error_event", "protocol", "credential"]"#],
+            &[
+                r#"on = ["connect", "tls", "cut", "server_error", "error_event", "protocol", "credential"]"#,
+            ],
         ),
         ("timeout: 600", &["[deadlines]", "total = \"600s\""]),
         ("timeout: 0.25", &["total = \"250ms\""]),
