@@ -17,6 +17,8 @@ use tokenring::config::{CandidateWritten, ModelWritten, Policy, Written};
 const CHAT: &str = "/v1/chat/completions";
 const MESSAGES: &str = "/v1/messages";
 const SOON: Duration = Duration::from_millis(10);
+const FAILS: &str = "HTTP/1.1 500 Oh\r\ncontent-length: 2\r\n\r\n{}";
+const WELL: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
 
 /// Each backend in its turn, none left alone, and pauses that no test waits for.
 fn in_turn(written: &mut Written) {
@@ -55,6 +57,19 @@ fn chain(written: &mut Written, places: &[&[usize]]) {
     written.models[0].fallbacks = (1..places.len()).map(name).collect();
 }
 
+/// Model `m` with a candidate of its own order for each backend.
+fn orders(written: &mut Written) {
+    name_backends(written);
+    let places = 0..written.backends.len();
+    let candidates = places.map(|place| candidate(&[place], place as u32)).collect();
+    let name = Some("m".to_owned());
+    written.models = vec![ModelWritten { name, candidates, ..ModelWritten::default() }];
+}
+
+fn each_alone(written: &mut Written) {
+    chain(written, &[&[0], &[1], &[2], &[3], &[4]]);
+}
+
 fn addresses(backends: &[Backend]) -> Vec<SocketAddr> {
     backends.iter().map(|backend| backend.address).collect()
 }
@@ -62,6 +77,95 @@ fn addresses(backends: &[Backend]) -> Vec<SocketAddr> {
 /// The status, and how often backends were asked.
 fn attempts(answer: &Answer) -> (u16, Option<&str>) {
     (answer.status, answer.field("x-tokenring-attempts"))
+}
+
+#[test]
+fn each_step_is_asked_however_few_attempts_there_are() {
+    for shape in [each_alone, orders] {
+        for most in [1, 3] {
+            let backends = [FAILS, FAILS, FAILS, FAILS, WELL].map(Backend::saying);
+            let proxy = Proxy::with(&addresses(&backends), |written| {
+                in_turn(written);
+                shape(written);
+                written.retry.attempts = most;
+            });
+            let answer = proxy.client().post(CHAT, "", chat(1));
+            assert_eq!(attempts(&answer), (200, Some("5")), "{most}");
+        }
+    }
+}
+
+#[test]
+fn each_model_has_the_attempts_for_itself() {
+    for (most, expected) in [(1, "2"), (2, "4"), (3, "6"), (5, "6")] {
+        // Who asks for so long is not asked twice.
+        let fails = FAILS.replace("\r\n\r\n", "\r\nretry-after: 600\r\n\r\n");
+        let backends = [(); 6].map(|()| Backend::saying(fails.as_str()));
+        let proxy = Proxy::with(&addresses(&backends), |written| {
+            in_turn(written);
+            chain(written, &[&[0, 1, 2], &[3, 4, 5]]);
+            written.retry.attempts = most;
+        });
+        let answer = proxy.client().post(CHAT, "", chat(1));
+        assert_eq!(attempts(&answer), (500, Some(expected)), "{most}");
+    }
+}
+
+#[test]
+fn a_model_whose_attempts_are_spent_is_left_out_of_further_rounds() {
+    let backends = [FAILS; 4].map(Backend::saying);
+    let proxy = Proxy::with(&addresses(&backends), |written| {
+        in_turn(written);
+        chain(written, &[&[0, 1, 2], &[3]]);
+    });
+    let answer = proxy.client().post(CHAT, "", chat(1));
+    assert_eq!(attempts(&answer), (500, Some("6")));
+    assert_eq!(answer.field("x-should-retry"), Some("false"));
+    let picks: Vec<_> = proxy.backends().iter().map(|figures| figures.picks).collect();
+    assert_eq!(picks, [1, 1, 1, 3]);
+}
+
+#[test]
+fn a_first_attempt_at_a_fallback_needs_no_budget() {
+    let backends = [FAILS, FAILS, WELL].map(Backend::saying);
+    let proxy = Proxy::with(&addresses(&backends), |written| {
+        in_turn(written);
+        chain(written, &[&[0, 1], &[2]]);
+        written.retry.budget_percent = 0;
+    });
+    let mut client = proxy.client();
+    for _ in 0..40 {
+        assert_eq!(client.post(CHAT, "", chat(1)).status, 200);
+    }
+    assert!(proxy.sum(|c| &c.retry_budget_exhausted) > 0);
+    assert_eq!(proxy.backends()[2].picks, 40);
+}
+
+#[test]
+fn what_a_fallback_needed_no_budget_for_is_left_to_others() {
+    let backends = [FAILS, WELL, FAILS, FAILS].map(Backend::saying);
+    let proxy = Proxy::with(&addresses(&backends), |written| {
+        in_turn(written);
+        chain(written, &[&[0], &[1]]);
+        let at = vec![candidate(&[2, 3], 0)];
+        let other = ModelWritten {
+            name: Some("other".into()),
+            candidates: at,
+            ..written.models[0].clone()
+        };
+        written.models.push(ModelWritten { fallbacks: vec![], ..other });
+        written.retry.budget_percent = 0;
+        written.retry.attempts = 2;
+    });
+    let mut client = proxy.client();
+    for _ in 0..20 {
+        assert_eq!(client.post(CHAT, "", chat(1)).status, 200);
+    }
+    // Five a second are always allowed, and these are the first that need it.
+    for _ in 0..5 {
+        let answer = client.post(CHAT, "", chat(1).replace("\"m\"", "\"other\""));
+        assert_eq!(attempts(&answer), (500, Some("2")));
+    }
 }
 
 /// A backend that ends the connection of each request before an answer.

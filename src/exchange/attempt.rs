@@ -33,8 +33,8 @@ use super::{
 use crate::{
     balance::{Ask, BackendId, NoPick, Reach, Ticket},
     llm::Model,
-    retry::{Class, Failed, Failing, GivenUp, Next, Reason, Walk},
-    route::Decision,
+    retry::{Ahead, At, Class, Failed, Failing, GivenUp, Next, Reason, Walk},
+    route::{Decision, STEPS_MAX},
     rt::World,
 };
 
@@ -66,6 +66,7 @@ pub async fn attempt<'s, W: World>(
         shared: Shared::default(),
         first: None,
         after: None,
+        has_paid: false,
     };
     let begun = way.walk_on(asked).await;
     if begun.is_err() && stage.settings.headers.own {
@@ -96,14 +97,25 @@ struct Way<'s, 'a, W: World> {
     shared: Shared,
     /// What the client is told if nobody answers.
     first: Option<Word<'s, W::Stream>>,
-    /// The failure after which another attempt has been paid for.
+    /// The failure after which another attempt is to be made, …
     after: Option<Class>,
+    /// … and whether that has been paid for.
+    has_paid: bool,
 }
+
+const _: () = assert!(STEPS_MAX <= Walk::STEPS_MAX, "each step is told apart");
 
 /// Why there is no further attempt.
 enum Stuck {
     GivenUp(GivenUp),
     Interrupted(Interrupt),
+}
+
+/// Where the next attempt is made.
+enum Onward {
+    Here,
+    NextStep,
+    To(usize),
 }
 
 /// What follows an attempt.
@@ -129,13 +141,7 @@ impl<'s, W: World> Way<'s, '_, W> {
                 },
                 Err(fault) => return self.end(fault),
             };
-            self.walk.begins();
-            if let Some(reason) = self.fallback.take() {
-                self.stage.counters.count_fallback(reason);
-            }
-            if let Some(class) = self.after.take() {
-                self.stage.counters.count_retry(class);
-            }
+            self.begins();
             let name = self.ways.rename(self.step);
             asked.outgoing.get_mut().rename(asked.model.map(Model::place), name);
             let Heard { mut asking, ticket } = match self.ask(asked, ticket).await {
@@ -161,6 +167,23 @@ impl<'s, W: World> Way<'s, '_, W> {
         }
     }
 
+    /// A backend has a place for the request.
+    fn begins(&mut self) {
+        let at = self.at(self.step);
+        // What is not asked again is no retry.
+        if !self.walk.has_asked_model(at.model) {
+            self.take_back();
+        }
+        self.has_paid = false;
+        self.walk.begins(at);
+        if let Some(reason) = self.fallback.take() {
+            self.stage.counters.count_fallback(reason);
+        }
+        if let Some(class) = self.after.take() {
+            self.stage.counters.count_retry(class);
+        }
+    }
+
     /// Asks the backend of this ticket, and another one beside it if it is late.
     async fn ask(
         &mut self,
@@ -169,7 +192,8 @@ impl<'s, W: World> Way<'s, '_, W> {
     ) -> Result<Heard<'s, W::Stream>, AttemptFault> {
         let (stage, client, outgoing) = (self.stage, self.client, &asked.outgoing);
         let errand = Errand { client, watch: client, asked, outgoing, shared: &self.shared };
-        let may_hedge = stage.settings.retry.hedges() && self.walk.may_hedge(self.steps_left());
+        let at = self.at(self.step);
+        let may_hedge = stage.settings.retry.hedges() && self.walk.may_hedge(at, self.ahead());
         let late_at = may_hedge.then(|| late_at(stage, asked, &ticket)).flatten();
         let Some(late_at) = late_at else {
             let asking = ask_backend(stage, &errand, &ticket).await;
@@ -181,10 +205,10 @@ impl<'s, W: World> Way<'s, '_, W> {
         if !both.is_hedged {
             return Ok(both.heard);
         }
-        self.walk.hedged();
+        self.walk.hedged(at);
         let mut heard = both.heard;
         if let Some((failed, word, ticket)) = both.failed_before {
-            self.walk.failed(ticket.backend(), self.step, failed, stage.now());
+            self.walk.failed(ticket.backend(), at, failed, stage.now());
             verdict::failure(stage, ticket, failed);
             if matches!(heard.asking, Asking::Failed(..)) {
                 if let Some(too_large) = self.keep(word).await? {
@@ -220,6 +244,9 @@ impl<'s, W: World> Way<'s, '_, W> {
     async fn place(&mut self, asked: &Asked<'_>) -> Result<Option<Ticket<'s>>, AttemptFault> {
         let (stage, client, tried) = (self.stage, self.client, self.tried());
         let waits = std::mem::take(&mut self.waits);
+        if !self.walk.may_ask(self.at(self.step)) {
+            return Ok(None);
+        }
         let ask = self.whom(asked, &tried);
         if !waits && self.ways.after(self.step, Reason::General).is_some() {
             let placed = queue::at_once(stage, &ask, asked.priority);
@@ -239,10 +266,9 @@ impl<'s, W: World> Way<'s, '_, W> {
         ticket: Ticket<'s>,
     ) -> Result<Turn<'s, W::Stream>, AttemptFault> {
         let (stage, class) = (self.stage, failed.class);
-        self.walk.failed(ticket.backend(), self.step, failed, stage.now());
+        self.walk.failed(ticket.backend(), self.at(self.step), failed, stage.now());
         verdict::failure(stage, ticket, failed);
-        let steps_left = self.steps_left();
-        let next = match self.walk.next(class, steps_left).and_then(|next| self.pay(class, next)) {
+        let next = match self.next(class) {
             Ok(next) => next,
             Err(given_up) => return self.give_up_with(word, given_up).map(Turn::Told),
         };
@@ -252,10 +278,15 @@ impl<'s, W: World> Way<'s, '_, W> {
             Err(fault) => return self.end(fault).map(Turn::Told),
         }
         self.after = Some(class);
-        if next == Next::Step
-            && let Some(step) = self.ways.after(self.step, Reason::General)
-        {
-            self.go_to(step, Reason::General);
+        match next {
+            Onward::Here => {}
+            Onward::NextStep => {
+                self.next_step();
+            }
+            Onward::To(step) => {
+                self.waits = step < self.step;
+                self.go_to(step, Reason::General);
+            }
         }
         Ok(Turn::On)
     }
@@ -304,18 +335,55 @@ impl<'s, W: World> Way<'s, '_, W> {
         self.fallback = self.ways.is_fallback(step).then_some(reason);
     }
 
-    /// How many general fallbacks are behind this step.
-    fn steps_left(&self) -> usize {
+    /// The steps that may follow this one after a failure and were not asked yet:
+    /// those behind it, and the one before it that was full.
+    fn unasked(&self) -> impl Iterator<Item = usize> {
         let next = |step: &usize| self.ways.after(*step, Reason::General);
-        std::iter::successors(next(&self.step), next).count()
+        let full = self.full.filter(|step| *step < self.step);
+        let all = std::iter::successors(next(&self.step), next).chain(full);
+        all.filter(|step| !self.walk.has_asked(*step))
     }
 
-    fn pay(&self, class: Class, next: Next) -> Result<Next, GivenUp> {
-        let stage = self.stage;
-        let paid = self.walk.pay(class, stage.retry_budget(), stage.now());
-        if paid == Err(GivenUp::BudgetSpent) {
-            stage.counters.retry_budget_exhausted.increment();
+    fn ahead(&self) -> Ahead {
+        let own = self.at(self.step).model;
+        self.unasked().fold(Ahead::default(), |ahead, step| match self.at(step).model == own {
+            true => Ahead { of_model: ahead.of_model + 1, ..ahead },
+            false => Ahead { of_others: true, ..ahead },
+        })
+    }
+
+    fn at(&self, step: usize) -> At {
+        At { step, model: self.ways.model(step).map(|model| model.0) }
+    }
+
+    /// Where the next attempt is made after this failure. It is paid for, but not
+    /// where it is the first one at another model: that is what a fallback is
+    /// there for, and no more load on who has failed. So where nothing is left to
+    /// pay with, the next such model is asked.
+    fn next(&mut self, class: Class) -> Result<Onward, GivenUp> {
+        let next = self.walk.next(class, self.at(self.step), self.ahead())?;
+        let is_new = |step: &usize| !self.walk.has_asked_model(self.at(*step).model);
+        let new = self.unasked().find(is_new);
+        let after = self.ways.after(self.step, Reason::General);
+        if let (Next::Step, Some(step)) = (next, new)
+            && after.is_none_or(|after| after == step)
+        {
+            return Ok(Onward::NextStep);
         }
-        paid.map(|()| next)
+        match self.walk.pay(class, self.stage.retry_budget(), self.stage.now()) {
+            Ok(has_paid) => self.has_paid = has_paid,
+            Err(given_up) => {
+                self.stage.counters.retry_budget_exhausted.increment();
+                return new.map(Onward::To).ok_or(given_up);
+            }
+        }
+        Ok(if next == Next::Step { Onward::NextStep } else { Onward::Here })
+    }
+
+    /// What was paid for an attempt is not needed.
+    fn take_back(&mut self) {
+        if std::mem::take(&mut self.has_paid) {
+            self.stage.retry_budget().give_back();
+        }
     }
 }

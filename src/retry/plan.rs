@@ -7,8 +7,8 @@ use super::{Class, Classes, HedgeAfter};
 /// Everything that is decided after a failure asks its operator's wishes here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPlan {
-    /// How often backends are asked for one request, in all its steps; at
-    /// least once.
+    /// How often backends are asked for one request, at most, for each model that
+    /// may answer it; each step of the walk once all the same.
     pub attempts: u32,
     /// The failures after which another attempt may follow.
     pub on: Classes,

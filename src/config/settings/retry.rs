@@ -10,8 +10,9 @@ pub(super) const RETRIES: Group = Group {
             "retry.attempts",
             "--retry-attempts",
             "5",
-            "How often backends are asked for one request, in all; 1 is never again, and after \
-             three cuts before a byte of an answer nobody is",
+            "How often backends are asked for one request, for each model that may answer; 1 is \
+             never again, but each candidate and fallback is asked once all the same. After three \
+             cuts before a byte of an answer nobody is",
             Place::Number(Number {
                 read: |w, word| count(word).map(|count| w.retry.attempts = count),
                 show: |w| w.retry.attempts.to_string(),

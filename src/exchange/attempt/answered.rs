@@ -61,7 +61,7 @@ impl<'s, W: World> Way<'s, '_, W> {
         let Some(step) = self.ways.after(self.step, reason) else {
             return Ok(Turn::Told((held, Some(ticket))));
         };
-        self.walk.redirected(ticket.backend(), self.step);
+        self.walk.redirected(ticket.backend(), self.at(self.step));
         if status >= 400 {
             ticket.declined(self.stage.now());
         }
@@ -91,7 +91,7 @@ impl<'s, W: World> Way<'s, '_, W> {
                 }
             }
         }
-        self.walk.redirected(ticket.backend(), self.step);
+        self.walk.redirected(ticket.backend(), self.at(self.step));
         ticket.declined(self.stage.now());
         if self.next_step() {
             Ok(Turn::On)
