@@ -11,7 +11,11 @@ mod support;
 
 use std::{net::SocketAddr, time::Duration};
 
-use support::{Answer, Proxy, backend::Backend, chat, mock};
+use support::{
+    Answer, Proxy,
+    backend::{Backend, nowhere},
+    chat, mock,
+};
 use tokenring::config::{CandidateWritten, ModelWritten, Policy, Written};
 
 const CHAT: &str = "/v1/chat/completions";
@@ -165,6 +169,38 @@ fn what_a_fallback_needed_no_budget_for_is_left_to_others() {
     for _ in 0..5 {
         let answer = client.post(CHAT, "", chat(1).replace("\"m\"", "\"other\""));
         assert_eq!(attempts(&answer), (500, Some("2")));
+    }
+}
+
+#[test]
+fn a_connection_that_could_not_be_made_is_no_attempt() {
+    for most in [1, 2, 3] {
+        let well = mock();
+        let mut backends = [(); 8].map(|()| nowhere()).to_vec();
+        backends.push(well.address());
+        let proxy = Proxy::with(&backends, |written| {
+            in_turn(written);
+            written.retry.attempts = most;
+        });
+        for _ in 0..3 {
+            assert_eq!(proxy.client().post(CHAT, "", chat(1)).status, 200, "{most}");
+        }
+        proxy.settles();
+    }
+}
+
+#[test]
+fn nobody_is_tried_for_ever_who_cannot_be_connected_to() {
+    for (dead, most, expected) in [(1, 1, "1"), (1, 3, "3"), (4, 3, "4"), (4, 1, "4")] {
+        let backends: Vec<_> = (0..dead).map(|_| nowhere()).collect();
+        let proxy = Proxy::with(&backends, |written| {
+            in_turn(written);
+            written.retry.attempts = most;
+        });
+        let answer = proxy.client().post(CHAT, "", chat(1));
+        assert_eq!((answer.status, answer.field("retry-after")), (502, Some("1")));
+        let picks: u64 = proxy.backends().iter().map(|figures| figures.picks).sum();
+        assert_eq!(picks.to_string(), expected, "{dead} {most}");
     }
 }
 

@@ -236,7 +236,9 @@ impl<'s, W: World> Way<'s, '_, W> {
         let (conversation, hashes) = (asked.conversation.key, &asked.conversation.hashes[..]);
         let policy = stage.policies.of(self.ways.model(self.step));
         let ask = Ask::new(among, policy, asked.work);
-        Ask { tried, reach: self.reach, conversation, hashes, ..ask }
+        let is_for_well = self.walk.is_for_well(self.at(self.step));
+        let reach = if is_for_well { Reach::Well } else { self.reach };
+        Ask { tried, reach, conversation, hashes, ..ask }
     }
 
     /// A place at a backend of this step. Where another step is there for that,

@@ -112,6 +112,9 @@ struct Tried {
 struct Count {
     model: Option<usize>,
     asked: u32,
+    /// Those of them to which nothing could be sent: these are no attempts, as
+    /// long as somebody is there who was not asked and is well.
+    unsent: u32,
 }
 
 /// The way of one request.
@@ -204,8 +207,16 @@ impl<'p> Walk<'p> {
         self.begins(at);
     }
 
+    /// Whether only those that are well may be asked by a step: it was asked as
+    /// often as may be, and not heard.
+    #[must_use]
+    pub fn is_for_well(&self, at: At) -> bool {
+        self.has_asked(at.step) && self.of(at.model).asked >= self.plan.attempts
+    }
+
     /// A backend has failed that was asked by this step.
     pub fn failed(&mut self, backend: BackendId, at: At, failed: Failed, now: Instant) {
+        self.count(at.model).unsent += u32::from(failed.class.is_before_sending());
         self.cuts += u32::from(failed.class == Class::Cut);
         let is_borne = failed.after.is_none_or(|after| after <= self.plan.retry_after_max);
         let ready_at = if failed.class.may_heal() && is_borne {
@@ -259,7 +270,8 @@ impl<'p> Walk<'p> {
         chance: &mut Chance,
     ) -> Result<Instant, GivenUp> {
         let heals = |tried: &&Tried| tried.ready_at != Instant::NEVER;
-        let may_ask = |tried: &&Tried| self.left(tried.model) > 0;
+        // Who could not be reached is not tried for ever.
+        let may_ask = |tried: &&Tried| self.of(tried.model).asked < self.plan.attempts;
         let ready_at =
             self.tried.iter().filter(heals).filter(may_ask).map(|one| one.ready_at).min();
         let Some(ready_at) = ready_at else {
@@ -279,7 +291,8 @@ impl<'p> Walk<'p> {
 
     /// How many attempts a model has left.
     fn left(&self, model: Option<usize>) -> u32 {
-        self.plan.attempts.saturating_sub(self.of(model).asked)
+        let Count { asked, unsent, .. } = self.of(model);
+        self.plan.attempts.saturating_sub(asked - unsent)
     }
 
     fn of(&self, model: Option<usize>) -> Count {

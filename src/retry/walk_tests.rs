@@ -37,15 +37,40 @@ fn asking(seconds: u64) -> Failed {
 
 #[test]
 fn a_failure_is_followed_by_another_attempt_until_they_are_spent() {
-    for class in Class::ALL {
-        let next =
-            |times: usize| walked(&PLAN, &vec![failed(class); times]).next(class, HERE, ALONE);
+    let is_sent = |class: &Class| !class.is_before_sending();
+    for class in Class::ALL.into_iter().filter(is_sent) {
+        let walk = |times: usize| walked(&PLAN, &vec![failed(class); times]);
+        let next = |times| walk(times).next(class, HERE, ALONE);
         assert_eq!(next(1), Ok(Next::Another), "{class:?}");
         assert_eq!(next(2), Ok(Next::Another), "{class:?}");
         let three_cuts = class == Class::Cut;
         let third = if three_cuts { GivenUp::NotAgain } else { GivenUp::AttemptsSpent };
         assert_eq!(next(3), Err(third), "{class:?}");
     }
+}
+
+#[test]
+fn who_could_not_be_connected_to_costs_no_attempt_but_a_round() {
+    for class in [Class::Connect, Class::Tls] {
+        for attempts in [1, 3] {
+            let plan = RetryPlan { attempts, ..PLAN };
+            let walk = walked(&plan, &[failed(class); 9]);
+            assert_eq!(walk.next(class, HERE, ALONE), Ok(Next::Another), "{class:?}");
+            assert!(walk.is_for_well(HERE), "nobody else is asked in vain");
+            assert!(!walk.is_for_well(At { step: 1, ..HERE }), "each step is asked once");
+        }
+        let walk = walked(&PLAN, &[failed(class), failed(class)]);
+        assert!(!walk.is_for_well(HERE));
+        let mut failures = vec![failed(class); 5];
+        failures.extend([failed(Class::NoRoom); 3]);
+        let next = walked(&PLAN, &failures).next(Class::NoRoom, HERE, ALONE);
+        assert_eq!(next, Err(GivenUp::AttemptsSpent));
+    }
+    let chance = &mut Chance::seeded(1);
+    let round = |times| walked(&PLAN, &vec![failed(Class::Connect); times]);
+    assert!(round(2).next_round(at(0), Instant::NEVER, chance).is_ok());
+    let spent = Err(GivenUp::AttemptsSpent);
+    assert_eq!(round(3).next_round(at(0), Instant::NEVER, chance), spent);
 }
 
 #[test]
