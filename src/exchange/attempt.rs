@@ -33,7 +33,7 @@ use super::{
 use crate::{
     balance::{Ask, BackendId, NoPick, Reach, Ticket},
     llm::Model,
-    retry::{Ahead, At, Class, Failed, Failing, GivenUp, Next, Reason, Walk},
+    retry::{Ahead, At, Class, Failed, Failing, GivenUp, Next, Paid, Reason, Walk},
     route::{Decision, STEPS_MAX},
     rt::World,
 };
@@ -66,7 +66,7 @@ pub async fn attempt<'s, W: World>(
         shared: Shared::default(),
         first: None,
         after: None,
-        has_paid: false,
+        paid: Paid::Nothing,
     };
     let begun = way.walk_on(asked).await;
     if begun.is_err() && stage.settings.headers.own {
@@ -99,8 +99,8 @@ struct Way<'s, 'a, W: World> {
     first: Option<Word<'s, W::Stream>>,
     /// The failure after which another attempt is to be made, …
     after: Option<Class>,
-    /// … and whether that has been paid for.
-    has_paid: bool,
+    /// … and how that has been paid for.
+    paid: Paid,
 }
 
 const _: () = assert!(STEPS_MAX <= Walk::STEPS_MAX, "each step is told apart");
@@ -174,7 +174,7 @@ impl<'s, W: World> Way<'s, '_, W> {
         if !self.walk.has_asked_model(at.model) {
             self.take_back();
         }
-        self.has_paid = false;
+        self.paid = Paid::Nothing;
         self.walk.begins(at);
         if let Some(reason) = self.fallback.take() {
             self.stage.counters.count_fallback(reason);
@@ -373,7 +373,7 @@ impl<'s, W: World> Way<'s, '_, W> {
             return Ok(Onward::NextStep);
         }
         match self.walk.pay(class, self.stage.retry_budget(), self.stage.now()) {
-            Ok(has_paid) => self.has_paid = has_paid,
+            Ok(paid) => self.paid = paid,
             Err(given_up) => {
                 self.stage.counters.retry_budget_exhausted.increment();
                 return new.map(Onward::To).ok_or(given_up);
@@ -384,8 +384,7 @@ impl<'s, W: World> Way<'s, '_, W> {
 
     /// What was paid for an attempt is not needed.
     fn take_back(&mut self) {
-        if std::mem::take(&mut self.has_paid) {
-            self.stage.retry_budget().give_back();
-        }
+        let paid = std::mem::replace(&mut self.paid, Paid::Nothing);
+        self.stage.retry_budget().give_back(paid);
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use super::{Budget, Class, Repeatable, RetryPlan};
+use super::{Budget, Class, Paid, Repeatable, RetryPlan};
 use crate::base::{BackendId, Chance, Instant};
 
 /// Connections that may end on one request before a byte of an answer. Once or
@@ -250,19 +250,20 @@ impl<'p> Walk<'p> {
         Err(if self.attempts > 1 { GivenUp::AttemptsSpent } else { GivenUp::NotAgain })
     }
 
-    /// Pays for an attempt after this failure, and says whether it cost anything.
+    /// Pays for an attempt after this failure.
     /// Where nothing was sent nobody has worked on the request, and to ask
     /// another is no more load.
-    pub fn pay(&self, class: Class, budget: &Budget, now: Instant) -> Result<bool, GivenUp> {
+    pub fn pay(&self, class: Class, budget: &Budget, now: Instant) -> Result<Paid, GivenUp> {
         if class.is_before_sending() {
-            return Ok(false);
+            return Ok(Paid::Nothing);
         }
-        if budget.withdraw(now) { Ok(true) } else { Err(GivenUp::BudgetSpent) }
+        budget.withdraw(now).ok_or(GivenUp::BudgetSpent)
     }
 
     /// Everybody has been asked. Says when some of them may be asked again whose
-    /// model has attempts left, if that is before `deadline`: after a pause of any length up to one that
-    /// doubles with each round (full jitter), or when the first of them is ready.
+    /// model has attempts left, if that is before `deadline`: after a pause of any
+    /// length up to one that doubles with each round (full jitter), or when the
+    /// first of them is ready.
     pub fn next_round(
         &mut self,
         now: Instant,

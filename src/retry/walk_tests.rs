@@ -164,11 +164,11 @@ fn an_unsent_request_pays_nothing() {
     let budget = Budget::default();
     let walk = walked(&PLAN, &[]);
     for _ in 0..100 {
-        assert_eq!(walk.pay(Class::Connect, &budget, at(10)), Ok(false));
-        assert_eq!(walk.pay(Class::Tls, &budget, at(10)), Ok(false));
+        assert_eq!(walk.pay(Class::Connect, &budget, at(10)), Ok(Paid::Nothing));
+        assert_eq!(walk.pay(Class::Tls, &budget, at(10)), Ok(Paid::Nothing));
     }
     let pays = || walk.pay(Class::NoRoom, &budget, at(10));
-    let paid = (0..100).filter(|_| pays() == Ok(true)).count();
+    let paid = (0..100).filter(|_| pays() == Ok(Paid::OfFloor)).count();
     assert_eq!(paid, 5, "the floor was not touched before");
     assert_eq!(walk.pay(Class::Cut, &budget, at(10)), Err(GivenUp::BudgetSpent));
 }
