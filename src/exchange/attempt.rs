@@ -16,6 +16,7 @@
 
 mod answered;
 mod last_words;
+mod onward;
 
 use super::{
     Client, Stage,
@@ -27,16 +28,16 @@ use super::{
     queue,
     understand::Asked,
     verdict,
-    watch::Interrupt,
     ways::Ways,
 };
 use crate::{
     balance::{Ask, BackendId, NoPick, Reach, Ticket},
     llm::Model,
-    retry::{Ahead, At, Class, Failed, Failing, GivenUp, Next, Paid, Reason, Walk},
+    retry::{Class, Failed, Failing, Paid, Reason, Walk},
     route::{Decision, STEPS_MAX},
     rt::World,
 };
+use onward::{Onward, Stuck};
 
 /// An answer to relay, with the ticket of its backend while that is not judged.
 pub type Begun<'s, S> = (Answer<'s, S>, Option<Ticket<'s>>);
@@ -104,19 +105,6 @@ struct Way<'s, 'a, W: World> {
 }
 
 const _: () = assert!(STEPS_MAX <= Walk::STEPS_MAX, "each step is told apart");
-
-/// Why there is no further attempt.
-enum Stuck {
-    GivenUp(GivenUp),
-    Interrupted(Interrupt),
-}
-
-/// Where the next attempt is made.
-enum Onward {
-    Here,
-    NextStep,
-    To(usize),
-}
 
 /// What follows an attempt.
 #[allow(clippy::large_enum_variant, reason = "the large one is the usual one, and is moved once")]
@@ -291,100 +279,5 @@ impl<'s, W: World> Way<'s, '_, W> {
             }
         }
         Ok(Turn::On)
-    }
-
-    /// Nobody is left in this step who has not been asked: goes on to the next
-    /// one, or to one that was full, to wait there, or once more to those where
-    /// nobody is well, or waits until some may be asked again.
-    async fn leave_step(&mut self) -> Result<(), Stuck> {
-        if self.next_step() {
-            return Ok(());
-        }
-        if self.reach == Reach::Well {
-            (self.step, self.reach, self.fallback) = (self.round_from, Reach::Anyone, None);
-            return Ok(());
-        }
-        let (stage, client) = (self.stage, self.client);
-        let (now, deadline) = (stage.now(), client.must_end_at());
-        let round = self.walk.next_round(now, deadline, &mut stage.chance.borrow_mut());
-        let begins = round.map_err(Stuck::GivenUp)?;
-        (self.step, self.fallback) = (self.round_from, None);
-        (self.reach, self.full) = (self.ways.first_reach(self.step), None);
-        client.pause(stage, begins).await.map_err(Stuck::Interrupted)
-    }
-
-    /// Goes on to the next step, or to one that was full, to wait there; says
-    /// whether there is one.
-    fn next_step(&mut self) -> bool {
-        if let Some(step) = self.ways.after(self.step, Reason::General) {
-            self.go_to(step, Reason::General);
-            return true;
-        }
-        let full = self.full.take();
-        if let Some(step) = full {
-            self.go_to(step, Reason::General);
-            self.waits = true;
-        }
-        full.is_some()
-    }
-
-    fn go_to(&mut self, step: usize, reason: Reason) {
-        self.step = step;
-        if reason != Reason::General {
-            self.round_from = step;
-            (self.reach, self.full) = (self.ways.first_reach(step), None);
-        }
-        self.fallback = self.ways.is_fallback(step).then_some(reason);
-    }
-
-    /// The steps that may follow this one after a failure and were not asked yet:
-    /// those behind it, and the one before it that was full.
-    fn unasked(&self) -> impl Iterator<Item = usize> {
-        let next = |step: &usize| self.ways.after(*step, Reason::General);
-        let full = self.full.filter(|step| *step < self.step);
-        let all = std::iter::successors(next(&self.step), next).chain(full);
-        all.filter(|step| !self.walk.has_asked(*step))
-    }
-
-    fn ahead(&self) -> Ahead {
-        let own = self.at(self.step).model;
-        self.unasked().fold(Ahead::default(), |ahead, step| match self.at(step).model == own {
-            true => Ahead { of_model: ahead.of_model + 1, ..ahead },
-            false => Ahead { of_others: true, ..ahead },
-        })
-    }
-
-    fn at(&self, step: usize) -> At {
-        At { step, model: self.ways.model(step).map(|model| model.0) }
-    }
-
-    /// Where the next attempt is made after this failure. It is paid for, but not
-    /// where it is the first one at another model: that is what a fallback is
-    /// there for, and no more load on who has failed. So where nothing is left to
-    /// pay with, the next such model is asked.
-    fn next(&mut self, class: Class) -> Result<Onward, GivenUp> {
-        let next = self.walk.next(class, self.at(self.step), self.ahead())?;
-        let is_new = |step: &usize| !self.walk.has_asked_model(self.at(*step).model);
-        let new = self.unasked().find(is_new);
-        let after = self.ways.after(self.step, Reason::General);
-        if let (Next::Step, Some(step)) = (next, new)
-            && after.is_none_or(|after| after == step)
-        {
-            return Ok(Onward::NextStep);
-        }
-        match self.walk.pay(class, self.stage.retry_budget(), self.stage.now()) {
-            Ok(paid) => self.paid = paid,
-            Err(given_up) => {
-                self.stage.counters.retry_budget_exhausted.increment();
-                return new.map(Onward::To).ok_or(given_up);
-            }
-        }
-        Ok(if next == Next::Step { Onward::NextStep } else { Onward::Here })
-    }
-
-    /// What was paid for an attempt is not needed.
-    fn take_back(&mut self) {
-        let paid = std::mem::replace(&mut self.paid, Paid::Nothing);
-        self.stage.retry_budget().give_back(paid);
     }
 }
