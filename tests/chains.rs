@@ -9,12 +9,20 @@
 
 mod support;
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
+    time::Duration,
+};
 
 use support::{
-    Answer, Proxy,
+    Answer, Client, PATIENCE, Proxy,
     backend::{Backend, nowhere},
-    chat, mock,
+    chat, eventually, mock,
 };
 use tokenring::config::{CandidateWritten, ModelWritten, Policy, Written};
 
@@ -250,4 +258,117 @@ fn a_refusal_says_whom_it_was_about_and_how_often_backends_were_asked() {
         assert_eq!(attempts(&unknown), (404, None), "nobody was asked");
         assert_eq!(unknown.field("x-tokenring-route"), None, "nothing was decided");
     }
+}
+
+/// A backend that answers each request when it is told to.
+struct Gate {
+    backend: Backend,
+    go: mpsc::Sender<()>,
+}
+
+impl Gate {
+    fn new() -> Self {
+        let (go, goes) = mpsc::channel();
+        let goes = Mutex::new(goes);
+        let backend = Backend::start(move |conn| {
+            while conn.request().is_some() {
+                if goes.lock().unwrap().recv_timeout(PATIENCE).is_err() {
+                    return;
+                }
+                conn.say(WELL);
+            }
+        });
+        Self { backend, go }
+    }
+}
+
+fn one_at_a_time(written: &mut Written) {
+    written.backends.iter_mut().for_each(|backend| backend.capacity = Some(1));
+}
+
+/// Both candidates are of one order.
+fn alike(written: &mut Written) {
+    orders(written);
+    written.models[0].candidates.iter_mut().for_each(|candidate| candidate.order = 0);
+}
+
+fn pair(written: &mut Written) {
+    chain(written, &[&[0], &[1]]);
+}
+
+fn ask(proxy: &Proxy) -> Client {
+    let mut client = proxy.client();
+    client.send_post(CHAT, "", chat(1));
+    client
+}
+
+#[test]
+fn who_waits_for_full_steps_takes_the_first_place_of_any() {
+    for (which, shape) in [pair, orders, alike].into_iter().enumerate() {
+        for first_free in [0, 1] {
+            let gates = [Gate::new(), Gate::new()];
+            let proxy =
+                Proxy::with(&gates.each_ref().map(|gate| gate.backend.address), |written| {
+                    in_turn(written);
+                    shape(written);
+                    one_at_a_time(written);
+                });
+            let mut holding = [ask(&proxy), ask(&proxy)];
+            let is_held = || proxy.backends().iter().all(|figures| figures.waiting == 1);
+            eventually("both are full", is_held);
+            let mut waits = ask(&proxy);
+            eventually("it waits", || proxy.sum(|c| &c.requests_queued) == 1);
+            gates[first_free].go.send(()).unwrap();
+            gates[first_free].go.send(()).unwrap();
+            let answer = waits.answer();
+            let backend = name(first_free);
+            assert_eq!(answer.field("x-tokenring-backend"), Some(&*backend), "{which}");
+            let step = if which == 0 && first_free == 1 { "fallback" } else { "candidate" };
+            let route = answer.field("x-tokenring-route").unwrap();
+            assert!(route.ends_with(&format!("step={step}")), "{which}: {route}");
+            assert_eq!(attempts(&answer), (200, Some("1")));
+            gates[1 - first_free].go.send(()).unwrap();
+            assert!(holding.iter_mut().all(|client| client.answer().status == 200));
+        }
+    }
+}
+
+/// The place that is free first is one that fails: the other one is still to
+/// be waited for.
+#[test]
+fn a_place_that_was_waited_for_and_fails_leaves_the_others_to_wait_for() {
+    let asked = AtomicUsize::new(0);
+    let (go, goes) = mpsc::channel::<()>();
+    let goes = Mutex::new(goes);
+    let failing = Backend::start(move |conn| {
+        while conn.request().is_some() {
+            if asked.fetch_add(1, Ordering::SeqCst) == 0 {
+                goes.lock().unwrap().recv_timeout(PATIENCE).unwrap();
+                conn.say(WELL);
+            } else {
+                conn.say(FAILS);
+            }
+        }
+    });
+    let gate = Gate::new();
+    let proxy = Proxy::with(&[gate.backend.address, failing.address], |written| {
+        in_turn(written);
+        pair(written);
+        one_at_a_time(written);
+        written.retry.attempts = 1;
+    });
+    let mut holding = [ask(&proxy), ask(&proxy)];
+    let is_held = || proxy.backends().iter().all(|figures| figures.waiting == 1);
+    eventually("both are full", is_held);
+    let mut waits = ask(&proxy);
+    eventually("it waits", || proxy.sum(|c| &c.requests_queued) == 1);
+    go.send(()).unwrap();
+    eventually("the fallback has failed it", || proxy.backends()[1].failures == 1);
+    eventually("it waits again", || proxy.sum(|c| &c.requests_queued) == 1);
+    gate.go.send(()).unwrap();
+    gate.go.send(()).unwrap();
+    let answer = waits.answer();
+    assert_eq!(attempts(&answer), (200, Some("2")));
+    assert_eq!(answer.field("x-tokenring-backend"), Some("b0"));
+    assert!(holding.iter_mut().all(|client| client.answer().status == 200));
 }

@@ -5,6 +5,8 @@
 //!   that have not failed this request yet: under the step's model, or in a way
 //!   that is no model's. When all have, those that may do better a moment later
 //!   are asked again, from the first step on.
+//! - A step whose backends are full is passed over. Where none had room, the
+//!   first place at any of them decides which is walked.
 //! - What a step asks of the model's name and of credentials is written anew
 //!   for each attempt; nothing of one backend's goes to another.
 //! - An error is held while others are asked. If nobody answers, the client
@@ -17,6 +19,9 @@
 mod answered;
 mod last_words;
 mod onward;
+mod place;
+
+use smallvec::SmallVec;
 
 use super::{
     Client, Stage,
@@ -25,19 +30,18 @@ use super::{
     errand::{Errand, Shared},
     hedge::{Beside, Heard, ask_beside, late_at},
     own_fields::of_refusal,
-    queue,
     understand::Asked,
     verdict,
     ways::Ways,
 };
 use crate::{
-    balance::{Ask, BackendId, NoPick, Reach, Ticket},
+    balance::{Reach, Ticket},
     llm::Model,
-    retry::{Class, Failed, Failing, Paid, Reason, Walk},
+    retry::{Class, Failed, Paid, Reason, Walk},
     route::{Decision, STEPS_MAX},
     rt::World,
 };
-use onward::{Onward, Stuck};
+use onward::Stuck;
 
 /// An answer to relay, with the ticket of its backend while that is not judged.
 pub type Begun<'s, S> = (Answer<'s, S>, Option<Ticket<'s>>);
@@ -61,7 +65,7 @@ pub async fn attempt<'s, W: World>(
         step: 0,
         round_from: 0,
         reach: ways.first_reach(0),
-        full: None,
+        full: Full::new(),
         waits: false,
         fallback: None,
         shared: Shared::default(),
@@ -77,6 +81,9 @@ pub async fn attempt<'s, W: World>(
     begun
 }
 
+/// Steps whose backends bear no more, for now.
+type Full = SmallVec<[usize; 4]>;
+
 /// The way of one request from backend to backend.
 struct Way<'s, 'a, W: World> {
     stage: &'s Stage<W>,
@@ -88,9 +95,10 @@ struct Way<'s, 'a, W: World> {
     round_from: usize,
     /// Whom the steps ask: those that are well, until no step has one.
     reach: Reach,
-    /// The first step of this round that was passed over as it was full.
-    full: Option<usize>,
-    /// Nobody else who is well is left, and this step is waited for.
+    /// The steps of this round, in their order, that were passed over as they
+    /// were full.
+    full: Full,
+    /// Nobody else who is well is left, and those steps are waited for.
     waits: bool,
     /// The step that is walked is a fallback, and has asked nobody yet.
     fallback: Option<Reason>,
@@ -187,8 +195,8 @@ impl<'s, W: World> Way<'s, '_, W> {
             let asking = ask_backend(stage, &errand, &ticket).await;
             return Ok(Heard { asking, ticket });
         };
-        let tried = self.tried();
-        let beside = Beside { ask: self.whom(asked, &tried), late_at };
+        let tried = self.tried(self.step);
+        let beside = Beside { ask: self.whom(self.step, asked, &tried), late_at };
         let both = ask_beside(stage, &errand, ticket, beside).await;
         if !both.is_hedged {
             return Ok(both.heard);
@@ -212,42 +220,6 @@ impl<'s, W: World> Way<'s, '_, W> {
         Ok(heard)
     }
 
-    /// Whom this step does not ask again.
-    fn tried(&self) -> Failing {
-        self.walk.tried(|step| self.ways.are_same(step, self.step))
-    }
-
-    /// Whom this step may ask next.
-    fn whom<'k>(&'k self, asked: &'k Asked<'_>, tried: &'k [BackendId]) -> Ask<'k> {
-        let stage = self.stage;
-        let among = self.ways.backends(self.step).unwrap_or(stage.fleet.everyone());
-        let (conversation, hashes) = (asked.conversation.key, &asked.conversation.hashes[..]);
-        let policy = stage.policies.of(self.ways.model(self.step));
-        let ask = Ask::new(among, policy, asked.work);
-        let is_for_well = self.walk.is_for_well(self.at(self.step));
-        let reach = if is_for_well { Reach::Well } else { self.reach };
-        Ask { tried, reach, conversation, hashes, ..ask }
-    }
-
-    /// A place at a backend of this step. Where another step is there for that,
-    /// a full one is not waited for, and who is left alone is not asked.
-    async fn place(&mut self, asked: &Asked<'_>) -> Result<Option<Ticket<'s>>, AttemptFault> {
-        let (stage, client, tried) = (self.stage, self.client, self.tried());
-        let waits = std::mem::take(&mut self.waits);
-        if !self.walk.may_ask(self.at(self.step)) {
-            return Ok(None);
-        }
-        let ask = self.whom(asked, &tried);
-        if !waits && self.ways.after(self.step, Reason::General).is_some() {
-            let placed = queue::at_once(stage, &ask, asked.priority);
-            if matches!(placed, Err(NoPick::Full)) {
-                self.full.get_or_insert(self.step);
-            }
-            return Ok(placed.ok());
-        }
-        queue::place(stage, client, &ask, asked.priority).await
-    }
-
     /// A backend has failed.
     async fn failed(
         &mut self,
@@ -268,16 +240,7 @@ impl<'s, W: World> Way<'s, '_, W> {
             Err(fault) => return self.end(fault).map(Turn::Told),
         }
         self.after = Some(class);
-        match next {
-            Onward::Here => {}
-            Onward::NextStep => {
-                self.next_step();
-            }
-            Onward::To(step) => {
-                self.waits = step < self.step;
-                self.go_to(step, Reason::General);
-            }
-        }
+        self.go_on(next);
         Ok(Turn::On)
     }
 }

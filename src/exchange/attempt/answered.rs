@@ -29,7 +29,7 @@ impl<'s, W: World> Way<'s, '_, W> {
         if !is_fault {
             return Ok(Turn::Told((answer, Some(ticket))));
         }
-        let has_better = self.full.is_some() || matches!(self.first, Some(Word::Answer(_)));
+        let has_better = !self.full.is_empty() || matches!(self.first, Some(Word::Answer(_)));
         if self.ways.is_fallback(self.step) && has_better {
             return self.passed_over(answer, ticket).await;
         }

@@ -1,7 +1,7 @@
 //! Where the walk goes after a failure, and when nobody is left in a step:
 //! what is walked on, paid for and waited for.
 
-use super::Way;
+use super::{Full, Way};
 use crate::{
     balance::Reach,
     exchange::watch::Interrupt,
@@ -19,12 +19,14 @@ pub(super) enum Stuck {
 pub(super) enum Onward {
     Here,
     NextStep,
+    /// At this step, or if it was full at whichever of those that were is free
+    /// first.
     To(usize),
 }
 
 impl<W: World> Way<'_, '_, W> {
     /// Nobody is left in this step who has not been asked: goes on to the next
-    /// one, or to one that was full, to wait there, or once more to those where
+    /// one, or to those that were full, to wait there, or once more to those where
     /// nobody is well, or waits until some may be asked again.
     pub(super) async fn leave_step(&mut self) -> Result<(), Stuck> {
         if self.next_step() {
@@ -39,39 +41,51 @@ impl<W: World> Way<'_, '_, W> {
         let round = self.walk.next_round(now, deadline, &mut stage.chance.borrow_mut());
         let begins = round.map_err(Stuck::GivenUp)?;
         (self.step, self.fallback) = (self.round_from, None);
-        (self.reach, self.full) = (self.ways.first_reach(self.step), None);
+        (self.reach, self.full) = (self.ways.first_reach(self.step), Full::new());
         client.pause(stage, begins).await.map_err(Stuck::Interrupted)
     }
 
-    /// Goes on to the next step, or to one that was full, to wait there; says
+    /// Goes on where the next attempt is to be made.
+    pub(super) fn go_on(&mut self, next: Onward) {
+        match next {
+            Onward::Here => {}
+            Onward::NextStep => {
+                self.next_step();
+            }
+            Onward::To(step) if step > self.step => self.go_to(step, Reason::General),
+            Onward::To(_) => {
+                let full = std::mem::take(&mut self.full);
+                self.full = full.into_iter().filter(|step| self.is_new(*step)).collect();
+                self.waits = true;
+            }
+        }
+    }
+
+    /// Goes on to the next step, or to those that were full, to wait there; says
     /// whether there is one.
     pub(super) fn next_step(&mut self) -> bool {
         if let Some(step) = self.ways.after(self.step, Reason::General) {
             self.go_to(step, Reason::General);
             return true;
         }
-        let full = self.full.take();
-        if let Some(step) = full {
-            self.go_to(step, Reason::General);
-            self.waits = true;
-        }
-        full.is_some()
+        self.waits = !self.full.is_empty();
+        self.waits
     }
 
     pub(super) fn go_to(&mut self, step: usize, reason: Reason) {
         self.step = step;
         if reason != Reason::General {
             self.round_from = step;
-            (self.reach, self.full) = (self.ways.first_reach(step), None);
+            (self.reach, self.full) = (self.ways.first_reach(step), Full::new());
         }
         self.fallback = self.ways.is_fallback(step).then_some(reason);
     }
 
     /// The steps that may follow this one after a failure and were not asked yet:
-    /// those behind it, and the one before it that was full.
+    /// those behind it, and those before it that were full.
     fn unasked(&self) -> impl Iterator<Item = usize> {
         let next = |step: &usize| self.ways.after(*step, Reason::General);
-        let full = self.full.filter(|step| *step < self.step);
+        let full = self.full.iter().copied().filter(|step| *step < self.step);
         let all = std::iter::successors(next(&self.step), next).chain(full);
         all.filter(|step| !self.walk.has_asked(*step))
     }
@@ -88,14 +102,18 @@ impl<W: World> Way<'_, '_, W> {
         At { step, model: self.ways.model(step).map(|model| model.0) }
     }
 
+    /// Whether nobody was asked for its model yet.
+    fn is_new(&self, step: usize) -> bool {
+        !self.walk.has_asked_model(self.at(step).model)
+    }
+
     /// Where the next attempt is made after this failure. It is paid for, but not
     /// where it is the first one at another model: that is what a fallback is
     /// there for, and no more load on who has failed. So where nothing is left to
     /// pay with, the next such model is asked.
     pub(super) fn next(&mut self, class: Class) -> Result<Onward, GivenUp> {
         let next = self.walk.next(class, self.at(self.step), self.ahead())?;
-        let is_new = |step: &usize| !self.walk.has_asked_model(self.at(*step).model);
-        let new = self.unasked().find(is_new);
+        let new = self.unasked().find(|step| self.is_new(*step));
         let after = self.ways.after(self.step, Reason::General);
         if let (Next::Step, Some(step)) = (next, new)
             && after.is_none_or(|after| after == step)
