@@ -70,7 +70,8 @@ pub struct Candidate {
     /// those that serve any of them: who serves the one that was written is
     /// asked of [`Serves`].
     pub backends: Vec<BackendId>,
-    /// Its share among those of the same order; zero is none of it.
+    /// Its share among those of the same order; zero is that it is not asked,
+    /// unless no candidate of the model has any.
     pub weight: u32,
     /// The lowest order is asked first, the others when those have failed.
     pub order: u32,

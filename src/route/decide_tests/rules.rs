@@ -42,6 +42,7 @@ fn a_rule_applies_when_all_its_conditions_are_met() {
 
 #[test]
 fn what_costs_is_asked_for_once_and_only_by_rules_that_get_so_far() {
+    let any = Conditions { models: patterns(&["*"]), ..Conditions::default() };
     let hard = |models: &[&str]| Conditions {
         models: patterns(models),
         complexity: Some(0.9..=1.0),
@@ -54,7 +55,7 @@ fn what_costs_is_asked_for_once_and_only_by_rules_that_get_so_far() {
             rule("one", hard(&["auto"]), &[(0, 1)]),
             rule("two", hard(&["auto", "m"]), &[(0, 1)]),
             rule("three", hard(&["auto", "x*"]), &[(0, 1)]),
-            rule("rest", Conditions::default(), &[(0, 1)]),
+            rule("rest", any, &[(0, 1)]),
         ],
     };
     let table = RouteTable::new(&plan);
