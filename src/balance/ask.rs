@@ -10,6 +10,8 @@ pub struct Ask<'a> {
     /// Those of them that it has been sent to.
     pub tried: &'a [BackendId],
     pub reach: Reach,
+    /// Its client's request has been sent nowhere yet, and it is no copy of one.
+    pub is_first: bool,
     pub policy: Policy,
     pub work: Work,
     /// What stands for its conversation, where that is known (`session_hash`).
@@ -23,7 +25,16 @@ impl<'a> Ask<'a> {
     #[must_use]
     pub fn new(among: &'a [BackendId], policy: Policy, work: Work) -> Self {
         let reach = Reach::Anyone;
-        Self { among, tried: &[], reach, policy, work, conversation: None, hashes: &[] }
+        Self {
+            among,
+            tried: &[],
+            reach,
+            is_first: true,
+            policy,
+            work,
+            conversation: None,
+            hashes: &[],
+        }
     }
 }
 

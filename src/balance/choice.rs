@@ -69,6 +69,7 @@ pub struct Choice<'f> {
     pub patience: f32,
     /// Backends that this request has been sent to.
     pub tried: &'f [BackendId],
+    pub is_first: bool,
     pub reach: Reach,
 }
 
@@ -169,7 +170,8 @@ impl Choice<'_> {
     fn in_turn(&self, group: Group, turn: &mut Turn) -> Option<usize> {
         let admitted = (0..self.among.len()).filter(|&place| self.admits(group, place));
         let candidates = admitted.map(|place| (self.among[place], self.part(place), place));
-        turn.next(candidates)
+        let turns = if self.is_first { &mut turn.firsts } else { &mut turn.others };
+        turns.next(candidates)
     }
 
     /// The first that fits, of all, in order from this place on.

@@ -167,6 +167,7 @@ impl Fleet {
             terms,
             among: ask.among,
             tried: ask.tried,
+            is_first: ask.is_first && ask.tried.is_empty(),
             reach: ask.reach,
         };
         for _ in 0..RACES_MAX {

@@ -206,7 +206,8 @@ impl<'s, W: World> Way<'s, '_, W> {
         let (conversation, hashes) = (asked.conversation.key, &asked.conversation.hashes[..]);
         let policy = stage.policies.of(self.ways.model(self.step));
         let ask = Ask::new(among, policy, asked.work);
-        Ask { tried, reach: self.reach, conversation, hashes, ..ask }
+        let is_first = self.walk.attempts() == 0;
+        Ask { tried, reach: self.reach, is_first, conversation, hashes, ..ask }
     }
 
     /// A place at a backend of this step. Where another step is there for that,

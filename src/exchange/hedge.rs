@@ -217,7 +217,8 @@ fn begin<'f, 's: 'f, W: World>(
     let (gauge, most) =
         (&stage.counters.request_body_bytes_held, stage.settings.limits.body_memory_total);
     let room = Permit::take(&stage.common.body_bytes, gauge, outgoing.size(), Some(most));
-    let ask = Ask { among: &among, tried: &tried, reach: Reach::Well, ..*ask };
+    let reach = Reach::Well;
+    let ask = Ask { among: &among, tried: &tried, reach, is_first: false, ..*ask };
     let place = || queue::at_once(stage, &ask, errand.asked.priority).ok();
     let Some((room, ticket)) = room.and_then(|room| Some((room, place()?))) else {
         cap.give_back();

@@ -108,7 +108,8 @@ async fn tell<W: World>(room: Room<W>, copy: Copy) {
     let stage = Rc::clone(&room.stage);
     let stage = &*stage;
     let ask = Ask::new(&copy.backends, stage.policies.of(copy.model), copy.work);
-    let ask = Ask { conversation: copy.conversation, hashes: &copy.hashes, ..ask };
+    let (conversation, hashes) = (copy.conversation, &copy.hashes[..]);
+    let ask = Ask { is_first: false, conversation, hashes, ..ask };
     let Ok(mut ticket) = stage.pick_by(&ask) else {
         // Nobody waits for a place on behalf of nobody.
         stage.counters.mirrored_requests_skipped.increment();
