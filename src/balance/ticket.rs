@@ -123,6 +123,13 @@ impl<'f> Ticket<'f> {
         Duration::try_from_secs_f32(seconds).ok()
     }
 
+    /// What it has been worth to the backend until now: tokens of the prompt
+    /// that it had not read, and how long it has been there.
+    #[must_use]
+    pub fn spent(&self, now: Instant) -> (u64, Duration) {
+        (self.tokens, now.since(self.sent_at))
+    }
+
     /// A connection to the backend was made.
     pub fn reached(&self) {
         self.load().health.reached();

@@ -317,6 +317,10 @@ fn leave<'s, W: World>(
     if let Asking::Begun(answer, _) | Asking::Failed(_, Word::Answer(answer)) = asking {
         answer.lost(stage);
     }
-    ticket.left(stage.now());
+    let (now, counters) = (stage.now(), &stage.counters);
+    let (tokens, ran) = ticket.spent(now);
+    counters.hedges_lost_prompt_tokens.add(tokens);
+    counters.hedges_lost_milliseconds.add(u64::try_from(ran.as_millis()).unwrap_or(u64::MAX));
+    ticket.left(now);
     None
 }
