@@ -3,7 +3,7 @@
 
 use std::{
     sync::{
-        Arc, OnceLock,
+        Arc, OnceLock, Weak,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
@@ -36,6 +36,8 @@ pub struct Fleet {
     /// Each on cache lines of its own, and shared with the fleets of other
     /// plans that have the same backend.
     loads: Box<[Arc<Load>]>,
+    /// Those of plans before that may still work on requests of these plans.
+    left: Vec<Left>,
     seats: Box<[Seat]>,
     everyone: Box<[BackendId]>,
     /// Those that stand in for each other, as they answer for the same.
@@ -54,6 +56,18 @@ pub struct Fleet {
     ejecting: AtomicBool,
 }
 
+/// A backend that has left the plan: it is known as long as a plan before is in
+/// use, as requests are that are told by it.
+#[derive(Clone, Debug)]
+struct Left {
+    seat: Seat,
+    load: Weak<Load>,
+}
+
+/// Backends that have left and are still known. Each has requests under way, or
+/// others of its time have, so there are few; of more the latest are known.
+const LEFT_MAX: usize = 1024;
+
 impl Fleet {
     /// Backends of which nothing is said but that they are there.
     #[must_use]
@@ -70,8 +84,9 @@ impl Fleet {
 
     /// The fleet of a plan that follows this one's, of `seats`. `known` says of
     /// each of them which backend it was here; what is known of it goes on,
-    /// requests under way included. The share of the others grows from `now`
-    /// on.
+    /// requests under way included. So it is with one that left and comes back
+    /// while requests of that time are under way. The share of the others grows
+    /// from `now` on.
     #[must_use]
     pub fn followed_by(
         &self,
@@ -80,15 +95,25 @@ impl Fleet {
         balancing: Balancing,
         now: Instant,
     ) -> Self {
-        let load = |place| {
-            let known = known.get(place).copied().flatten();
-            known.and_then(|known: BackendId| self.loads.get(known.0)).map(Arc::clone)
+        let is_of = |place: usize| known.get(place).copied().flatten();
+        let mut left = self.left.clone();
+        let load = |(place, seat): (usize, &Seat)| match is_of(place) {
+            Some(known) => self.loads.get(known.0).map(Arc::clone),
+            None => take_left(&mut left, seat),
         };
-        let loads: Vec<_> = (0..seats.len()).map(load).collect();
+        let loads: Vec<_> = seats.iter().enumerate().map(load).collect();
+        for (place, load) in self.loads.iter().enumerate() {
+            if !known.contains(&Some(BackendId(place))) {
+                left.push(Left { seat: self.seats[place], load: Arc::downgrade(load) });
+            }
+        }
+        left.retain(|left| left.load.strong_count() > 0);
+        left.drain(..left.len().saturating_sub(LEFT_MAX));
         let came: Vec<_> = (0..loads.len()).filter(|&place| loads[place].is_none()).collect();
         let loads = loads.into_iter().map(Option::unwrap_or_default).collect();
         let prompts = Arc::clone(&self.prompts);
         let mut next = Self::with(loads, prompts, self.usual(), seats, balancing);
+        next.left = left;
         // Who has read what is told by the backends' places.
         let same =
             (0..next.loads.len()).all(|place| known.get(place) == Some(&Some(BackendId(place))));
@@ -118,6 +143,7 @@ impl Fleet {
         let first_weight = seats.first().map_or(1, |seat| seat.weight);
         Self {
             loads,
+            left: Vec::new(),
             everyone: (0..seats.len()).map(BackendId).collect(),
             groups: Box::new([(0..seats.len()).map(BackendId).collect()]),
             is_even: first_weight > 0 && seats.iter().all(|seat| seat.weight == first_weight),
@@ -383,6 +409,18 @@ impl Fleet {
             shared.store(number.to_bits(), Ordering::Relaxed);
         }
     }
+}
+
+/// The one among those that have left that is at this place, and best one of
+/// this name: two names may stand for the same place.
+fn take_left(left: &mut Vec<Left>, seat: &Seat) -> Option<Arc<Load>> {
+    let find = |key: Option<u64>| {
+        left.iter().position(|left| {
+            left.seat.place == seat.place && key.is_none_or(|key| left.seat.key == key)
+        })
+    };
+    let found = find(Some(seat.key)).or_else(|| find(None))?;
+    left.remove(found).load.upgrade()
 }
 
 /// A conversation passes the same gates each time.
