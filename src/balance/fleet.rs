@@ -3,17 +3,18 @@
 
 use std::{
     sync::{
-        Arc, OnceLock, Weak,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
 };
 
 use super::{
-    Ask, BackendId, Balancing, EngineFigures, Figures, NoPick, Policy, Probed, Reach, Ticket, Turn,
+    Ask, BackendId, Balancing, EngineFigures, Figures, NoPick, Policy, Reach, Ticket, Turn,
     blocks::BLOCK_BYTES,
     choice::Choice,
     cost::{Terms, Usual},
+    left::Left,
     load::Load,
     prefixes::Prefixes,
     prompts::Prompts,
@@ -35,9 +36,9 @@ const RACES_MAX: usize = 16;
 pub struct Fleet {
     /// Each on cache lines of its own, and shared with the fleets of other
     /// plans that have the same backend.
-    loads: Box<[Arc<Load>]>,
+    pub(super) loads: Box<[Arc<Load>]>,
     /// Those of plans before that may still work on requests of these plans.
-    left: Vec<Left>,
+    left: Left,
     seats: Box<[Seat]>,
     everyone: Box<[BackendId]>,
     /// Those that stand in for each other, as they answer for the same.
@@ -47,26 +48,14 @@ pub struct Fleet {
     prefixes: OnceLock<Arc<Prefixes>>,
     /// Whether all weigh the same, and something.
     is_even: bool,
-    balancing: Balancing,
+    pub(super) balancing: Balancing,
     pub(super) prompts: Arc<Prompts>,
     /// The bits of the numbers of [`Usual`] that are medians.
     usual: [AtomicU32; 3],
     /// A shard decides whether to eject: no other does at that moment, or
     /// both might find that there is room for one more.
-    ejecting: AtomicBool,
+    pub(super) ejecting: AtomicBool,
 }
-
-/// A backend that has left the plan: it is known as long as a plan before is in
-/// use, as requests are that are told by it.
-#[derive(Clone, Debug)]
-struct Left {
-    seat: Seat,
-    load: Weak<Load>,
-}
-
-/// Backends that have left and are still known. Each has requests under way, or
-/// others of its time have, so there are few; of more the latest are known.
-const LEFT_MAX: usize = 1024;
 
 impl Fleet {
     /// Backends of which nothing is said but that they are there.
@@ -97,18 +86,17 @@ impl Fleet {
     ) -> Self {
         let is_of = |place: usize| known.get(place).copied().flatten();
         let mut left = self.left.clone();
+        left.forget();
         let load = |(place, seat): (usize, &Seat)| match is_of(place) {
             Some(known) => self.loads.get(known.0).map(Arc::clone),
-            None => take_left(&mut left, seat),
+            None => left.take(seat),
         };
         let loads: Vec<_> = seats.iter().enumerate().map(load).collect();
         for (place, load) in self.loads.iter().enumerate() {
             if !known.contains(&Some(BackendId(place))) {
-                left.push(Left { seat: self.seats[place], load: Arc::downgrade(load) });
+                left.add(self.seats[place], load);
             }
         }
-        left.retain(|left| left.load.strong_count() > 0);
-        left.drain(..left.len().saturating_sub(LEFT_MAX));
         let came: Vec<_> = (0..loads.len()).filter(|&place| loads[place].is_none()).collect();
         let loads = loads.into_iter().map(Option::unwrap_or_default).collect();
         let prompts = Arc::clone(&self.prompts);
@@ -143,7 +131,7 @@ impl Fleet {
         let first_weight = seats.first().map_or(1, |seat| seat.weight);
         Self {
             loads,
-            left: Vec::new(),
+            left: Left::default(),
             everyone: (0..seats.len()).map(BackendId).collect(),
             groups: Box::new([(0..seats.len()).map(BackendId).collect()]),
             is_even: first_weight > 0 && seats.iter().all(|seat| seat.weight == first_weight),
@@ -303,54 +291,6 @@ impl Fleet {
         self.prompts.tokens(prompt_bytes)
     }
 
-    /// How long a backend is left alone that asks for so long.
-    pub(super) fn bearable(&self, asked: Duration) -> Duration {
-        asked.min(self.balancing.ejection.pause_max)
-    }
-
-    /// A backend has failed. It may have asked to be left alone for a time.
-    /// Returns for how long it is, if it is from now on.
-    pub(super) fn judge(
-        &self,
-        backend: BackendId,
-        asked: Option<Duration>,
-        now: Instant,
-    ) -> Option<Duration> {
-        let ejection = &self.balancing.ejection;
-        let load = self.load(backend);
-        load.count_failure();
-        let pause = load.health.failed(ejection, now);
-        let longest = pause.max(asked).filter(|pause| !pause.is_zero())?;
-        if self.ejecting.swap(true, Ordering::Acquire) {
-            return None; // Its next failure is soon enough.
-        }
-        let is_borne = self.bears_without(backend, now);
-        if is_borne {
-            load.health.eject(longest, pause.is_some(), now);
-        }
-        self.ejecting.store(false, Ordering::Release);
-        is_borne.then_some(longest)
-    }
-
-    /// What active checks have found of a backend: to be told each time they
-    /// find it, as an unhealthy one is only left out while half of those that
-    /// stand in for each other are there. Says whether it is left out.
-    pub fn set_probed(&self, backend: BackendId, probed: Probed, now: Instant) -> bool {
-        let Some(load) = self.loads.get(backend.0) else { return false };
-        if probed == Probed::Healthy {
-            load.health.set_probed(probed, now);
-            return false;
-        }
-        if self.ejecting.swap(true, Ordering::Acquire) {
-            return load.health.is_probed_unhealthy(); // The next check is soon enough.
-        }
-        if self.bears_without(backend, now) {
-            load.health.set_probed(probed, now);
-        }
-        self.ejecting.store(false, Ordering::Release);
-        load.health.is_probed_unhealthy()
-    }
-
     /// What a backend's engine has told of itself.
     pub fn note_engine(&self, backend: BackendId, figures: EngineFigures, now: Instant) {
         if let Some(load) = self.loads.get(backend.0) {
@@ -374,7 +314,7 @@ impl Fleet {
     /// several groups may be missing in each. A group of one bears nothing and
     /// asks its only one whatever is known of it, so it has no say where there
     /// are others; who is alone everywhere is never left out.
-    fn bears_without(&self, backend: BackendId, now: Instant) -> bool {
+    pub(super) fn bears_without(&self, backend: BackendId, now: Instant) -> bool {
         let is_out = |backend: &BackendId| self.load(*backend).health.is_out(now);
         let is_more = usize::from(!is_out(&backend));
         let is_its = |group: &&[BackendId]| group.len() > 1 && group.contains(&backend);
@@ -409,18 +349,6 @@ impl Fleet {
             shared.store(number.to_bits(), Ordering::Relaxed);
         }
     }
-}
-
-/// The one among those that have left that is at this place, and best one of
-/// this name: two names may stand for the same place.
-fn take_left(left: &mut Vec<Left>, seat: &Seat) -> Option<Arc<Load>> {
-    let find = |key: Option<u64>| {
-        left.iter().position(|left| {
-            left.seat.place == seat.place && key.is_none_or(|key| left.seat.key == key)
-        })
-    };
-    let found = find(Some(seat.key)).or_else(|| find(None))?;
-    left.remove(found).load.upgrade()
 }
 
 /// A conversation passes the same gates each time.

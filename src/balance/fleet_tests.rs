@@ -1,7 +1,7 @@
 //! Facts about what is known of all backends.
 
 use super::*;
-use crate::balance::Work;
+use crate::balance::{Probed, Work};
 
 const NOW: Instant = Instant::from_nanos(1);
 

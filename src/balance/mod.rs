@@ -19,10 +19,12 @@ mod choice;
 mod cost;
 #[cfg(test)]
 mod declining_tests;
+mod ejecting;
 mod engine;
 mod estimate;
 mod fleet;
 mod health;
+mod left;
 mod load;
 mod policy;
 #[cfg(test)]
