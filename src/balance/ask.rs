@@ -1,6 +1,6 @@
 //! What a fleet is asked: a backend for one request.
 
-use super::{BackendId, Policy, Work};
+use super::{BackendId, ModelKey, Policy, Work};
 
 /// One request that is to be sent somewhere.
 #[derive(Clone, Copy, Debug)]
@@ -14,6 +14,8 @@ pub struct Ask<'a> {
     pub is_first: bool,
     pub policy: Policy,
     pub work: Work,
+    /// The model that backends are asked for, where it is known.
+    pub model: Option<ModelKey>,
     /// What stands for its conversation, where that is known (`session_hash`).
     pub conversation: Option<u64>,
     /// What its conversation begins with (`prefix`; see [`hashes`](super::hashes)).
@@ -32,6 +34,7 @@ impl<'a> Ask<'a> {
             is_first: true,
             policy,
             work,
+            model: None,
             conversation: None,
             hashes: &[],
         }

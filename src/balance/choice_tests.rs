@@ -43,6 +43,7 @@ impl Bench {
             capacity: 100.0,
             tokens: 100,
             shape: Shape::Streamed,
+            model: None,
             now: NOW,
         };
         let ids = |indices: &[usize]| indices.iter().copied().map(BackendId).collect::<Vec<_>>();

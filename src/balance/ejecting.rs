@@ -3,7 +3,7 @@
 
 use std::{sync::atomic::Ordering, time::Duration};
 
-use super::{BackendId, Fleet, Probed};
+use super::{BackendId, Fleet, ModelKey, Probed, apart::Slot};
 use crate::base::Instant;
 
 impl Fleet {
@@ -20,20 +20,48 @@ impl Fleet {
         asked: Option<Duration>,
         now: Instant,
     ) -> Option<Duration> {
-        let ejection = &self.balancing.ejection;
         let load = self.load(backend);
         load.count_failure();
-        let pause = load.health.failed(ejection, now);
+        let pause = load.health.failed(&self.balancing.ejection, now);
         let longest = pause.max(asked).filter(|pause| !pause.is_zero())?;
+        let eject = || load.health.eject(longest, pause.is_some(), now);
+        self.unless_needed(backend, None, eject, now).then_some(longest)
+    }
+
+    /// The same, where it has no room for this model.
+    pub(super) fn judge_for(
+        &self,
+        backend: BackendId,
+        (model, slot): (ModelKey, &Slot),
+        asked: Option<Duration>,
+        now: Instant,
+    ) -> Option<Duration> {
+        let load = self.load(backend);
+        load.count_failure();
+        let pause = slot.health.failed(&self.balancing.ejection, now);
+        let longest = pause.max(asked).filter(|pause| !pause.is_zero())?;
+        let eject = || load.eject_for(slot, longest, pause.is_some(), now);
+        self.unless_needed(backend, Some(model), eject, now).then_some(longest)
+    }
+
+    /// Leaves a backend alone, if others bear what this model asks of it. Says
+    /// whether it did.
+    fn unless_needed(
+        &self,
+        backend: BackendId,
+        model: Option<ModelKey>,
+        eject: impl FnOnce(),
+        now: Instant,
+    ) -> bool {
         if self.ejecting.swap(true, Ordering::Acquire) {
-            return None; // Its next failure is soon enough.
+            return false; // Its next failure is soon enough.
         }
-        let is_borne = self.bears_without(backend, now);
+        let is_borne = self.bears_without(backend, model, now);
         if is_borne {
-            load.health.eject(longest, pause.is_some(), now);
+            eject();
         }
         self.ejecting.store(false, Ordering::Release);
-        is_borne.then_some(longest)
+        is_borne
     }
 
     /// What active checks have found of a backend: to be told each time they
@@ -45,13 +73,8 @@ impl Fleet {
             load.health.set_probed(probed, now);
             return false;
         }
-        if self.ejecting.swap(true, Ordering::Acquire) {
-            return load.health.is_probed_unhealthy(); // The next check is soon enough.
-        }
-        if self.bears_without(backend, now) {
-            load.health.set_probed(probed, now);
-        }
-        self.ejecting.store(false, Ordering::Release);
+        // If not now, the next check is soon enough.
+        self.unless_needed(backend, None, || load.health.set_probed(probed, now), now);
         load.health.is_probed_unhealthy()
     }
 }

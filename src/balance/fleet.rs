@@ -10,7 +10,8 @@ use std::{
 };
 
 use super::{
-    Ask, BackendId, Balancing, EngineFigures, Figures, NoPick, Policy, Reach, Ticket, Turn,
+    Ask, BackendId, Balancing, EngineFigures, Figures, ModelKey, NoPick, Policy, Reach, Ticket,
+    Turn,
     blocks::BLOCK_BYTES,
     choice::Choice,
     cost::{Terms, Usual},
@@ -163,6 +164,7 @@ impl Fleet {
             capacity: self.balancing.capacity as f32,
             tokens,
             shape: ask.work.shape,
+            model: ask.model,
             now,
         };
         let prefixes = (ask.policy == Policy::Prefix).then(|| self.prefixes());
@@ -188,9 +190,10 @@ impl Fleet {
             let Some(chosen) = choice.make(turn, chance) else { break };
             let work = (ask.work, chosen.tokens);
             // Another shard may have taken the place meanwhile.
-            let Some(ticket) = Ticket::begin(self, chosen.backend, work, chosen.room, now) else {
-                continue;
-            };
+            let begun = Ticket::begin(self, chosen.backend, work, chosen.room, now);
+            let Some(ticket) = begun else { continue };
+            let is_apart = !self.seats[chosen.backend.0].serves_one;
+            let ticket = ticket.of_model(ask.model.filter(|_| is_apart));
             if ask.policy.is_affine() {
                 turn.give(chosen.backend);
             }
@@ -207,10 +210,10 @@ impl Fleet {
     #[must_use]
     pub fn is_open(&self, ask: &Ask<'_>, now: Instant) -> bool {
         ask.among.iter().any(|backend| {
-            let health = &self.load(*backend).health;
+            let load = self.load(*backend);
             // Who proves itself is not waited for where others need not.
-            let is_in_reach =
-                ask.reach == Reach::Anyone || health.is_well(now) && !health.is_on_probation();
+            let is_in_reach = ask.reach == Reach::Anyone
+                || load.is_well(ask.model, now) && !load.health.is_on_probation();
             is_in_reach && !ask.tried.contains(backend)
         })
     }
@@ -271,6 +274,7 @@ impl Fleet {
             waiting: counts.waiting(),
             streams: counts.streams(),
             ejected: load.health.is_ejected(now),
+            ejected_models: load.ejected_models(now),
             probed_unhealthy: load.health.is_probed_unhealthy(),
             share: load.health.share(self.balancing.slow_start, now),
             engine_waiting: others.waiting,
@@ -314,8 +318,13 @@ impl Fleet {
     /// several groups may be missing in each. A group of one bears nothing and
     /// asks its only one whatever is known of it, so it has no say where there
     /// are others; who is alone everywhere is never left out.
-    pub(super) fn bears_without(&self, backend: BackendId, now: Instant) -> bool {
-        let is_out = |backend: &BackendId| self.load(*backend).health.is_out(now);
+    pub(super) fn bears_without(
+        &self,
+        backend: BackendId,
+        model: Option<ModelKey>,
+        now: Instant,
+    ) -> bool {
+        let is_out = |backend: &BackendId| self.load(*backend).is_out(model, now);
         let is_more = usize::from(!is_out(&backend));
         let is_its = |group: &&[BackendId]| group.len() > 1 && group.contains(&backend);
         let mut its = self.groups.iter().map(|group| &**group).filter(is_its).peekable();

@@ -13,6 +13,7 @@
 //! policies choose, `health` when a backend is left alone.
 
 mod affinity;
+mod apart;
 mod ask;
 mod blocks;
 mod choice;
@@ -26,6 +27,8 @@ mod fleet;
 mod health;
 mod left;
 mod load;
+#[cfg(test)]
+mod no_room_tests;
 mod policy;
 #[cfg(test)]
 mod prefix_scenario_tests;
@@ -39,6 +42,7 @@ mod ticket;
 mod turn;
 
 pub use crate::base::BackendId;
+pub use apart::ModelKey;
 pub use ask::{Ask, NoPick, Reach};
 pub use blocks::{BLOCK_BYTES, hashes};
 pub use engine::EngineFigures;

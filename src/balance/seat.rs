@@ -15,6 +15,8 @@ pub struct Seat {
     pub weight: u32,
     /// Most requests under way at it, of all shards; `None` is no bound.
     pub capacity: Option<NonZeroU32>,
+    /// It answers for one model alone: what that has no room for, nobody has.
+    pub serves_one: bool,
 }
 
 impl Seat {
@@ -22,7 +24,7 @@ impl Seat {
     #[must_use]
     pub fn of(name: &str) -> Self {
         let key = key_of(name);
-        Self { key, place: key, weight: 1, capacity: None }
+        Self { key, place: key, weight: 1, capacity: None, serves_one: false }
     }
 }
 

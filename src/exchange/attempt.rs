@@ -30,8 +30,8 @@ use super::{
     ways::Ways,
 };
 use crate::{
-    balance::{Ask, BackendId, NoPick, Reach, Ticket},
-    llm::Model,
+    balance::{Ask, BackendId, ModelKey, NoPick, Reach, Ticket},
+    llm::{MODEL_BYTES_MAX, Model},
     retry::{Class, Failed, Failing, GivenUp, Next, Reason, Walk},
     route::Decision,
     rt::World,
@@ -65,8 +65,15 @@ pub async fn attempt<'s, W: World>(
         shared: Shared::default(),
         first: None,
         after: None,
+        model: model_of(asked),
     };
     way.walk_on(asked).await
+}
+
+/// The model that the client has named.
+pub(super) fn model_of(asked: &Asked<'_>) -> Option<ModelKey> {
+    let (outgoing, mut room) = (asked.outgoing.borrow(), [0; MODEL_BYTES_MAX]);
+    Some(ModelKey::of(asked.model?.name(outgoing.body(), &mut room)))
 }
 
 /// The way of one request from backend to backend.
@@ -92,6 +99,8 @@ struct Way<'s, 'a, W: World> {
     first: Option<Word<'s, W::Stream>>,
     /// The failure after which another attempt has been paid for.
     after: Option<Class>,
+    /// The model that the client asks for.
+    model: Option<ModelKey>,
 }
 
 /// Why there is no further attempt.
@@ -207,7 +216,9 @@ impl<'s, W: World> Way<'s, '_, W> {
         let policy = stage.policies.of(self.ways.model(self.step));
         let ask = Ask::new(among, policy, asked.work);
         let is_first = self.walk.attempts() == 0;
-        Ask { tried, reach: self.reach, is_first, conversation, hashes, ..ask }
+        let rename = self.ways.rename(self.step).map(|name| ModelKey::of(name.as_bytes()));
+        let model = rename.or(self.model);
+        Ask { tried, reach: self.reach, is_first, model, conversation, hashes, ..ask }
     }
 
     /// A place at a backend of this step. Where another step is there for that,

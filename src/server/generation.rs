@@ -98,13 +98,18 @@ fn settings(plan: &Plan) -> Settings {
 }
 
 pub(super) fn seats(plan: &Plan) -> Vec<Seat> {
-    let seat = |backend: &BackendPlan| Seat {
+    let serves_one = |place: usize| match plan.routes.backends.get(place) {
+        Some(serves) => matches!(&*serves.models, [name] if name.is_exact()),
+        None => false,
+    };
+    let seat = |(place, backend): (usize, &BackendPlan)| Seat {
         place: place_of(backend),
+        serves_one: serves_one(place),
         weight: backend.weight,
         capacity: backend.capacity,
         ..Seat::of(&backend.name)
     };
-    plan.backends.iter().map(seat).collect()
+    plan.backends.iter().enumerate().map(seat).collect()
 }
 
 /// What stands for where a backend is reached.
