@@ -27,7 +27,7 @@ use super::{
     watch::Wait,
 };
 use crate::{
-    balance::{Ask, BackendId, ModelKey, Outturn, Ticket, Work},
+    balance::{Ask, BackendId, ModelKey, Outturn, Priority, Ticket, Work},
     http::{BodyDecoder, BodyFraming, HeadSearch, HeaderTable, parse_response},
     llm::{Dialect, Model},
     retry::{Class, Failed, Repeatable},
@@ -115,7 +115,7 @@ async fn tell<W: World>(room: Room<W>, copy: Copy) {
     let ask = Ask::new(&copy.backends, stage.policies.of(copy.model), copy.work);
     let (conversation, hashes) = (copy.conversation, &copy.hashes[..]);
     let ask = Ask { is_first: false, model: copy.key, conversation, hashes, ..ask };
-    let Ok(mut ticket) = stage.pick_by(&ask) else {
+    let Ok(mut ticket) = queue::at_once(stage, &ask, Priority::Low) else {
         // Nobody waits for a place on behalf of nobody.
         stage.counters.mirrored_requests_skipped.increment();
         return;
