@@ -35,8 +35,8 @@ use super::{
     ways::Ways,
 };
 use crate::{
-    balance::{Reach, Ticket},
-    llm::Model,
+    balance::{ModelKey, Reach, Ticket},
+    llm::{MODEL_BYTES_MAX, Model},
     retry::{Class, Failed, Paid, Reason, Walk},
     route::{Decision, STEPS_MAX},
     rt::World,
@@ -72,6 +72,7 @@ pub async fn attempt<'s, W: World>(
         first: None,
         after: None,
         paid: Paid::Nothing,
+        model: model_of(asked),
     };
     let begun = way.walk_on(asked).await;
     if begun.is_err() && stage.settings.headers.own {
@@ -79,6 +80,12 @@ pub async fn attempt<'s, W: World>(
         asked.come_by = of_refusal(way.shared.asks.get(), reason.as_deref());
     }
     begun
+}
+
+/// The model that the client has named.
+pub(super) fn model_of(asked: &Asked<'_>) -> Option<ModelKey> {
+    let (outgoing, mut room) = (asked.outgoing.borrow(), [0; MODEL_BYTES_MAX]);
+    Some(ModelKey::of(asked.model?.name(outgoing.body(), &mut room)))
 }
 
 /// Steps whose backends bear no more, for now.
@@ -110,6 +117,8 @@ struct Way<'s, 'a, W: World> {
     after: Option<Class>,
     /// … and how that has been paid for.
     paid: Paid,
+    /// The model that the client asks for.
+    model: Option<ModelKey>,
 }
 
 const _: () = assert!(STEPS_MAX <= Walk::STEPS_MAX, "each step is told apart");

@@ -15,7 +15,8 @@ pub enum Name {
     Upgrade,
     /// Meant for the next hop alone, and of no interest here.
     HopByHop,
-    /// Authorization, Cookie, and what APIs call their keys.
+    /// Authorization, Cookie, what APIs call their keys, and whose account the
+    /// work is charged to: beside another key that names a stranger's.
     Credential,
     /// X-Request-Id
     RequestId,
@@ -93,6 +94,7 @@ pub(super) fn classify(name: &[u8]) -> Name {
         (14, b'c') if is(name, b"content-length") => Name::ContentLength,
         // RFC 9113 section 3.1 (obsolete): rides on Upgrade.
         (14, b'h') if is(name, b"http2-settings") => Name::HopByHop,
+        (14, b'o') if is(name, b"openai-project") => Name::Credential,
         (14, b'x') if is(name, b"x-goog-api-key") => Name::Credential,
         (15, b'a') if is(name, b"accept-encoding") => Name::AcceptEncoding,
         (15, b'x') if is(name, b"x-forwarded-for") => Name::ForwardedFor,
@@ -100,6 +102,7 @@ pub(super) fn classify(name: &[u8]) -> Name {
         (17, b't') if is(name, b"transfer-encoding") => Name::TransferEncoding,
         (17, b'c') if is(name, b"client-cert-chain") => Name::OtherForwarded,
         (17, b'x') if is(name, b"x-forwarded-proto") => Name::ForwardedProto,
+        (19, b'o') if is(name, b"openai-organization") => Name::Credential,
         (23, b'x') if is(name, b"x-forwarded-client-cert") => Name::OtherForwarded,
         (25, b'o') if is(name, b"ocp-apim-subscription-key") => Name::Credential,
         (_, b'p') if has_proxy_prefix(name) => Name::HopByHop,
@@ -246,8 +249,10 @@ mod tests {
     /// What would not be known for a credential would travel to the backend.
     #[test]
     fn a_credential_is_known_and_cannot_be_shadowed() {
-        let names: [&[u8]; 8] = [
+        let names: [&[u8]; 10] = [
             b"Authorization",
+            b"OpenAI-Organization",
+            b"OpenAI-Project",
             b"Cookie",
             b"X-Api-Key",
             b"Api-Key",
