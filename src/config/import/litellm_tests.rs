@@ -148,6 +148,30 @@ fn deployments_of_one_name_are_candidates_of_one_model() {
     );
 }
 
+/// LiteLLM asks the lowest order that is written, and none without while one
+/// of these is there.
+#[test]
+fn a_deployment_without_an_order_comes_behind_all_that_have_one() {
+    let entry = |host: &str, more: &str| {
+        let params = format!("{{model: openai/m, api_base: 'http://{host}/v1'{more}}}");
+        format!("- {{model_name: m, litellm_params: {params}}}\n")
+    };
+    let list =
+        [entry("a", ""), entry("b", ", order: 1"), entry("c", ""), entry("d", ", order: 7")];
+    let yaml = format!("model_list:\n{}", list.concat());
+    check_file(
+        &yaml,
+        &[
+            "{ model = \"m\", backends = [\"a\", \"c\"], weight = 2, order = 8 },",
+            "{ model = \"m\", backends = [\"b\"], order = 1 },",
+            "{ model = \"m\", backends = [\"d\"], order = 7 },",
+        ],
+    );
+    check_kinds(&yaml, "model_list[0]", &[Kind::Approximate]);
+    check_kinds(&yaml, "model_list[1]", &[]);
+    check_kinds(&format!("model_list:\n{}", entry("a", "").repeat(2)), "model_list[0]", &[]);
+}
+
 #[test]
 fn a_wildcard_is_carried_where_the_name_stays_as_it_is() {
     let wild = |public: &str, model: &str| {
@@ -250,6 +274,15 @@ fn fallbacks_and_other_names_lead_to_models() {
     check_kinds(&yaml, "router_settings.default_fallbacks[0]", &[Kind::Exact]);
     let yaml = of_models(&["a", "b"], "context_window_fallbacks: [{a: [b]}]");
     check_file(&yaml, &["context_window_fallbacks = [\"b\"]"]);
+}
+
+#[test]
+fn what_is_said_of_all_models_is_said_of_the_one_that_is_called_star() {
+    let yaml = "model_list:\n- {model_name: '*', litellm_params: {model: 'openai/*'}}\n\
+                - {model_name: b, litellm_params: {model: gpt-4}}\n\
+                router_settings: {default_fallbacks: [b]}\n";
+    check_file(yaml, &["name = \"*\"", "fallbacks = [\"b\"]", "name = \"b\""]);
+    check_kinds(yaml, "router_settings.default_fallbacks[0]", &[Kind::Exact]);
 }
 
 #[test]
