@@ -134,7 +134,10 @@ fn of_params<'a>(
     let url = url(provider, base.as_ref(), &model, findings);
     let (url, public) = (url?, public?);
     let key = match &key {
-        Some(key) => shared.secrets.reference(key, &key_name(provider, &url), findings),
+        Some(key) => {
+            let wish = (key_name(provider, &url), provider.base != Some(&*url));
+            shared.secrets.reference(key, (&wish.0, wish.1), findings)
+        }
         None => unwritten_key(provider, &model, base.is_some(), findings),
     };
     let sent = sent(&model, public, provider, stripped, findings);

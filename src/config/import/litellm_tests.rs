@@ -103,6 +103,20 @@ fn keys_are_references_and_a_literal_is_neither_written_nor_told() {
 }
 
 #[test]
+fn a_word_for_no_key_is_no_key_where_the_server_is_the_operators_own() {
+    let key = format!("{PARAMS}.api_key");
+    for word in ["none", "EMPTY", "dummy", "sk-no-key-required"] {
+        let params = format!("model: openai/m\napi_key: {word}");
+        let yaml = of_params(&format!("{params}\napi_base: http://a:1/v1"));
+        assert!(!imported(&yaml).file.contains("key = "), "{word}");
+        check_kinds(&yaml, &key, &[Kind::Approximate]);
+        // Nobody else can do without one.
+        check_file(&of_params(&params), &["key = \"env:OPENAI_API_KEY\""]);
+        check_kinds(&of_params(&params), &key, &[Kind::Manual]);
+    }
+}
+
+#[test]
 fn two_literals_are_two_variables_and_one_is_one() {
     let entry = |key: &str| {
         format!(
@@ -219,6 +233,16 @@ fn settings_of_the_router_are_ours() {
     }
     let yaml = format!("{MODEL}router_settings: {{timeout: 5, stream_timeout: 9}}\n");
     assert!(!imported(&yaml).file.contains("first_byte"));
+}
+
+#[test]
+fn no_retries_are_none_and_fallbacks_are_asked_all_the_same() {
+    let path = "router_settings.num_retries";
+    let yaml = of_models(&["a", "b"], "num_retries: 0, fallbacks: [{a: [b]}]");
+    check_file(&yaml, &["attempts = 1", "fallbacks = [\"b\"]"]);
+    check_kinds(&yaml, path, &[Kind::Exact]);
+    check_kinds(&yaml, "router_settings.fallbacks[0].a[0]", &[Kind::Exact]);
+    check_kinds(&of_models(&["a"], "num_retries: 1"), path, &[Kind::Approximate]);
 }
 
 #[test]
