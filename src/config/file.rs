@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::error::{Fault, PlanError};
 use super::file_fault::FileFault;
-use super::given::{Given, Told, shown};
+use super::given::{Given, HIDDEN, Told, shown};
 use super::nearest;
 use super::settings::{Form, LISTS, List, Misread, Setting, by_key, settings};
 use super::written::Written;
@@ -278,7 +278,8 @@ impl Reader<'_> {
         if let Err(misread) = read {
             self.unsure.0.insert((setting.id(), place));
             let words = words.join(" ");
-            let shown = if misread == Misread::NoKeySource { "…" } else { shown(&words) };
+            let is_secret = misread == Misread::NoKeySource;
+            let shown = if is_secret { HIDDEN.into() } else { shown(&words) };
             let what = format!("{} {shown}", setting.key);
             self.fault(span, &what, misread.into());
         }

@@ -1,6 +1,7 @@
 //! Where settings were given, and how errors name them: by the flag that was
 //! typed, or by the key and its line in the file.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::{Fault, PlanError};
@@ -145,10 +146,9 @@ impl Given {
         };
         let name = theirs.map_or_else(|| self.name(error.id), |(_, theirs)| (*theirs).to_owned());
         let reason = self.sentence(&error.fault);
-        let sentence = match shown(&error.value) {
-            "" => format!("{place}{name}: {reason}"),
-            value => format!("{place}{name} {value}: {reason}"),
-        };
+        let value = shown(&error.value);
+        let space = if value.is_empty() { "" } else { " " };
+        let sentence = format!("{place}{name}{space}{value}: {reason}");
         Told { order: (line.is_none(), line.unwrap_or_default()), sentence }
     }
 
@@ -230,13 +230,24 @@ impl Told {
     }
 }
 
+/// Stands for what is not shown.
+pub(super) const HIDDEN: &str = "…";
+
 /// What was given, if it can be shown: it may be a key that was pasted where
 /// its path belongs, or a URL with a password, and a line break would part the
-/// message.
-pub(super) fn shown(value: &str) -> &str {
+/// message. Some providers take their key behind a `?`, and hardly anything that
+/// is right has one: what follows it is never shown.
+pub(super) fn shown(value: &str) -> Cow<'_, str> {
     let is_key = value.contains("-----BEGIN") || value.contains(char::is_control);
+    let is_url = value.contains("://");
     let has_user = value.split_once("://").is_some_and(|(_, rest)| rest.contains('@'));
-    if is_key || has_user { "…" } else { value }
+    if is_key || has_user {
+        return HIDDEN.into();
+    }
+    match value.find(|c| c == '?' || is_url && c == '#') {
+        Some(at) => format!("{}{HIDDEN}", value.get(..=at).unwrap_or_default()).into(),
+        None => value.into(),
+    }
 }
 
 #[cfg(test)]

@@ -170,8 +170,7 @@ fn a_deployment_without_an_order_comes_behind_all_that_have_one() {
         let params = format!("{{model: openai/m, api_base: 'http://{host}/v1'{more}}}");
         format!("- {{model_name: m, litellm_params: {params}}}\n")
     };
-    let list =
-        [entry("a", ""), entry("b", ", order: 1"), entry("c", ""), entry("d", ", order: 7")];
+    let list = [entry("a", ""), entry("b", ", order: 1"), entry("c", ""), entry("d", ", order: 7")];
     let yaml = format!("model_list:\n{}", list.concat());
     check_file(
         &yaml,
