@@ -8,12 +8,13 @@ use super::check_backends::{PLAIN_BYTES_MAX, is_plain};
 use super::check_models::{MODELS_MAX, Models, Speaks, WEIGHT_MAX, WEIGHTS_SUM};
 use super::error::Fault;
 use super::faults::Faults;
+use super::given::HIDDEN;
 use super::pattern::{read_name, read_pattern};
 use super::plan::ModelSettings;
 use super::reach;
 use super::route_fault::RouteFault;
 use super::written::{MirrorWritten, RouteWritten, WhenWritten, Written};
-use crate::http::is_token;
+use crate::http::{Name, is_token};
 use crate::llm::{Dialect, Endpoint};
 use crate::route::{
     Arm, Conditions, HEAD_CONDITIONS_MAX, HeaderCondition, Mirror, ModelId, Pattern, RoutePlan,
@@ -219,8 +220,10 @@ impl Rules<'_, '_> {
     }
 
     fn when(&mut self, place: usize, written: &WhenWritten) -> Conditions {
-        let models = self.patterns(("route.when.model", place), &written.models, read_name);
-        let paths = self.patterns(("route.when.path", place), &written.paths, read_path);
+        let models =
+            self.patterns(("route.when.model", place), &written.models, (read_name, |word| word));
+        let paths =
+            self.patterns(("route.when.path", place), &written.paths, (read_path, |word| word));
         let headers = self.headers(written);
         let [tokens_min, tokens_max] =
             ["route.when.prompt_tokens_min", "route.when.prompt_tokens_max"];
@@ -242,7 +245,7 @@ impl Rules<'_, '_> {
         &mut self,
         spot: (&'static str, usize),
         words: &[String],
-        read: fn(&str) -> Result<Pattern, RouteFault>,
+        (read, tell): (ReadPattern, Tell),
     ) -> Vec<Pattern> {
         let count = words.len();
         if count > PATTERNS_MAX {
@@ -251,7 +254,8 @@ impl Rules<'_, '_> {
             self.faults.add(spot, "", fault);
             return Vec::new();
         }
-        let take = |word: &String| self.faults.take(spot, word, read(word).map_err(Fault::Route));
+        let take =
+            |word: &String| self.faults.take(spot, tell(word), read(word).map_err(Fault::Route));
         words.iter().filter_map(take).collect()
     }
 
@@ -266,7 +270,9 @@ impl Rules<'_, '_> {
             } else if headers.iter().any(|known| *known.name == name) {
                 self.faults.add(spot, &one.name, RouteFault::HeaderTwice);
             }
-            let values = self.patterns(spot, &one.values, read_pattern);
+            let is_secret = Name::is_secret(name.as_bytes());
+            let tell: Tell = if is_secret { |_| HIDDEN } else { |word| word };
+            let values = self.patterns(spot, &one.values, (read_value, tell));
             headers.push(HeaderCondition { name: name.into(), values });
         }
         headers
@@ -292,6 +298,19 @@ impl Rules<'_, '_> {
         let is_open = min.is_none() && max.is_none();
         (!is_open).then(|| min.unwrap_or(least)..=max.unwrap_or(most))
     }
+}
+
+type ReadPattern = fn(&str) -> Result<Pattern, RouteFault>;
+
+/// A word as faults show it.
+type Tell = fn(&str) -> &str;
+
+/// RFC 9110, section 5.5: a value has no control byte but the tab.
+fn read_value(word: &str) -> Result<Pattern, RouteFault> {
+    if word.contains(|c: char| c.is_control() && c != '\t') {
+        return Err(RouteFault::HeaderValue);
+    }
+    read_pattern(word)
 }
 
 fn read_path(word: &str) -> Result<Pattern, RouteFault> {

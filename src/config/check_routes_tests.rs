@@ -185,6 +185,30 @@ fn conditions_can_be_met() {
     );
 }
 
+/// A rule may go by a client's key, and faults are read by many.
+#[test]
+fn the_value_of_a_header_that_holds_a_secret_is_not_shown() {
+    const TWO_STARS: &str = "a pattern has one * at most; keep one of them";
+    const CONTROL: &str = "no header's value holds a control byte, such as a line break, so no \
+                           request meets this; leave it out";
+    let rule = |header: &str, value: &str| {
+        format!("[[route]]\nname = \"r\"\nto = \"big\"\nwhen.header.{header} = \"{value}\"\n")
+    };
+    for (header, value, said) in [
+        ("x-tier", "a*b*", format!("a*b*: {TWO_STARS}")),
+        ("authorization", "Bearer sk-*b*", format!("…: {TWO_STARS}")),
+        ("X-Api-Key", "sk-*b*", format!("…: {TWO_STARS}")),
+        ("x-our-token", "sk-*b*", format!("…: {TWO_STARS}")),
+        ("cookie", "sk-\\n", format!("…: {CONTROL}")),
+        ("x-tier", "gold\\r\\n", format!("…: {CONTROL}")),
+        ("x-tier", "\\u0000", format!("…: {CONTROL}")),
+    ] {
+        let said = format!("route.when.header {said}");
+        check_refused(&rule(header, value), &[(4, &said)]);
+    }
+    assert_eq!(rules(&rule("x-tier", "a\\tb")).len(), 1, "a tab may stand in a value");
+}
+
 #[test]
 fn a_path_of_one_api_leads_to_models_that_speak_it() {
     let never = |line, model: &str, speaks: &str| {

@@ -88,6 +88,11 @@ pub enum RouteFault {
     MinAboveMax(&'static str, String),
     #[error("a header's name is letters, digits and signs like - and _; write it without others")]
     HeaderName,
+    #[error(
+        "no header's value holds a control byte, such as a line break, so no request meets this; \
+         leave it out"
+    )]
+    HeaderValue,
     #[error("this header stands here twice; put its values in one list")]
     HeaderTwice,
     #[error(
