@@ -105,24 +105,21 @@ impl Rules<'_, '_> {
             self.faults.add("route.name", "", fault);
             return Vec::new();
         }
-        let faults = self.faults.count();
         let mut names = BTreeMap::new();
-        let mut rules: Vec<Rule> = Vec::new();
+        let (mut rules, mut sure) = (Vec::new(), Vec::new());
         for (place, route) in written.iter().enumerate() {
+            let faults = self.faults.count();
             let name = self.name(place, route, &mut names);
             let when = self.when(place, &route.when);
             let to = self.arms(place, route, &when);
             let mirror = self.mirror(place, route);
+            sure.push(self.faults.count() == faults);
             rules.push(Rule { name: name.into(), when, to, shadow: route.shadow, mirror });
         }
-        if self.faults.count() > faults {
-            // A condition that was not understood hides nothing.
-            return rules;
-        }
-        for (place, by) in reach::hidden(&rules) {
+        for (place, by) in reach::hidden(&rules, &sure) {
             let rule = written[place].name.clone().unwrap_or_default();
-            let by = rules[by].name.to_string();
-            self.faults.add(("route.name", place), rule, RouteFault::Unreachable(by));
+            let fault = RouteFault::Unreachable { by: rules[by].name.to_string(), place: by };
+            self.faults.add(("route.name", place), rule, fault);
         }
         rules
     }

@@ -292,6 +292,43 @@ fn a_condition_that_was_not_understood_hides_none() {
     );
 }
 
+/// A fault in one rule is told beside what is certain of the others.
+#[test]
+fn faulty_rules_hide_no_unreachable_ones() {
+    const ALL: &str = "[[route]]\nname = \"all\"\nto = \"big\"\n";
+    const NEVER: &str = "[[route]]\nname = \"never\"\nto = \"small\"\nwhen.stream = true\n";
+    let hidden = "route.name never: every request that meets this is taken by route all before \
+                  it; put this one first, or leave it out";
+    check_refused(
+        &format!("[[route]]\nname = \"x\"\nto = \"bigg\"\n{ALL}{NEVER}"),
+        &[
+            (
+                3,
+                "route.to.model bigg: there is no model.name, model.aliases or backend.models \
+                 with this name; did you mean big?",
+            ),
+            (8, hidden),
+        ],
+    );
+    check_refused(
+        &format!("[[route]]\nto = \"big\"\n{ALL}[[route]]\nname = \"y\"\nto = 5\n{NEVER}"),
+        &[
+            (1, "route: a route without name; add a line like name = \"hard\""),
+            (
+                8,
+                "route.to: this is a whole number, and the models of a route are a list of \
+                 tables; write to = [{ model = \"big\", weight = 9 }]",
+            ),
+            (10, hidden),
+        ],
+    );
+    // What hides it is not known here.
+    let unsure = format!("{ALL}when.header.x = 5\n{NEVER}");
+    let header = "route.when.header: this is a whole number; write it like header = \
+                  { x-tier = [\"gold\", \"plat*\"] }";
+    check_refused(&unsure, &[(4, header)]);
+}
+
 #[test]
 fn more_than_are_looked_through_are_refused() {
     let routes: String = (0..1025)

@@ -8,11 +8,12 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::error::{Fault, PlanError};
+use super::error::PlanError;
 use super::file_fault::FileFault;
 use super::given::{Given, HIDDEN, Told, shown};
 use super::nearest;
-use super::settings::{Form, LISTS, List, Misread, Setting, by_key, settings};
+use super::settings::{Form, LISTS, List, Misread, Setting, by_key};
+use super::unsure::Unsure;
 use super::written::Written;
 
 /// A file as it was read.
@@ -33,12 +34,6 @@ pub(super) struct Read {
     pub is_whole: bool,
     unsure: Unsure,
 }
-
-/// Settings that were given and not understood, by what they are known as and
-/// their place. They are not
-/// to be found faulty a second time, for what they are without their words.
-#[derive(Default)]
-struct Unsure(BTreeSet<(&'static str, usize)>);
 
 const URL: &str = "--backend";
 /// More than anybody mends in one go: it may be no configuration at all.
@@ -330,28 +325,7 @@ impl Read {
     /// Whether the error comes of words that were not understood, which has
     /// been told already.
     pub(super) fn explains(&self, error: &PlanError) -> bool {
-        let Unsure(unsure) = &self.unsure;
-        let is_of_backend = settings().any(|s| s.id() == error.id && s.is_of_backend());
-        let names = error.fault.names();
-        let is_of_absence = matches!(&error.fault, Fault::Route(fault) if fault.is_of_absence());
-        let in_lists =
-            || unsure.iter().any(|(id, _)| id.starts_with("model.") || id.starts_with("route."));
-        is_of_absence && in_lists()
-            || unsure.contains(&(error.id, error.place))
-            || is_of_backend && unsure.contains(&(URL, error.place))
-            || unsure.iter().any(|(id, _)| names.iter().any(|named| named.id == *id))
-    }
-}
-
-impl Unsure {
-    /// The setting of this key, or every one in the table of this name.
-    fn below(&mut self, key: &str, at: Option<usize>) {
-        let is_below = |setting: &&Setting| {
-            let rest = setting.key.strip_prefix(key);
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        };
-        let place = at.unwrap_or_default();
-        self.0.extend(settings().filter(is_below).map(|setting| (setting.id(), place)));
+        self.unsure.explains(error)
     }
 }
 

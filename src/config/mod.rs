@@ -54,6 +54,7 @@ mod sight;
 mod spread;
 mod startup;
 mod tls_plan;
+mod unsure;
 mod words;
 mod written;
 

@@ -4,14 +4,17 @@
 use super::pattern::covers;
 use crate::route::{Conditions, HeaderCondition, Pattern, Rule};
 
-/// Each hidden rule with the first that hides it.
-pub(super) fn hidden(rules: &[Rule]) -> Vec<(usize, usize)> {
-    let hiding = |place: usize| {
-        let earlier = rules[..place].iter().enumerate().filter(|(_, one)| takes(one));
-        let mut hiding = earlier.filter(|(_, one)| implied(&rules[place].when, &one.when));
-        hiding.next().map(|(by, _)| (place, by))
+/// Each hidden rule with the first that hides it. Nothing is certain of rules
+/// that have faults: they are not `sure`.
+pub(super) fn hidden(rules: &[Rule], sure: &[bool]) -> Vec<(usize, usize)> {
+    let all =
+        || rules.iter().enumerate().zip(sure).filter(|(_, sure)| **sure).map(|(rule, _)| rule);
+    let hiding = |(place, rule): (usize, &Rule)| {
+        let mut earlier = all().take_while(|(by, _)| *by < place);
+        let hiding = earlier.find(|(_, one)| takes(one) && implied(&rule.when, &one.when));
+        hiding.map(|(by, _)| (place, by))
     };
-    (0..rules.len()).filter_map(hiding).collect()
+    all().filter_map(hiding).collect()
 }
 
 /// Whether requests that meet the rule go no further.

@@ -66,10 +66,10 @@ pub enum RouteFault {
 
     // Rules.
     #[error(
-        "every request that meets this is taken by route {0} before it; put this one first, or \
+        "every request that meets this is taken by route {by} before it; put this one first, or \
          leave it out"
     )]
-    Unreachable(String),
+    Unreachable { by: String, place: usize },
     #[error("the route leads nowhere; add to = \"MODEL\", or a mirror")]
     Nowhere,
     #[error("a shadow only decides, and this one leads to no model; add to = \"MODEL\"")]
@@ -126,7 +126,6 @@ impl RouteFault {
             self,
             Self::NoWeight
                 | Self::StickyAlone
-                | Self::Unreachable(_)
                 | Self::Nowhere
                 | Self::ShadowNowhere
                 | Self::MirrorNobody
