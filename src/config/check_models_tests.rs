@@ -291,6 +291,28 @@ fn what_was_not_understood_is_not_found_wanting() {
     assert_eq!(told.unwrap_err().len(), 1);
 }
 
+/// Of two patterns the first in the file counts, not the more exact one.
+#[test]
+fn a_model_whose_names_are_all_an_earlier_ones_is_never_named() {
+    let hidden = "model.name gpt-4*: every name that meets this goes to gpt* before it; put this \
+                  model first, or leave it out";
+    const WIDE: &str = "[[model]]\nname = \"chat\"\naliases = \"gpt*\"\n\
+                        candidates = [{ model = \"big\" }]\n";
+    let narrow = |more: &str| {
+        format!("[[model]]\nname = \"gpt-4*\"\ncandidates = [{{ model = \"big\" }}]\n{more}")
+    };
+    check_refused(&format!("{WIDE}{}", narrow("")), &[(6, hidden)]);
+    check_refused(&format!("{WIDE}{}", narrow("aliases = \"gpt-*-mini\"\n")), &[(6, hidden)]);
+    plan(&format!("{}{WIDE}", narrow("")));
+    plan(&format!("{WIDE}{}", narrow("aliases = \"gpt-4o\"\n")));
+    plan(&format!("{WIDE}{}", narrow("aliases = \"g*\"\n")));
+    // Something else leads there.
+    let route = "[[route]]\nname = \"r\"\nwhen.stream = true\nto = \"gpt-4*\"\n";
+    plan(&format!("{WIDE}{}", narrow(route)));
+    let other = "[[model]]\nname = \"small\"\nfallbacks = \"gpt-4*\"\n";
+    plan(&format!("{WIDE}{}", narrow(other)));
+}
+
 #[test]
 fn more_than_the_tables_bear_is_refused() {
     let models: String = (0..4097).map(|n| format!("[[model]]\nname = \"gpt-{n}\"\n")).collect();

@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 
 use super::check_backends::{PLAIN_BYTES_MAX, is_plain};
 use super::check_models::{MODELS_MAX, Models, Speaks, WEIGHT_MAX, WEIGHTS_SUM};
+use super::check_shares::check_shares;
 use super::error::Fault;
 use super::faults::Faults;
 use super::given::HIDDEN;
@@ -47,6 +48,11 @@ pub(super) fn check_routes(
     let settings = models.settings();
     let plan = RoutePlan { backends: models.serves, models: models.plans, rules };
     check_head_conditions(written, &plan, faults);
+    check_shares(written, &plan, faults);
+    for (place, by) in reach::covered(&plan) {
+        let name = &plan.models[place].name.0;
+        faults.add(("model.name", place), name, RouteFault::NameCovered(by.0.to_string()));
+    }
     (plan, settings)
 }
 

@@ -23,6 +23,7 @@ mod check_models;
 mod check_probes;
 mod check_retry;
 mod check_routes;
+mod check_shares;
 mod check_tls;
 mod cores;
 mod error;

@@ -2,7 +2,8 @@
 //! reason and its mend.
 
 use super::named::{
-    BACKEND_DIALECT, BACKEND_MODELS, BACKEND_NAME, MODEL_ALIASES, MODEL_NAME, Named, SHADOW,
+    BACKEND_DIALECT, BACKEND_MODELS, BACKEND_NAME, BACKEND_WEIGHT, MODEL_ALIASES, MODEL_NAME,
+    Named, SHADOW,
 };
 
 /// The reason and the mend, in one sentence. A key in it is where the operator
@@ -59,6 +60,15 @@ pub enum RouteFault {
     #[error("every weight is 0, so that none would answer; give one a weight")]
     NoWeight,
     #[error(
+        "every backend that answers for {0} has the weight 0, so that none would; give one a \
+         {BACKEND_WEIGHT}"
+    )]
+    NoBackendWeight(String),
+    #[error(
+        "every name that meets this goes to {0} before it; put this model first, or leave it out"
+    )]
+    NameCovered(String),
+    #[error(
         "a conversation has one candidate only, and no route.to parts it, so this has no effect; \
          leave it out"
     )]
@@ -112,6 +122,7 @@ impl RouteFault {
             Self::UnknownBackend(_) => vec![BACKEND_NAME],
             Self::UnknownModel(_) => vec![MODEL_NAME, MODEL_ALIASES, BACKEND_MODELS],
             Self::NotServedBy(_) | Self::NotServed(_) => vec![BACKEND_MODELS],
+            Self::NoBackendWeight(_) => vec![BACKEND_WEIGHT],
             Self::NoDialect { .. } => vec![BACKEND_DIALECT],
             Self::ShadowMirror => vec![SHADOW],
             Self::MinAboveMax(id, _) => vec![Named::only(id)],
@@ -125,6 +136,8 @@ impl RouteFault {
         matches!(
             self,
             Self::NoWeight
+                | Self::NoBackendWeight(_)
+                | Self::NameCovered(_)
                 | Self::StickyAlone
                 | Self::Nowhere
                 | Self::ShadowNowhere
