@@ -210,8 +210,8 @@ fn a_fallback_is_known_and_speaks_the_same_api() {
             (
                 4,
                 "model.context_window_fallbacks zzzzzzzz: there is no model.name, model.aliases \
-                 or backend.models with this name; known are big, small, big, gpt-*, big, small, \
-                 claude",
+                 or backend.models with this name; known are big, small, claude, \
+                 gpt-*",
             ),
             (
                 7,
@@ -289,6 +289,21 @@ fn what_was_not_understood_is_not_found_wanting() {
         "[[model]]\nname = \"m\"\ncandidates = [{ backends = \"x\" }]",
     );
     assert_eq!(told.unwrap_err().len(), 1);
+}
+
+/// A generated file may have as many faults as lines.
+#[test]
+fn so_many_faults_are_told_and_the_others_counted() {
+    let words: Vec<_> = (0..2000).map(|n| format!("\"unknown-{n}\"")).collect();
+    let text = format!("[[model]]\nname = \"big\"\nfallbacks = [{}]", words.join(", "));
+    let told = read(BACKENDS, &text).unwrap_err();
+    assert_eq!(told.len(), 101);
+    assert_eq!(told[100], "t: 1900 more faults; mend those above first");
+    assert_eq!(
+        told[99],
+        "t:17: model.fallbacks unknown-99: there is no model.name, model.aliases or \
+         backend.models with this name; known are big, claude, small, gpt-*",
+    );
 }
 
 /// Of two patterns the first in the file counts, not the more exact one.

@@ -74,6 +74,10 @@ pub enum Fault {
     #[error("the socket's path has {0} bytes and the kernel takes 107; choose a shorter path")]
     UnixPathLong(usize),
 
+    /// So many others were found: they are told when these are mended.
+    #[error("{0} more faults; mend those above first")]
+    More(usize),
+
     // Flags of other routers.
     #[error(transparent)]
     Quick(#[from] QuickFault),

@@ -9,6 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::error::PlanError;
+use super::faults::{FAULTS_MAX, first_of};
 use super::file_fault::FileFault;
 use super::given::{Given, HIDDEN, Told, shown};
 use super::nearest;
@@ -36,8 +37,9 @@ pub(super) struct Read {
 }
 
 const URL: &str = "--backend";
-/// More than anybody mends in one go: it may be no configuration at all.
-const FAULTS_MAX: usize = 100;
+/// Faults that are kept until they are sorted; those of lines that are broken as
+/// TOML, and of what stands below them, are told once.
+const FAULTS_READ_MAX: usize = 20 * FAULTS_MAX;
 
 impl ConfigFile {
     pub(super) fn read(&self) -> Read {
@@ -48,6 +50,7 @@ impl ConfigFile {
             line_ends: memchr::memchr_iter(b'\n', self.text.as_bytes()).collect(),
             written,
             faults: Vec::new(),
+            more: 0,
             unsure: Unsure::default(),
             meant: Unsure::default(),
             counted: BTreeMap::new(),
@@ -76,6 +79,8 @@ struct Reader<'a> {
     line_ends: Vec<usize>,
     written: Written,
     faults: Vec<Told>,
+    /// How many were found beyond `FAULTS_READ_MAX`.
+    more: usize,
     unsure: Unsure,
     /// Those that an unknown key comes near to.
     meant: Unsure,
@@ -85,7 +90,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn ended(self, is_whole: bool) -> Read {
-        let Self { file, written, mut faults, mut unsure, meant, .. } = self;
+        let Self { file, written, mut faults, more, mut unsure, meant, .. } = self;
         // What stands there beside a slip of the pen was not meant by it.
         unsure.0.extend(meant.0.into_iter().filter(|spot| !written.given.is_in_file(*spot)));
         faults.sort_by_key(Told::order);
@@ -93,11 +98,8 @@ impl Reader<'_> {
             // What could not be read as TOML is not told twice.
             faults.dedup_by_key(|told| told.order());
         }
-        if let Some(more) = faults.len().checked_sub(FAULTS_MAX).filter(|more| *more > 0) {
-            faults.truncate(FAULTS_MAX);
-            let sentence = format!("{}: {more} more faults; mend those above first", file.name);
-            faults.push(Told::at(usize::MAX, sentence));
-        }
+        faults.extend((more > 0).then(|| Told::of_more(more, Some(&file.name))));
+        let faults = first_of(faults, Some(&file.name));
         Read { written, faults, is_whole, unsure }
     }
 
@@ -309,6 +311,10 @@ impl Reader<'_> {
 
     /// `what` is empty where the file's words cannot be told.
     fn fault(&mut self, span: Range<usize>, what: &str, fault: FileFault) {
+        if self.faults.len() >= FAULTS_READ_MAX {
+            self.more += 1;
+            return;
+        }
         let line = self.line(span.start);
         let colon = if what.is_empty() { "" } else { ": " };
         let sentence = format!("{}:{line}: {what}{colon}{fault}", self.file.name);

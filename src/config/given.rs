@@ -43,6 +43,8 @@ struct InList {
 pub struct Told {
     /// Whether it stands nowhere in the file, else its line.
     order: (bool, usize),
+    /// How many others it stands for that are not told.
+    more: usize,
     pub sentence: String,
 }
 
@@ -125,6 +127,9 @@ impl Given {
     /// The error, at the place where it is mended.
     #[must_use]
     pub fn tell(&self, error: &PlanError) -> Told {
+        if let Fault::More(more) = error.fault {
+            return Told::of_more(more, self.file.as_deref());
+        }
         let setting = by_id(error.id).filter(|setting| setting.is_of_backend());
         if let Some((setting, &origin)) = setting.zip(self.origins.get(error.place)) {
             let error = PlanError { id: setting.id(), place: origin, ..error.clone() };
@@ -149,7 +154,7 @@ impl Given {
         let value = shown(&error.value);
         let space = if value.is_empty() { "" } else { " " };
         let sentence = format!("{place}{name}{space}{value}: {reason}");
-        Told { order: (line.is_none(), line.unwrap_or_default()), sentence }
+        Told { order: (line.is_none(), line.unwrap_or_default()), more: 0, sentence }
     }
 
     /// What was typed for all backends stands in no list.
@@ -219,17 +224,30 @@ impl Told {
         (!nowhere).then_some(line)
     }
 
+    /// So many others, which come behind all.
+    pub(super) fn of_more(more: usize, file: Option<&str>) -> Self {
+        let place = file.map(|file| format!("{file}: ")).unwrap_or_default();
+        let sentence = format!("{place}{}", Fault::More(more));
+        Self { order: (true, usize::MAX), more, sentence }
+    }
+
+    pub(super) fn more(&self) -> usize {
+        self.more
+    }
+
     /// At no line of the file.
     pub(super) fn elsewhere(sentence: String) -> Self {
-        Self { order: (true, 0), sentence }
+        Self { order: (true, 0), more: 0, sentence }
     }
 
     /// At this line of the file.
     pub(super) fn at(line: usize, sentence: String) -> Self {
-        Self { order: (false, line), sentence }
+        Self { order: (false, line), more: 0, sentence }
     }
 }
 
+/// Longer than any name that a person writes.
+const SHOWN_BYTES_MAX: usize = 512;
 /// Stands for what is not shown.
 pub(super) const HIDDEN: &str = "…";
 
@@ -244,9 +262,11 @@ pub(super) fn shown(value: &str) -> Cow<'_, str> {
     if is_key || has_user {
         return HIDDEN.into();
     }
-    match value.find(|c| c == '?' || is_url && c == '#') {
-        Some(at) => format!("{}{HIDDEN}", value.get(..=at).unwrap_or_default()).into(),
-        None => value.into(),
+    let end = value.find(|c| c == '?' || is_url && c == '#').map(|at| at + 1);
+    let end = end.unwrap_or(value.len()).min(value.floor_char_boundary(SHOWN_BYTES_MAX));
+    match value.split_at(end) {
+        (_, "") => value.into(),
+        (shown, _) => format!("{shown}{HIDDEN}").into(),
     }
 }
 

@@ -148,6 +148,7 @@ fn what_stands_behind_the_path_of_a_url_is_not_shown() {
         ("/health?token=sk-secret", "/health?…"),
         ("http://h:9", "http://h:9"),
         ("gpt-4#1", "gpt-4#1"),
+        (&"é".repeat(300), &format!("{}…", "é".repeat(256))),
     ] {
         assert_eq!(shown(value), expected);
         let error = PlanError {

@@ -8,15 +8,13 @@
 //! ```
 
 use super::check_backends::BACKENDS_MAX;
+use super::faults::FAULTS_MAX;
 use super::file::ConfigFile;
 use super::file_fault::FileFault;
 use super::given::{HIDDEN, Told, shown};
 use super::nearest;
 use super::settings::{Form, Misread, by_key};
 use super::written::{BackendWritten, Written};
-
-/// More than anybody mends in one go: it may be no list at all.
-const FAULTS_MAX: usize = 100;
 
 /// Puts the backends of the list behind those that are written; returns what is
 /// wrong with its words.

@@ -36,6 +36,7 @@ pub mod import;
 mod in_force;
 mod keys;
 mod list;
+mod listed;
 mod load;
 mod material;
 mod mock_plan;

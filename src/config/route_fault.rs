@@ -162,7 +162,18 @@ impl Near {
     pub(super) fn of<'a>(word: &str, known: impl Iterator<Item = &'a str> + Clone) -> Self {
         match super::nearest::nearest_of(word, known.clone()) {
             Some(near) => Self::One(near.to_owned()),
-            None => Self::Known(known.take(SHOWN).map(str::to_owned).collect()),
+            None => {
+                let mut some: Vec<String> = Vec::new();
+                for name in known {
+                    if some.len() == SHOWN {
+                        break;
+                    }
+                    if !some.iter().any(|one| one == name) {
+                        some.push(name.to_owned());
+                    }
+                }
+                Self::Known(some)
+            }
         }
     }
 }
