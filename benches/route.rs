@@ -44,6 +44,7 @@ fn plan() -> RoutePlan {
     let model = |id| ModelPlan {
         name: pattern(format!("model-{id}")),
         is_named: true,
+        leaves_others: false,
         aliases: vec![pattern(format!("alias-{id}-*"))],
         candidates: vec![Candidate {
             model: Some("sent".into()),

@@ -108,6 +108,7 @@ impl<'a> Models<'a> {
             self.plans.push(ModelPlan {
                 name: name.unwrap_or_else(|| Pattern("".into())),
                 is_named: true,
+                leaves_others: model.leaves_others,
                 aliases,
                 candidates: Vec::new(),
                 fallbacks: Fallbacks::default(),
@@ -321,6 +322,7 @@ impl<'a> Models<'a> {
         self.plans.push(ModelPlan {
             name,
             is_named: false,
+            leaves_others: false,
             aliases: Vec::new(),
             candidates: vec![candidate],
             fallbacks: Fallbacks::default(),

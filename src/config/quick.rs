@@ -147,6 +147,7 @@ impl Quick<'_> {
                 Some(known) => known.aliases.push(alias.to_owned()),
                 None => models.push(ModelWritten {
                     name: Some(model.to_owned()),
+                    leaves_others: true,
                     aliases: vec![alias.to_owned()],
                     ..ModelWritten::default()
                 }),

@@ -82,6 +82,7 @@ fn aliases_are_names_of_their_models() {
     let models = |w: &mut Written| {
         let model = |name: &str, aliases: &[&str]| ModelWritten {
             name: Some(name.into()),
+            leaves_others: true,
             aliases: aliases.iter().map(|&alias| alias.into()).collect(),
             ..ModelWritten::default()
         };
@@ -89,6 +90,24 @@ fn aliases_are_names_of_their_models() {
     };
     check(&[("--static-aliases", &["gpt-4:llama,small:qwen:7b,gpt-5:llama"])], models);
     check(&[("--model-alias", &["gpt-4:llama", "small:qwen:7b", "gpt-5:llama"])], models);
+}
+
+/// As in the routers whose flag it is.
+#[test]
+fn an_alias_hides_no_other_name() {
+    let (url, alias) = (("--worker-urls", &["http://a"][..]), ("--model-alias", &["x:a"][..]));
+    let table = |flags: &[(&str, &[&str])], file: Option<&str>| {
+        crate::route::RouteTable::new(&read_with(file, flags, &[]).unwrap().routes)
+    };
+    assert!(!table(&[url, alias], None).names_are_known());
+    assert!(table(&[url, alias], Some("[[model]]\nname = \"b\"\n")).names_are_known());
+    assert!(table(&[url, alias], Some("[[model]]\nname = \"a\"\n")).names_are_known());
+    let listed = [
+        ("--static-backends", &["http://a"][..]),
+        ("--static-models", &["a"]),
+        ("--static-aliases", &["x:a"]),
+    ];
+    assert!(table(&listed, None).names_are_known());
 }
 
 #[test]

@@ -52,6 +52,7 @@ fn model(name: &str, candidates: Vec<Candidate>) -> ModelPlan {
     ModelPlan {
         name: pattern(name),
         is_named: true,
+        leaves_others: false,
         aliases: Vec::new(),
         candidates,
         fallbacks: Fallbacks::default(),

@@ -50,6 +50,9 @@ pub struct ModelPlan {
     /// a name that is only in a backend's list: it makes no name known that
     /// would not be known without it.
     pub is_named: bool,
+    /// Whether it makes no other name unknown: an alias was typed for it, and
+    /// nothing else is said of it.
+    pub leaves_others: bool,
     pub aliases: Vec<Pattern>,
     /// Never empty.
     pub candidates: Vec<Candidate>,

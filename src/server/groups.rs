@@ -79,6 +79,7 @@ mod tests {
         ModelPlan {
             name: Pattern("m".into()),
             is_named: true,
+            leaves_others: false,
             aliases: Vec::new(),
             candidates: candidates.iter().map(candidate).collect(),
             fallbacks: Fallbacks::default(),
