@@ -26,8 +26,8 @@ use super::{
     drain::Stopper,
     each::{self, Name},
     generation::{Backends, Security, Shown, connected, generation, known, seats},
-    groups::groups,
     names,
+    peers::peers,
     probes::{self, Probes},
     shards::hearing,
 };
@@ -263,7 +263,7 @@ impl Planner {
         let now = self.clock.now();
         let before = self.fleet.load();
         let fleet = before.followed_by(&known, seats(&plan), plan.balancing, now);
-        let fleet = Arc::new(fleet.in_groups(groups(&plan.routes)));
+        let fleet = Arc::new(fleet.with_peers(peers(&plan.routes)));
         // From here on nothing fails.
         self.resolver = None;
         self.number += 1;

@@ -11,8 +11,8 @@ use super::{
     drain::Stopper,
     each,
     generation::{Backends, Security, Shown, generation, seats},
-    groups::groups,
     listeners, names,
+    peers::peers,
     probes::{self, Probes},
     reload::Planner,
     running::Running,
@@ -69,7 +69,7 @@ pub fn start(
         generation: first,
         driver: Arc::clone(&shown.driver),
         counters: Arc::clone(&counters),
-        common: Arc::new(Common { hash_seed: seed(), ..Common::default() }),
+        common: Arc::new(Common::of(shards, seed())),
         house: house_of(&plan),
         clock,
     };
@@ -191,7 +191,7 @@ fn at_start(
     addresses: &[Vec<ConnectAddress>],
 ) -> Backends {
     Backends {
-        fleet: Arc::new(Fleet::of(seats(plan), plan.balancing).in_groups(groups(&plan.routes))),
+        fleet: Arc::new(Fleet::of(seats(plan), plan.balancing).with_peers(peers(&plan.routes))),
         security: certificates.backends.clone(),
         addresses: addresses.to_vec(),
         kept: vec![None; plan.backends.len()],

@@ -144,7 +144,7 @@ impl House {
             (0..plan.shards).map(|_| Arc::new(Counters::default())).collect();
         let seats = Arc::new(shard::House::new(plan.shards, None));
         let mut house = Self {
-            common: Arc::new(Common::default()),
+            common: Arc::new(Common::of(plan.shards, 0)),
             counters,
             opened_at: world.now(),
             world: world.clone(),
