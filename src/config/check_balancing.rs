@@ -13,15 +13,15 @@ pub(super) fn check_balancing(
     models: &[ModelWritten],
     faults: &mut Faults,
 ) -> Balancing {
-    const CAPACITY: &str = "--backend-capacity";
+    const SLOTS: &str = "--decode-slots";
     let policies = models.iter().filter_map(|model| model.policy).chain([written.policy]);
     let is_asked = policies.into_iter().any(|policy| policy.asks_cost());
-    if !is_asked && faults.is_typed(CAPACITY) {
+    if !is_asked && faults.is_typed(SLOTS) {
         // In a file it may stand for the day when the policy changes.
         let policy = written.policy.name();
-        faults.add(CAPACITY, written.capacity, Fault::PolicyWithoutCapacity(policy));
+        faults.add(SLOTS, written.decode_slots, Fault::PolicyWithoutSlots(policy));
     }
-    faults.at_least(CAPACITY, written.capacity, 1);
+    faults.at_least(SLOTS, written.decode_slots, 1);
     faults.at_least("--affinity-percent", written.affinity_percent, 100);
     faults.at_least("--prefix-bytes", Size(written.prefix_bytes), Size(BLOCK_BYTES));
     if !written.slow_start.is_zero() {

@@ -30,7 +30,7 @@ fn what_was_written_is_in_the_plan() {
     assert_eq!(plan_of(&[], |_| {}).unwrap().balancing, Balancing::DEFAULT);
     let written = Balancing {
         policy: Policy::PeakEwma,
-        capacity: 1,
+        decode_slots: 1,
         slow_start: Duration::from_millis(10),
         affinity_percent: 100,
         prefix_bytes: 256,
@@ -60,9 +60,9 @@ fn a_default_pause_gives_way_to_a_shorter_longest_one() {
 #[test]
 fn what_has_no_effect_is_said() {
     check_refused(
-        &["--backend-capacity"],
+        &["--decode-slots"],
         |balancing| balancing.policy = Policy::Random,
-        "--backend-capacity 256: random does not ask how much a backend bears, \
+        "--decode-slots 256: random does not ask how full a backend is, \
          so this has no effect; leave it out",
     );
     check_refused(
@@ -121,8 +121,8 @@ fn a_queue_is_bounded_and_one_without_places_has_no_timeout() {
 fn a_bound_that_cannot_be_met_is_refused() {
     check_refused(
         &[],
-        |balancing| balancing.capacity = 0,
-        "--backend-capacity 0: the value must be at least 1; raise it",
+        |balancing| balancing.decode_slots = 0,
+        "--decode-slots 0: the value must be at least 1; raise it",
     );
     check_refused(
         &[],

@@ -117,8 +117,8 @@ pub enum Fault {
     BackendIsListener,
 
     // Balancing.
-    #[error("{0} does not ask how much a backend bears, so this has no effect; leave it out")]
-    PolicyWithoutCapacity(&'static str),
+    #[error("{0} does not ask how full a backend is, so this has no effect; leave it out")]
+    PolicyWithoutSlots(&'static str),
     #[error("with {0} 0 no request waits, so this has no effect; leave it out")]
     NobodyWaits(&'static str),
     #[error("no backend is ever ejected, so this has no effect; leave it out, or give {0}")]

@@ -107,13 +107,14 @@ pub(super) const BALANCING: Group = Group {
             }),
         ),
         of_process(
-            "balancing.backend_capacity",
-            "--backend-capacity",
+            "balancing.decode_slots",
+            "--decode-slots",
             "128",
-            "Answers that a backend writes at once before each of them slows",
+            "Answers that a backend writes at once before each of them slows; it is asked for more all the \
+             same, unlike with backend.capacity",
             Place::Number(Number {
-                read: |w, word| count(word).map(|count| w.balancing.capacity = count),
-                show: |w| w.balancing.capacity.to_string(),
+                read: |w, word| count(word).map(|count| w.balancing.decode_slots = count),
+                show: |w| w.balancing.decode_slots.to_string(),
             }),
         ),
         of_process(
