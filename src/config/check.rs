@@ -54,7 +54,8 @@ pub fn check(written: &Written, machine: &Machine) -> Result<Plan, Vec<PlanError
     faults.at_most("--drain", Time(written.drain), Time(Deadlines::LONGEST), LONGER_IS_NO_END);
     let limits = check_limits(&written.limits, &written.pool, &mut faults);
     let pool = check_pool(&written.pool, deadlines.keep_alive, &mut faults);
-    let balancing = check_balancing(&written.balancing, &written.models, &mut faults);
+    let balancing =
+        check_balancing(&written.balancing, &written.models, backends.len(), &mut faults);
     let queue = check_queue(&written.queue, &mut faults);
     let retry = check_retry(written, &mut faults);
     check_probes(&written.probes, &mut faults);

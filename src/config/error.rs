@@ -119,6 +119,11 @@ pub enum Fault {
     // Balancing.
     #[error("{0} does not ask how full a backend is, so this has no effect; leave it out")]
     PolicyWithoutSlots(&'static str),
+    #[error(
+        "{all} of text are known at a time, of all {backends} backends, so more than {most} of \
+         each would have no effect; lower it to that"
+    )]
+    PrefixBytes { all: String, backends: usize, most: String },
     #[error("with {0} 0 no request waits, so this has no effect; leave it out")]
     NobodyWaits(&'static str),
     #[error("no backend is ever ejected, so this has no effect; leave it out, or give {0}")]
