@@ -78,6 +78,7 @@ fn plan() -> RoutePlan {
         backends: vec![Serves::default(); BACKENDS],
         models: (0..MODELS).map(model).collect(),
         rules: (0..RULES).map(rule).collect(),
+        session_headers: Vec::new(),
     }
 }
 

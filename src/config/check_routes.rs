@@ -19,7 +19,7 @@ use crate::http::{Name, is_token};
 use crate::llm::{Dialect, Endpoint};
 use crate::route::{
     Arm, Conditions, HEAD_CONDITIONS_MAX, HeaderCondition, Mirror, ModelId, Pattern, RoutePlan,
-    Rule, Serves, head_conditions,
+    Rule, SESSION_HEADERS, SESSION_HEADERS_MAX, Serves, head_conditions,
 };
 
 /// They are looked through in order, a few nanoseconds each; five times what the
@@ -46,7 +46,9 @@ pub(super) fn check_routes(
     };
     models.check_sticky(is_parted, faults);
     let settings = models.settings();
-    let plan = RoutePlan { backends: models.serves, models: models.plans, rules };
+    let session_headers = check_session_headers(&written.session_headers, faults);
+    let (backends, models) = (models.serves, models.plans);
+    let plan = RoutePlan { backends, models, rules, session_headers };
     check_head_conditions(written, &plan, faults);
     check_shares(written, &plan, faults);
     for (place, by) in reach::covered(&plan) {
@@ -54,6 +56,30 @@ pub(super) fn check_routes(
         faults.add(("model.name", place), name, RouteFault::NameCovered(by.0.to_string()));
     }
     (plan, settings)
+}
+
+fn check_session_headers(written: &[String], faults: &mut Faults) -> Vec<Box<str>> {
+    const FLAG: &str = "--session-headers";
+    let count = written.len();
+    if count > SESSION_HEADERS_MAX {
+        let reason = "each of them is looked for in every head";
+        let (what, most) = ("headers", SESSION_HEADERS_MAX);
+        faults.add(FLAG, "", RouteFault::TooMany { what, count, most, reason });
+        return Vec::new();
+    }
+    let mut names: Vec<Box<str>> = Vec::new();
+    for (place, word) in written.iter().enumerate() {
+        let name = word.to_ascii_lowercase();
+        if !is_token(name.as_bytes()) {
+            faults.add((FLAG, place), word, RouteFault::HeaderName);
+        } else if SESSION_HEADERS.contains(&name.as_str()) {
+            faults.add((FLAG, place), word, RouteFault::SessionHeaderKnown);
+        } else if names.iter().any(|known| **known == *name) {
+            faults.add((FLAG, place), word, RouteFault::SessionHeaderTwice);
+        }
+        names.push(name.into());
+    }
+    names
 }
 
 /// Each different condition on a path or a header is asked of every request,

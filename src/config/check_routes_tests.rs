@@ -376,3 +376,32 @@ fn more_conditions_on_heads_than_are_kept_are_refused_where_they_begin() {
         )],
     );
 }
+
+#[test]
+fn further_headers_name_a_session() {
+    let list = |names: &[&str]| {
+        let file = ConfigFile {
+            name: "t".to_owned(),
+            text: format!("[balancing]\nsession_headers = {names:?}\n{ABOVE}"),
+        };
+        let machine = Machine { allowed_cores: vec![0], open_files: None };
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(1));
+        let plan = check_file_and_flags(Some(&file), |_| (), &machine, now);
+        plan.map(|(_, plan)| plan.routes.session_headers)
+    };
+    assert_eq!(list(&["X-User-Id", "thread"]), Ok(vec!["x-user-id".into(), "thread".into()]));
+    let told = |said: &str| Err(vec![format!("t:2: balancing.session_headers {said}")]);
+    assert_eq!(
+        list(&["a b"]),
+        told(
+            "a b: a header's name is letters, digits and signs like - and _; write it without others"
+        )
+    );
+    assert_eq!(list(&["a", "A"]), told("A: this header stands in the list twice; name it once"));
+    let known = "this header is looked for without being named; leave it out";
+    assert_eq!(list(&["X-Session-Id"]), told(&format!("X-Session-Id: {known}")));
+    let many = ["a", "b", "c", "d", "e", "f", "g", "h", "i"];
+    assert_eq!(list(&many[..8]).map(|names| names.len()), Ok(8));
+    let said = list(&many).unwrap_err();
+    assert!(said[0].contains("there are 9 headers and at most 8 are taken"), "{said:?}");
+}

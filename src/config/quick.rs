@@ -66,7 +66,7 @@ impl Quick<'_> {
         self.settings(flag, &[ours], word, read);
     }
 
-    /// It has to be one of those that are looked at.
+    /// A further header, unless it is looked at already.
     fn session(&mut self, flag: &'static str, header: &str, [of, word]: &[&str; 2]) {
         let mut typed = self.typed.iter();
         if !typed
@@ -74,10 +74,11 @@ impl Quick<'_> {
         {
             return self.refuse(flag, "", QuickFault::SessionAlone);
         }
-        let known = |name: &&str| name.eq_ignore_ascii_case(header);
-        if !SESSION_HEADERS.iter().any(known) {
-            let known = SESSION_HEADERS.join(", ");
-            self.refuse(flag, header, QuickFault::SessionKey(known));
+        if header.is_empty() {
+            return self.refuse(flag, "", QuickFault::SessionKey);
+        }
+        if !SESSION_HEADERS.iter().any(|name| name.eq_ignore_ascii_case(header)) {
+            self.set(flag, "--session-headers", header, header);
         }
     }
 

@@ -165,11 +165,14 @@ fn ways_to_choose_are_known_by_their_names() {
     check(&[session, ("--session-key", &["X-Session-Id"])], |w| {
         w.balancing.policy = Policy::SessionHash;
     });
+    check(&[session, ("--session-key", &["x-user-id"])], |w| {
+        w.balancing.policy = Policy::SessionHash;
+        w.session_headers = vec!["x-user-id".into()];
+    });
     check_refused(
-        &[session, ("--session-key", &["x-user-id"])],
-        &["--session-key x-user-id: a session is named by x-session-id, \
-           x-claude-code-session-id, x-conversation-id, as clients send it; write one of these, \
-           or leave it out"],
+        &[session, ("--session-key", &["user id"])],
+        &["--session-key user id: a header's name is letters, digits and signs like - and _; \
+           write it without others"],
     );
     check_refused(
         &[("--session-key", &["x-session-id"])],

@@ -103,6 +103,10 @@ pub enum RouteFault {
          leave it out"
     )]
     HeaderValue,
+    #[error("this header is looked for without being named; leave it out")]
+    SessionHeaderKnown,
+    #[error("this header stands in the list twice; name it once")]
+    SessionHeaderTwice,
     #[error("this header stands here twice; put its values in one list")]
     HeaderTwice,
     #[error(

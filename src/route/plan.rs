@@ -23,6 +23,9 @@ pub struct RoutePlan {
     pub models: Vec<ModelPlan>,
     /// The first that applies decides.
     pub rules: Vec<Rule>,
+    /// Headers that name a session, before [`super::SESSION_HEADERS`]: at most
+    /// [`super::SESSION_HEADERS_MAX`], in lower case.
+    pub session_headers: Vec<Box<str>>,
 }
 
 /// What one backend answers.

@@ -107,6 +107,14 @@ pub(super) const BALANCING: Group = Group {
             }),
         ),
         of_process(
+            "balancing.session_headers",
+            "--session-headers",
+            "x-user-id x-thread-id",
+            "Further headers that name a conversation, looked for before x-session-id and the \
+             others",
+            Place::Texts("NAME", |w| &mut w.session_headers),
+        ),
+        of_process(
             "balancing.decode_slots",
             "--decode-slots",
             "128",
