@@ -92,6 +92,11 @@ pub enum Fault {
     BackendScheme,
     #[error("a backend is told by URL; write http://HOST:PORT or unix:/PATH")]
     BackendNoScheme,
+    #[error(
+        "requests go on as they are, whatever engine runs there; leave this word out, and name \
+         each server, as with {BACKEND}"
+    )]
+    BackendRuntime,
     #[error("the host is not a name or an IP address; write http://HOST:PORT or http://[::1]:PORT")]
     BackendHost,
     #[error("an IP address stands for itself alone; write a name, or leave out dns+")]
@@ -284,6 +289,7 @@ impl Fault {
             Self::CoreForbidden { .. } => vec![CORES],
             Self::CoresUnknown => vec![CORES, NO_PIN],
             Self::NoBackend => vec![BACKEND, DEMO],
+            Self::BackendRuntime => vec![BACKEND],
             Self::ListenTwice(id)
             | Self::NobodyWaits(id)
             | Self::NeverEjected(id)

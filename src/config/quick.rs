@@ -2,6 +2,7 @@
 //! what stands in the file. What cannot be done as asked is refused by the name
 //! that was typed.
 
+use super::address::is_runtime;
 use super::error::{Fault, PlanError};
 use super::quick_fault::QuickFault;
 use super::quick_table::{Address, Becomes, Read, Theirs};
@@ -111,7 +112,9 @@ impl Quick<'_> {
         if urls.is_empty() {
             return self.refuse(flag, "", QuickFault::NoUrls);
         }
-        if self.is_taken(flag, OURS) {
+        // Theirs says what runs at the backends, which is told by itself.
+        let names_engine = self.to.backends.iter().any(|backend| is_runtime(&backend.url));
+        if names_engine || self.is_taken(flag, OURS) {
             return;
         }
         self.to.backends = urls.into_iter().map(BackendWritten::from).collect();

@@ -128,6 +128,13 @@ fn numbers_are_put_into_our_units() {
     });
     check(&[("--max-concurrent-requests", &["-1"])], |w| w.limits.requests_in_flight = None);
     check(&[("--request-timeout-secs", &["7"])], |w| w.deadlines.total = seconds);
+    check(&[("--shutdown-grace-period-secs", &["7"])], |w| w.drain = seconds);
+    check(&[("--client-cert-path", &["c"]), ("--client-key-path", &["k"])], |w| {
+        w.tls.backend.certificate = Some("c".into());
+        w.tls.backend.key = Some("k".into());
+    });
+    check(&[("--ca-cert-paths", &["ca"])], |w| w.tls.backend.ca = Some("ca".into()));
+    check(&[("--history-backend", &["none"])], |_| ());
     check(&[("--max-payload-size", &["7"])], |w| w.limits.body_bytes = 7);
     check(&[("--cb-failure-threshold", &["7"])], |w| {
         w.balancing.ejection.after = std::num::NonZeroU32::new(7);
@@ -156,6 +163,8 @@ fn ways_to_choose_are_known_by_their_names() {
         ("cache_aware", Policy::Prefix),
         ("prefix-hash", Policy::Prefix),
         ("consistent_hash", Policy::SessionHash),
+        ("consistent-hashing", Policy::SessionHash),
+        ("manual", Policy::SessionHash),
     ] {
         by_id("--policy").unwrap().read(&mut written, &[word]).unwrap();
         assert_eq!(written.balancing.policy, policy, "{word}");
@@ -285,6 +294,19 @@ fn a_fault_names_what_was_typed() {
         &["--host example.com:1: listening needs an IP address, and names are not looked up; \
            write the address of example.com, or 0.0.0.0 for every IPv4 interface"],
     );
+}
+
+/// Theirs is the engine that runs at all backends.
+#[test]
+fn the_engine_of_all_backends_is_no_backend() {
+    for engine in ["sglang", "vllm", "openai"] {
+        let told = read(&[("--worker-urls", &["http://b"])], &[("--backend", engine)]);
+        let expected = format!(
+            "--backend {engine}: requests go on as they are, whatever engine runs there; leave \
+             this word out, and name each server, as with --backend http://HOST:PORT"
+        );
+        assert_eq!(told.unwrap_err(), [expected]);
+    }
 }
 
 #[test]

@@ -13,8 +13,8 @@ const WORDS: usize = HEAD_CONDITIONS_MAX / 64;
 
 /// Headers that name a session, the first that is there counts. Their value is
 /// who talks, for what stays with a conversation.
-pub const SESSION_HEADERS: [&str; 3] =
-    ["x-session-id", "x-claude-code-session-id", "x-conversation-id"];
+pub const SESSION_HEADERS: [&str; 4] =
+    ["x-session-id", "x-claude-code-session-id", "x-conversation-id", "x-smg-routing-key"];
 /// Headers beside these that an operator may name: each is looked for in every
 /// head until one is there.
 pub const SESSION_HEADERS_MAX: usize = 8;
