@@ -161,7 +161,7 @@ impl Fleet {
         let terms = Terms {
             line: self.prompts.line(),
             usual: self.usual(),
-            capacity: self.balancing.capacity as f32,
+            capacity: self.balancing.decode_slots as f32,
             tokens,
             shape: ask.work.shape,
             model: ask.model,

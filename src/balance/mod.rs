@@ -55,6 +55,7 @@ pub use health::Probed;
 pub use load::Figures;
 pub use peers::Peers;
 pub use policy::{Balancing, Ejection, Policy};
+pub use prefixes::PREFIX_BYTES_MAX;
 pub use queue::{Free, Number, Priority, Queue};
 pub use seat::Seat;
 pub use ticket::{Outturn, Shape, Ticket, Work};

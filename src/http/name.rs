@@ -46,6 +46,19 @@ impl Name {
         classify(name)
     }
 
+    /// Whether a field of this name may hold a secret, so that its value is shown
+    /// to nobody: also one that an operator has made up for keys.
+    #[must_use]
+    pub fn is_secret(name: &[u8]) -> bool {
+        const ENDS: [&[u8]; 6] =
+            [b"authorization", b"cookie", b"key", b"token", b"secret", b"password"];
+        let ends = |end: &&[u8]| {
+            let from = name.len().checked_sub(end.len());
+            from.and_then(|from| name.get(from..)).is_some_and(|is| is.eq_ignore_ascii_case(end))
+        };
+        classify(name) == Self::Credential || ENDS.iter().any(ends)
+    }
+
     /// Whether the field is for the other end: neither for the next hop alone,
     /// nor one that the sender of the next message writes itself.
     #[inline]
@@ -271,6 +284,23 @@ mod tests {
             let shadow = name.iter().map(|&byte| if byte == b'-' { b'_' } else { byte });
             let shadow: Vec<u8> = shadow.collect();
             assert_eq!(shadows_a_known_name(&shadow), shadow != name, "{}", name.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn what_may_hold_a_secret_is_known() {
+        for (name, expected) in [
+            (&b"Authorization"[..], true),
+            (b"proxy-authorization", true),
+            (b"Set-Cookie", true),
+            (b"x-API-key", true),
+            (b"x-litellm-api-key", true),
+            (b"x-auth-token", true),
+            (b"x-tier", false),
+            (b"x-user-id", false),
+            (b"", false),
+        ] {
+            assert_eq!(Name::is_secret(name), expected, "{}", name.escape_ascii());
         }
     }
 
