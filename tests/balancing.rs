@@ -194,6 +194,34 @@ fn a_backend_that_asks_for_a_pause_gets_it() {
     assert_eq!((count(&statuses, 429), count(&statuses, 200)), (1, 19), "{statuses:?}");
 }
 
+/// A provider's limits are each model's own.
+#[test]
+fn a_model_that_is_spent_at_a_provider_leaves_it_to_the_others() {
+    let provider = Backend::start(|conn| {
+        while let Some(request) = conn.request() {
+            let is_spent = String::from_utf8_lossy(&request.body).contains("\"spent\"");
+            conn.say(match is_spent {
+                true => "HTTP/1.1 429 No\r\nretry-after: 30\r\ncontent-length: 2\r\n\r\n{}",
+                false => "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}",
+            });
+        }
+    });
+    let other = mock();
+    let proxy = Proxy::with(&[provider.address, other.address()], |written| {
+        written.balancing.policy = Policy::RoundRobin;
+        written.retry.attempts = 2;
+    });
+    let spent = chat(1).replace("\"m\"", "\"spent\"");
+    let mut client = proxy.client();
+    assert_eq!(count(&statuses(&mut client, 20, &spent), 200), 20);
+    let figures = proxy.backends()[0];
+    let shown = (figures.picks, figures.failures, figures.ejected, figures.ejected_models);
+    assert_eq!(shown, (1, 1, false, 1));
+    assert_eq!(count(&statuses(&mut client, 20, &chat(1)), 200), 20);
+    // Who was away makes up for one turn at most.
+    assert!((11..=12).contains(&proxy.backends()[0].picks), "each in its turn");
+}
+
 #[test]
 fn a_backend_that_never_answers_is_left_alone() {
     let stalled = Backend::start(|conn| {
@@ -234,17 +262,35 @@ fn a_clients_fault_never_counts() {
 
 const REFUSED: &str = "HTTP/1.1 401 Unauthorized\r\ncontent-length: 2\r\n\r\n{}";
 
+const DENIED: &str = "HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\n{}";
+
+/// One client's 401 or 403 must not take a backend from all others.
 #[test]
-fn a_refused_key_of_ours_is_its_backends_failure_and_one_of_a_clients_is_not() {
-    for (own_key, expected) in [(true, (1, 1, true)), (false, (10, 0, false))] {
-        let (refusing, well) = (Backend::saying(REFUSED), mock());
-        let urls = [url(refusing.address), url(well.address())];
-        let mut plan = plan(&urls, ejecting(1, LONG));
+fn a_refused_key_of_ours_is_its_backends_failure_and_nothing_else_that_is_declined() {
+    let model = |client: &mut Client| client.post(CHAT, "", chat(1)).status;
+    let other = |client: &mut Client| client.get("/v1/organization/users").status;
+    type Ask = fn(&mut Client) -> u16;
+    let (model, other): (Ask, Ask) = (model, other);
+    for (answer, own_key, ask, expected) in [
+        // Nobody sees it: another one is asked.
+        (REFUSED, true, model, (0, 1, true)),
+        (REFUSED, true, other, (10, 0, false)),
+        (REFUSED, false, model, (10, 0, false)),
+        (DENIED, true, model, (10, 0, false)),
+        (DENIED, true, other, (10, 0, false)),
+    ] {
+        let (declining, well) = (Backend::saying(answer), mock());
+        let mut plan = plan(&[url(declining.address), url(well.address())], |written| {
+            ejecting(1, LONG)(written);
+            written.retry.attempts = 2;
+        });
         plan.backends[0].credential = own_key.then(|| Secret::new(b"key-of-ours"));
         let proxy = Proxy::of(plan);
-        let refused = count(&statuses(&mut proxy.client(), 20, &chat(1)), 401);
+        let mut client = proxy.client();
+        let declined = (0..20).filter(|_| matches!(ask(&mut client), 401 | 403)).count();
         let figures = proxy.backends()[0];
-        assert_eq!((refused, figures.failures, figures.ejected), expected, "ours: {own_key}");
+        let found = (declined, figures.failures, figures.ejected);
+        assert_eq!(found, expected, "{answer:?} ours: {own_key}");
     }
 }
 

@@ -268,6 +268,32 @@ fn who_was_refused_a_connection_may_come_again_and_nobody_else() {
     }
 }
 
+/// What the provider says is about a key that its client does not know of.
+#[test]
+fn what_is_said_about_a_key_of_ours_reaches_no_client() {
+    let said = "{\"error\":{\"message\":\"Incorrect API key provided: sk-ab***7890\"}}";
+    let refused = answer("401 Unauthorized", "", said);
+    for (path, word) in [(CHAT, "backend_credential_refused"), (MESSAGES, "api_error")] {
+        let (backends, heard): (Vec<_>, Vec<_>) =
+            (0..2).map(|_| listening(refused.as_str())).unzip();
+        let urls: Vec<_> = backends.iter().map(|backend| url(backend.address)).collect();
+        let mut plan = plan(&urls, |written| {
+            in_turn(written);
+            written.admin = Some("127.0.0.1:0".to_owned());
+        });
+        for backend in &mut plan.backends {
+            backend.credential = Some(Secret::new(b"key-of-ours"));
+        }
+        let proxy = Proxy::of(plan);
+        let answer = proxy.client().post(path, "", chat(1));
+        assert_eq!((answer.status, answer.field("x-should-retry")), (502, Some("false")));
+        assert_eq!(error_word(path, &answer.body), word);
+        assert!(!answer.text().contains("sk-"), "{}", answer.text());
+        assert!(heard.iter().all(|heard| heard.lock().unwrap().len() == 1), "each was asked once");
+        assert_eq!(retries(&proxy, Class::Credential), 1);
+    }
+}
+
 #[test]
 fn a_clients_fault_is_answered_and_not_asked_again() {
     for status in ["400 Bad Request", "401 No", "404 No", "408 No", "422 No", "501 No", "505 No"] {
@@ -542,7 +568,8 @@ fn each_backend_gets_the_same_request_and_its_own_credential() {
         plan.backends[0].credential = Some(Secret::new(b"key-of-one"));
         plan.backends[2].credential = Some(Secret::new(b"key-of-three"));
         let proxy = Proxy::of(plan);
-        let own = "authorization: Bearer key-of-client\r\n";
+        let own = "authorization: Bearer key-of-client\r\nopenai-organization: org\r\n\
+                   openai-project: project\r\n";
         assert_eq!(proxy.client().post(path, own, &body).status, 200);
         let heard: Vec<Request> = [heard_one, heard_two, heard_three]
             .iter()
@@ -551,6 +578,11 @@ fn each_backend_gets_the_same_request_and_its_own_credential() {
         for (request, expected) in heard.iter().zip(["key-of-one", "key-of-client", "key-of-three"])
         {
             assert!(request.body == body.as_bytes(), "{path}: another body");
+            // Whose account it is goes with the client's key, and with no other.
+            for account in ["openai-organization", "openai-project"] {
+                let travels = expected == "key-of-client";
+                assert_eq!(request.all(account).len(), usize::from(travels), "{path} {account}");
+            }
             let shown: Vec<_> =
                 request.fields.iter().filter(|(_, v)| v.contains("key-of")).collect();
             let [(name, value)] = shown[..] else { panic!("{path}: {shown:?}") };

@@ -162,6 +162,16 @@ fn without_rules_every_backend_is_a_step() {
     );
 }
 
+#[test]
+fn a_key_that_a_rule_asks_for_is_not_told() {
+    let toml = "[[backend]]\nurl = \"http://127.0.0.1:1\"\nmodels = \"m\"\n[[route]]\n\
+                name = \"r\"\nwhen.header.Authorization = \"Bearer sk-secret\"\nto = \"m\"\n";
+    let (code, page, said) = told(toml, &[], &hello("m"));
+    assert_eq!((code, said.as_str()), (Some(0), ""), "{page}");
+    assert!(page.contains("header authorization is none of its values"), "{page}");
+    assert!(!page.contains("sk-"), "{page}");
+}
+
 #[track_caller]
 fn check_refused(toml: &str, flags: &[&str], body: &str, reason: &str) {
     let (code, page, said) = told(toml, flags, body);

@@ -3,7 +3,13 @@
 
 use std::time::Duration;
 
-use super::{Stage, link::Link, own_fields::id_field, understand::Asked};
+use super::{
+    Stage,
+    link::Link,
+    own_fields::{ROUTE, id_field},
+    understand::Asked,
+    verdict,
+};
 use crate::{
     http::{BodyFraming, HeaderTable, Name, Response, forward, parse_response, write},
     llm::Trouble,
@@ -67,7 +73,8 @@ impl<S: Stream> Answer<'_, S> {
     pub fn tell_route(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         let at = self.head.end_at - LINE_END.len();
         let before = self.out.len();
-        self.out.extend_from_slice(b"x-tokenring-route: ");
+        self.out.extend_from_slice(ROUTE);
+        self.out.extend_from_slice(b": ");
         write(&mut self.out);
         self.out.extend_from_slice(LINE_END);
         let line = self.out.len() - before;
@@ -161,7 +168,10 @@ pub fn arrive<W: World>(
         }
         BodyFraming::Chunked | BodyFraming::UntilClose => ClientFraming::UntilClose,
     };
-    let class = Class::of_status(response.status);
+    let class = match asked.asks_model() {
+        true => verdict::class_of(stage, link.backend, response.status),
+        false => Class::of_status(response.status),
+    };
     let field = |name| response.fields.get(name);
     let mut head = AnswerHead {
         status: response.status,

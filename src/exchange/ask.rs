@@ -96,6 +96,7 @@ pub fn class_of(trouble: &Trouble) -> Option<Class> {
         Trouble::BackendCut => Class::Cut,
         Trouble::BackendFirstByteTimeout => Class::Timeout,
         Trouble::BackendProtocol { .. } => Class::Protocol,
+        Trouble::BackendRefusesKey => Class::Credential,
         _ => return None,
     })
 }
@@ -120,6 +121,11 @@ async fn judge<'s, W: World>(
     errand: &Errand<'_, W::Stream>,
     mut answer: Answer<'s, W::Stream>,
 ) -> Asking<'s, W::Stream> {
+    if answer.head.class == Some(Class::Credential) {
+        // What it says is about a key that is no business of the client's.
+        answer.lost(stage);
+        return unanswered(stage, Trouble::BackendRefusesKey.into());
+    }
     if let Some(class) = answer.head.class {
         let failed = Failed { class, after: answer.head.retry_after };
         return Asking::Failed(failed, Word::Answer(answer));

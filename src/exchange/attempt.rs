@@ -5,6 +5,8 @@
 //!   that have not failed this request yet: under the step's model, or in a way
 //!   that is no model's. When all have, those that may do better a moment later
 //!   are asked again, from the first step on.
+//! - A step whose backends are full is passed over. Where none had room, the
+//!   first place at any of them decides which is walked.
 //! - What a step asks of the model's name and of credentials is written anew
 //!   for each attempt; nothing of one backend's goes to another.
 //! - An error is held while others are asked. If nobody answers, the client
@@ -16,6 +18,10 @@
 
 mod answered;
 mod last_words;
+mod onward;
+mod place;
+
+use smallvec::SmallVec;
 
 use super::{
     Client, Stage,
@@ -23,19 +29,19 @@ use super::{
     ask::{Asking, AttemptFault, Word, ask_backend},
     errand::{Errand, Shared},
     hedge::{Beside, Heard, ask_beside, late_at},
-    queue,
+    own_fields::of_refusal,
     understand::Asked,
     verdict,
-    watch::Interrupt,
     ways::Ways,
 };
 use crate::{
-    balance::{Ask, BackendId, NoPick, Reach, Ticket},
-    llm::Model,
-    retry::{Class, Failed, Failing, GivenUp, Next, Paid, Reason, Walk},
-    route::Decision,
+    balance::{ModelKey, Reach, Ticket},
+    llm::{MODEL_BYTES_MAX, Model},
+    retry::{Class, Failed, Paid, Reason, Walk},
+    route::{Decision, STEPS_MAX},
     rt::World,
 };
+use onward::Stuck;
 
 /// An answer to relay, with the ticket of its backend while that is not judged.
 pub type Begun<'s, S> = (Answer<'s, S>, Option<Ticket<'s>>);
@@ -59,15 +65,31 @@ pub async fn attempt<'s, W: World>(
         step: 0,
         round_from: 0,
         reach: ways.first_reach(0),
-        full: None,
+        full: Full::new(),
         waits: false,
         fallback: None,
         shared: Shared::default(),
         first: None,
         after: None,
+        paid: Paid::Nothing,
+        model: model_of(asked),
     };
-    way.walk_on(asked).await
+    let begun = way.walk_on(asked).await;
+    if begun.is_err() && stage.settings.headers.own {
+        let reason = ways.reason(way.step);
+        asked.come_by = of_refusal(way.shared.asks.get(), reason.as_deref());
+    }
+    begun
 }
+
+/// The model that the client has named.
+pub(super) fn model_of(asked: &Asked<'_>) -> Option<ModelKey> {
+    let (outgoing, mut room) = (asked.outgoing.borrow(), [0; MODEL_BYTES_MAX]);
+    Some(ModelKey::of(asked.model?.name(outgoing.body(), &mut room)))
+}
+
+/// Steps whose backends bear no more, for now.
+type Full = SmallVec<[usize; 4]>;
 
 /// The way of one request from backend to backend.
 struct Way<'s, 'a, W: World> {
@@ -80,9 +102,10 @@ struct Way<'s, 'a, W: World> {
     round_from: usize,
     /// Whom the steps ask: those that are well, until no step has one.
     reach: Reach,
-    /// The first step of this round that was passed over as it was full.
-    full: Option<usize>,
-    /// Nobody else who is well is left, and this step is waited for.
+    /// The steps of this round, in their order, that were passed over as they
+    /// were full.
+    full: Full,
+    /// Nobody else who is well is left, and those steps are waited for.
     waits: bool,
     /// The step that is walked is a fallback, and has asked nobody yet.
     fallback: Option<Reason>,
@@ -90,15 +113,15 @@ struct Way<'s, 'a, W: World> {
     shared: Shared,
     /// What the client is told if nobody answers.
     first: Option<Word<'s, W::Stream>>,
-    /// The failure after which another attempt has been paid for, and how.
-    after: Option<(Class, Paid)>,
+    /// The failure after which another attempt is to be made, …
+    after: Option<Class>,
+    /// … and how that has been paid for.
+    paid: Paid,
+    /// The model that the client asks for.
+    model: Option<ModelKey>,
 }
 
-/// Why there is no further attempt.
-enum Stuck {
-    GivenUp(GivenUp),
-    Interrupted(Interrupt),
-}
+const _: () = assert!(STEPS_MAX <= Walk::STEPS_MAX, "each step is told apart");
 
 /// What follows an attempt.
 #[allow(clippy::large_enum_variant, reason = "the large one is the usual one, and is moved once")]
@@ -123,13 +146,7 @@ impl<'s, W: World> Way<'s, '_, W> {
                 },
                 Err(fault) => return self.end(fault),
             };
-            self.walk.begins();
-            if let Some(reason) = self.fallback.take() {
-                self.stage.counters.count_fallback(reason);
-            }
-            if let Some((class, _)) = self.after.take() {
-                self.stage.counters.count_retry(class);
-            }
+            self.begins();
             let name = self.ways.rename(self.step);
             asked.outgoing.get_mut().rename(asked.model.map(Model::place), name);
             let Heard { mut asking, ticket } = match self.ask(asked, ticket).await {
@@ -155,6 +172,23 @@ impl<'s, W: World> Way<'s, '_, W> {
         }
     }
 
+    /// A backend has a place for the request.
+    fn begins(&mut self) {
+        let at = self.at(self.step);
+        // What is not asked again is no retry.
+        if !self.walk.has_asked_model(at.model) {
+            self.take_back();
+        }
+        self.paid = Paid::Nothing;
+        self.walk.begins(at);
+        if let Some(reason) = self.fallback.take() {
+            self.stage.counters.count_fallback(reason);
+        }
+        if let Some(class) = self.after.take() {
+            self.stage.counters.count_retry(class);
+        }
+    }
+
     /// Asks the backend of this ticket, and another one beside it if it is late.
     async fn ask(
         &mut self,
@@ -163,22 +197,23 @@ impl<'s, W: World> Way<'s, '_, W> {
     ) -> Result<Heard<'s, W::Stream>, AttemptFault> {
         let (stage, client, outgoing) = (self.stage, self.client, &asked.outgoing);
         let errand = Errand { client, watch: client, asked, outgoing, shared: &self.shared };
-        let may_hedge = stage.settings.retry.hedges() && self.walk.may_hedge(self.steps_left());
+        let at = self.at(self.step);
+        let may_hedge = stage.settings.retry.hedges() && self.walk.may_hedge(at, self.ahead());
         let late_at = may_hedge.then(|| late_at(stage, asked, &ticket)).flatten();
         let Some(late_at) = late_at else {
             let asking = ask_backend(stage, &errand, &ticket).await;
             return Ok(Heard { asking, ticket });
         };
-        let tried = self.tried();
-        let beside = Beside { ask: self.whom(asked, &tried), late_at };
+        let tried = self.tried(self.step);
+        let beside = Beside { ask: self.whom(self.step, asked, &tried), late_at };
         let both = ask_beside(stage, &errand, ticket, beside).await;
         if !both.is_hedged {
             return Ok(both.heard);
         }
-        self.walk.hedged();
+        self.walk.hedged(at);
         let mut heard = both.heard;
         if let Some((failed, word, ticket)) = both.failed_before {
-            self.walk.failed(ticket.backend(), self.step, failed, stage.now());
+            self.walk.failed(ticket.backend(), at, failed, stage.now());
             verdict::failure(stage, ticket, failed);
             if matches!(heard.asking, Asking::Failed(..)) {
                 if let Some(too_large) = self.keep(word).await? {
@@ -194,37 +229,6 @@ impl<'s, W: World> Way<'s, '_, W> {
         Ok(heard)
     }
 
-    /// Whom this step does not ask again.
-    fn tried(&self) -> Failing {
-        self.walk.tried(|step| self.ways.are_same(step, self.step))
-    }
-
-    /// Whom this step may ask next.
-    fn whom<'k>(&'k self, asked: &'k Asked<'_>, tried: &'k [BackendId]) -> Ask<'k> {
-        let stage = self.stage;
-        let among = self.ways.backends(self.step).unwrap_or(stage.fleet.everyone());
-        let (conversation, hashes) = (asked.conversation.key, &asked.conversation.hashes[..]);
-        let policy = stage.policies.of(self.ways.model(self.step));
-        let ask = Ask::new(among, policy, asked.work);
-        Ask { tried, reach: self.reach, conversation, hashes, ..ask }
-    }
-
-    /// A place at a backend of this step. Where another step is there for that,
-    /// a full one is not waited for, and who is left alone is not asked.
-    async fn place(&mut self, asked: &Asked<'_>) -> Result<Option<Ticket<'s>>, AttemptFault> {
-        let (stage, client, tried) = (self.stage, self.client, self.tried());
-        let waits = std::mem::take(&mut self.waits);
-        let ask = self.whom(asked, &tried);
-        if !waits && self.ways.after(self.step, Reason::General).is_some() {
-            let placed = queue::at_once(stage, &ask, asked.priority);
-            if matches!(placed, Err(NoPick::Full)) {
-                self.full.get_or_insert(self.step);
-            }
-            return Ok(placed.ok());
-        }
-        queue::place(stage, client, &ask, asked.priority).await
-    }
-
     /// A backend has failed.
     async fn failed(
         &mut self,
@@ -233,12 +237,10 @@ impl<'s, W: World> Way<'s, '_, W> {
         ticket: Ticket<'s>,
     ) -> Result<Turn<'s, W::Stream>, AttemptFault> {
         let (stage, class) = (self.stage, failed.class);
-        self.walk.failed(ticket.backend(), self.step, failed, stage.now());
+        self.walk.failed(ticket.backend(), self.at(self.step), failed, stage.now());
         verdict::failure(stage, ticket, failed);
-        let steps_left = self.steps_left();
-        let next = self.walk.next(class, steps_left);
-        let (next, paid) = match next.and_then(|next| Ok((next, self.pay(class)?))) {
-            Ok(paid) => paid,
+        let next = match self.next(class) {
+            Ok(next) => next,
             Err(given_up) => return self.give_up_with(word, given_up).map(Turn::Told),
         };
         match self.keep(word).await {
@@ -246,71 +248,8 @@ impl<'s, W: World> Way<'s, '_, W> {
             Ok(Some(answer)) => return Ok(Turn::Told((answer, None))),
             Err(fault) => return self.end(fault).map(Turn::Told),
         }
-        self.after = Some((class, paid));
-        if next == Next::Step
-            && let Some(step) = self.ways.after(self.step, Reason::General)
-        {
-            self.go_to(step, Reason::General);
-        }
+        self.after = Some(class);
+        self.go_on(next);
         Ok(Turn::On)
-    }
-
-    /// Nobody is left in this step who has not been asked: goes on to the next
-    /// one, or to one that was full, to wait there, or once more to those where
-    /// nobody is well, or waits until some may be asked again.
-    async fn leave_step(&mut self) -> Result<(), Stuck> {
-        if self.next_step() {
-            return Ok(());
-        }
-        if self.reach == Reach::Well {
-            (self.step, self.reach, self.fallback) = (self.round_from, Reach::Anyone, None);
-            return Ok(());
-        }
-        let (stage, client) = (self.stage, self.client);
-        let (now, deadline) = (stage.now(), client.must_end_at());
-        let round = self.walk.next_round(now, deadline, &mut stage.chance.borrow_mut());
-        let begins = round.map_err(Stuck::GivenUp)?;
-        (self.step, self.fallback) = (self.round_from, None);
-        (self.reach, self.full) = (self.ways.first_reach(self.step), None);
-        client.pause(stage, begins).await.map_err(Stuck::Interrupted)
-    }
-
-    /// Goes on to the next step, or to one that was full, to wait there; says
-    /// whether there is one.
-    fn next_step(&mut self) -> bool {
-        if let Some(step) = self.ways.after(self.step, Reason::General) {
-            self.go_to(step, Reason::General);
-            return true;
-        }
-        let full = self.full.take();
-        if let Some(step) = full {
-            self.go_to(step, Reason::General);
-            self.waits = true;
-        }
-        full.is_some()
-    }
-
-    fn go_to(&mut self, step: usize, reason: Reason) {
-        self.step = step;
-        if reason != Reason::General {
-            self.round_from = step;
-            (self.reach, self.full) = (self.ways.first_reach(step), None);
-        }
-        self.fallback = self.ways.is_fallback(step).then_some(reason);
-    }
-
-    /// How many general fallbacks are behind this step.
-    fn steps_left(&self) -> usize {
-        let next = |step: &usize| self.ways.after(*step, Reason::General);
-        std::iter::successors(next(&self.step), next).count()
-    }
-
-    fn pay(&self, class: Class) -> Result<Paid, GivenUp> {
-        let stage = self.stage;
-        let paid = self.walk.pay(class, stage.retry_budget(), stage.now());
-        if paid == Err(GivenUp::BudgetSpent) {
-            stage.counters.retry_budget_exhausted.increment();
-        }
-        paid
     }
 }

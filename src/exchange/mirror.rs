@@ -23,10 +23,11 @@ use std::{
 };
 
 use super::{
-    Stage, link::Link, outgoing::Outgoing, queue, understand::Asked, verdict, watch::Wait,
+    Stage, attempt::model_of, link::Link, outgoing::Outgoing, queue, understand::Asked, verdict,
+    watch::Wait,
 };
 use crate::{
-    balance::{Ask, BackendId, Outturn, Priority, Ticket, Work},
+    balance::{Ask, BackendId, ModelKey, Outturn, Priority, Ticket, Work},
     http::{BodyDecoder, BodyFraming, HeadSearch, HeaderTable, parse_response},
     llm::{Dialect, Model},
     retry::{Class, Failed, Repeatable},
@@ -53,6 +54,8 @@ pub fn mirror<W: World>(stage: &Rc<Stage<W>>, asked: &Asked<'_>, decision: &Deci
         stage.counters.mirrored_requests_skipped.increment();
         return;
     };
+    let rename = step.rename.map(|name| ModelKey::of(name.as_bytes()));
+    let key = rename.or_else(|| model_of(asked));
     let mut outgoing = outgoing.without_credentials();
     outgoing.rename(asked.model.map(Model::place), step.rename);
     let copy = Copy {
@@ -61,6 +64,7 @@ pub fn mirror<W: World>(stage: &Rc<Stage<W>>, asked: &Asked<'_>, decision: &Deci
         work: asked.work,
         backends: step.backends.into(),
         model: step.model,
+        key,
         conversation: asked.conversation.key,
         hashes: asked.conversation.hashes.as_slice().into(),
     };
@@ -82,6 +86,7 @@ struct Copy {
     work: Work,
     backends: Box<[BackendId]>,
     model: Option<ModelId>,
+    key: Option<ModelKey>,
     conversation: Option<u64>,
     hashes: Box<[u64]>,
 }
@@ -92,7 +97,7 @@ enum Ended {
     /// Its time was over, or it was too long.
     Left,
     /// By an answer of this status.
-    Declined(u16),
+    Declined,
     /// It says nothing of the backend.
     Unsaid,
 }
@@ -108,7 +113,8 @@ async fn tell<W: World>(room: Room<W>, copy: Copy) {
     let stage = Rc::clone(&room.stage);
     let stage = &*stage;
     let ask = Ask::new(&copy.backends, stage.policies.of(copy.model), copy.work);
-    let ask = Ask { conversation: copy.conversation, hashes: &copy.hashes, ..ask };
+    let (conversation, hashes) = (copy.conversation, &copy.hashes[..]);
+    let ask = Ask { is_first: false, model: copy.key, conversation, hashes, ..ask };
     let Ok(mut ticket) = queue::at_once(stage, &ask, Priority::Low) else {
         // Nobody waits for a place on behalf of nobody.
         stage.counters.mirrored_requests_skipped.increment();
@@ -120,7 +126,7 @@ async fn tell<W: World>(room: Room<W>, copy: Copy) {
     match ended {
         Ok(()) => ticket.done(Outturn::default(), stage.now()),
         Err(Ended::Failed(failed)) => verdict::failure(stage, ticket, failed),
-        Err(Ended::Declined(status)) => verdict::declined(stage, ticket, status),
+        Err(Ended::Declined) => ticket.declined(stage.now()),
         Err(Ended::Left) => ticket.left(stage.now()),
         Err(Ended::Unsaid) => drop(ticket),
     }
@@ -193,9 +199,9 @@ impl<W: World> Incoming<'_, '_, W> {
         // Its rest would be taken for the next answer.
         self.reusable &= matches!(read, Ok((_, true)));
         let (status, _) = read?;
-        match Class::of_status(status) {
+        match verdict::class_of(self.watch.stage, self.link.backend, status) {
             Some(class) => Err(class.into()),
-            None if matches!(status, 400..=499) => Err(Ended::Declined(status)),
+            None if matches!(status, 400..=499) => Err(Ended::Declined),
             // What nobody implements says nothing of the backend.
             None if status >= 500 => Err(Ended::Unsaid),
             None => Ok(()),

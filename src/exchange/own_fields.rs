@@ -7,6 +7,9 @@ use crate::{http::write, llm::Dialect};
 /// How we are named in `Via` (RFC 9110, section 7.6.3).
 const VIA: &[u8] = b"1.1 tokenring";
 
+pub const ROUTE: &[u8] = b"x-tokenring-route";
+const ATTEMPTS: &[u8] = b"x-tokenring-attempts";
+
 /// Whole lines, ready to be copied into a head.
 #[derive(Debug)]
 pub struct OwnFields {
@@ -53,7 +56,19 @@ fn answer(ours: &HeaderPlan, backend: &str) -> Vec<u8> {
     }
     if ours.own {
         write::field(&mut lines, b"x-tokenring-backend", backend.as_bytes());
-        lines.extend_from_slice(b"x-tokenring-attempts: ");
+        lines.extend_from_slice(ATTEMPTS);
+        lines.extend_from_slice(b": ");
+    }
+    lines
+}
+
+/// The lines of an answer of our own: how often backends were asked for it, and
+/// where it was decided to go, where anything was.
+pub fn of_refusal(attempts: u32, route: Option<&[u8]>) -> Vec<u8> {
+    let mut lines = Vec::new();
+    write::field_number(&mut lines, ATTEMPTS, u64::from(attempts));
+    if let Some(route) = route {
+        write::field(&mut lines, ROUTE, route);
     }
     lines
 }

@@ -42,7 +42,10 @@ pub async fn place<'s, W: World>(
     match at_once(stage, ask, priority) {
         Ok(ticket) => Ok(Some(ticket)),
         Err(NoPick::Nobody) => Ok(None),
-        Err(NoPick::Full) => wait(stage, client, ask, priority).await,
+        Err(NoPick::Full) => {
+            let placed = wait(stage, client, std::slice::from_ref(ask), priority).await?;
+            Ok(placed.map(|(_, ticket)| ticket))
+        }
     }
 }
 
@@ -75,12 +78,15 @@ fn take<'s, W: World>(
     }
 }
 
-async fn wait<'s, W: World>(
+/// Waits for the first place at any of these ways to have the request answered,
+/// and says by which it came; of two at once, the one that stands before the
+/// other. `None`: there is nobody to wait for.
+pub async fn wait<'s, W: World>(
     stage: &'s Stage<W>,
     client: &Client<W::Stream>,
-    ask: &Ask<'_>,
+    asks: &[Ask<'_>],
     priority: Priority,
-) -> Result<Option<Ticket<'s>>, AttemptFault> {
+) -> Result<Option<(usize, Ticket<'s>)>, AttemptFault> {
     let counters = &stage.counters;
     let plan = stage.settings.queue;
     let gauge = &counters.requests_queued;
@@ -91,7 +97,7 @@ async fn wait<'s, W: World>(
     counters.queue_waits.increment();
     let came_at = stage.now();
     client.wait_until(stage, Wait::Place, came_at.after(plan.timeout));
-    let placed = client.unless_interrupted(turn_comes(stage, ask, priority)).await;
+    let placed = client.unless_interrupted(turn_comes(stage, asks, priority)).await;
     let waited = stage.now().since(came_at).as_millis();
     counters.queue_wait_milliseconds.add(u64::try_from(waited).unwrap_or(u64::MAX));
     if let Err(Interrupt::Deadline(Wait::Place)) = placed {
@@ -103,22 +109,29 @@ async fn wait<'s, W: World>(
 /// Waits in the queue until there is a place, or nobody to have one of.
 async fn turn_comes<'s, W: World>(
     stage: &'s Stage<W>,
-    ask: &Ask<'_>,
+    asks: &[Ask<'_>],
     priority: Priority,
-) -> Option<Ticket<'s>> {
+) -> Option<(usize, Ticket<'s>)> {
     // It stands in nobody's way at those that it will not be sent to again.
-    let among = untried(ask);
-    let ask = &Ask { among: &among, ..*ask };
-    let place = InQueue::enter(stage, ask.among, priority);
+    let among: Vec<_> = asks.iter().map(untried).collect();
+    let any: Free = among.iter().flatten().copied().collect();
+    let place = InQueue::enter(stage, &any, priority);
     let tick = Wheel::timer();
     poll_fn(|cx| {
-        let free = stage.waiting.borrow().free_for(place.number, ask.among);
+        let free = stage.waiting.borrow().free_for(place.number, &any);
         let is_in_front = !free.is_empty();
         stage.fleet.say_rank(&free, place.rank);
-        match take(stage, ask, free, place.rank) {
-            Ok(ticket) => return Poll::Ready(Some(ticket)),
-            Err(NoPick::Nobody) => return Poll::Ready(None),
-            Err(NoPick::Full) => {}
+        let mut is_full = false;
+        for (index, (ask, among)) in asks.iter().zip(&among).enumerate() {
+            let free = free.iter().copied().filter(|backend| among.contains(backend)).collect();
+            match take(stage, &Ask { among, ..*ask }, free, place.rank) {
+                Ok(ticket) => return Poll::Ready(Some((index, ticket))),
+                Err(NoPick::Nobody) => {}
+                Err(NoPick::Full) => is_full = true,
+            }
+        }
+        if !is_full {
+            return Poll::Ready(None);
         }
         if is_in_front {
             tick.wakes(cx.waker());

@@ -16,6 +16,8 @@ use crate::{
 pub struct Addressee<'a> {
     pub dialect: Dialect,
     pub request_id: &'a [u8],
+    /// Lines for the head that say how it was come by.
+    pub come_by: &'a [u8],
     pub to_head: bool,
     pub client_speaks_11: bool,
     /// Whether the connection can carry another request after it.
@@ -25,7 +27,14 @@ pub struct Addressee<'a> {
 impl Addressee<'_> {
     /// Somebody of whom we know no more than how to refuse it.
     pub fn stranger(Asker { dialect, to_head }: Asker) -> Self {
-        Self { dialect, request_id: b"", to_head, client_speaks_11: true, client_lives: false }
+        Self {
+            dialect,
+            request_id: b"",
+            come_by: b"",
+            to_head,
+            client_speaks_11: true,
+            client_lives: false,
+        }
     }
 }
 
@@ -96,6 +105,7 @@ fn begin<W: World>(
     if stage.settings.headers.request_id && !to.request_id.is_empty() {
         write::field(&mut out, id_field(to.dialect), to.request_id);
     }
+    out.extend_from_slice(to.come_by);
     out
 }
 

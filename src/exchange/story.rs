@@ -195,6 +195,7 @@ async fn refuse_asked<W: World>(
     let to = Addressee {
         dialect: asked.dialect,
         request_id: asked.request_id.as_bytes(),
+        come_by: &asked.come_by,
         to_head: asked.to_head,
         client_speaks_11: asked.client_speaks_11,
         client_lives: asked.keep_alive && !stage.draining.get(),

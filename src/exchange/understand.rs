@@ -71,6 +71,9 @@ pub struct Asked<'s> {
     pub work: Work,
     /// Where its body names the model, if that was looked for.
     pub model: Option<Model>,
+    /// Lines for the head of an answer of our own that say how it was come by,
+    /// once backends were asked.
+    pub come_by: Vec<u8>,
     /// Held as long as the body is.
     pub body_permit: Option<Permit<'s>>,
 }
@@ -164,6 +167,7 @@ pub fn head<'s, W: World>(
         repeatable: Repeatable::of(method, endpoint.needs_model()),
         work: Work::default(),
         model: None,
+        come_by: Vec::new(),
         body_permit: None,
     }))
 }

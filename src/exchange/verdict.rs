@@ -1,12 +1,10 @@
 //! What the end of a request says of its backend, and who is to blame for it.
 //! A client's fault and a client that leaves never count as its failure.
 //!
-//! An answer of 400 to 499 (but 429, which is a failure before) declines the
-//! request. Mostly that is the client's fault, and so ejects nobody; but as who
-//! declines at once looks idle, it is no invitation either
-//! ([`Ticket::declined`]). Where the backend was shown a key of its own, 401 and
-//! 403 say that this key is refused: the operator's, not the client's. That is
-//! the backend's failure, as every client would have met it there.
+//! An answer of 400 to 499 declines the request (but 429, and a 401 that refuses
+//! a key of ours: those are failures before). Mostly that is the client's fault,
+//! and so ejects nobody; but as who declines at once looks idle, it is no
+//! invitation either ([`Ticket::declined`]).
 
 use std::time::Duration;
 
@@ -18,15 +16,32 @@ use crate::{
     rt::World,
 };
 
+/// How a backend has failed that answers so to what asks a model. Who may use a
+/// key for models may be denied other things with it, so that for those no
+/// status but those of [`Class::of_status`] says anything.
+pub fn class_of<W: World>(stage: &Stage<W>, backend: BackendId, status: u16) -> Option<Class> {
+    let has_key = || {
+        let settings = stage.settings.backends.get(backend.0);
+        settings.is_some_and(|backend| backend.credential.is_some())
+    };
+    let refused = Class::of_status_to_own_key(status).filter(|_| has_key());
+    Class::of_status(status).or(refused)
+}
+
 /// The backend has failed before it gave an answer that is told.
 pub fn failure<W: World>(stage: &Stage<W>, ticket: Ticket<'_>, failed: Failed) {
     let (backend, now) = (ticket.backend(), stage.now());
+    let is_of_model = failed.class == Class::NoRoom && ticket.is_of_model();
     let pause = match failed.class {
         // It is left alone for a moment: whoever comes next asks another.
         Class::Connect | Class::Tls => ticket.unreachable(now),
+        Class::NoRoom => ticket.no_room(failed.after, now),
         _ => ticket.failed(failed.after, now),
     };
-    say(stage, backend, pause);
+    match pause {
+        Some(pause) if is_of_model => say_of_model(stage, backend, pause),
+        _ => say(stage, backend, pause),
+    }
 }
 
 /// No answer has begun, for a reason that is not the backend's.
@@ -43,22 +58,10 @@ pub fn ended<W: World>(stage: &Stage<W>, ticket: Ticket<'_>, fault: &AttemptFaul
 /// The answer has come whole, and is no failure.
 pub fn whole<W: World>(stage: &Stage<W>, ticket: Ticket<'_>, head: &AnswerHead, outturn: Outturn) {
     match head.status {
-        400..=499 => declined(stage, ticket, head.status),
+        400..=499 => ticket.declined(stage.now()),
         // What nobody implements says nothing of the backend's speed.
         500.. => drop(ticket),
         _ => ticket.done(outturn, stage.now()),
-    }
-}
-
-/// The answer has come, and declines the request.
-pub fn declined<W: World>(stage: &Stage<W>, ticket: Ticket<'_>, status: u16) {
-    let (backend, now) = (ticket.backend(), stage.now());
-    let settings = stage.settings.backends.get(backend.0);
-    let has_key = settings.is_some_and(|backend| backend.credential.is_some());
-    if has_key && matches!(status, 401 | 403) {
-        say(stage, backend, ticket.failed(None, now));
-    } else {
-        ticket.declined(now);
     }
 }
 
@@ -70,6 +73,16 @@ pub fn cut<W: World>(stage: &Stage<W>, ticket: Ticket<'_>, reason: &Trouble) {
         Trouble::TotalTimeout => ticket.left(stage.now()),
         _ => say(stage, ticket.backend(), ticket.failed(None, stage.now())),
     }
+}
+
+/// The operator hears of a backend that is left alone by a model.
+fn say_of_model<W: World>(stage: &Stage<W>, backend: BackendId, pause: Duration) {
+    let name = stage.settings.backends.get(backend.0).map(|backend| &*backend.name);
+    tracing::warn!(
+        backend = name,
+        ?pause,
+        "a backend has no room for a model, which leaves it alone for a while"
+    );
 }
 
 /// The operator hears of a backend that is left alone from now on.

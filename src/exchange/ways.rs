@@ -58,6 +58,14 @@ impl<'d> Ways<'d> {
         }
     }
 
+    /// The same for an answer of our own.
+    pub fn reason(self, step: usize) -> Option<Vec<u8>> {
+        let decision = self.0.filter(|decision| decision.is_telling())?;
+        let mut reason = Vec::new();
+        decision.write_reason(step, &mut reason);
+        Some(reason)
+    }
+
     /// Whether it is another model's, asked because of a failure.
     pub fn is_fallback(self, step: usize) -> bool {
         let step = self.0.and_then(|decision| decision.step(step));

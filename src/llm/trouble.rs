@@ -67,6 +67,8 @@ pub enum Trouble {
     BackendUnreachable,
     BackendUnverified,
     BackendHandshake,
+    /// It refuses the key that the operator gave for it.
+    BackendRefusesKey,
     BackendConnectTimeout,
     BackendFirstByteTimeout,
     BackendIdleTimeout,
@@ -138,6 +140,7 @@ impl Trouble {
             Self::BackendUnreachable
             | Self::BackendUnverified
             | Self::BackendHandshake
+            | Self::BackendRefusesKey
             | Self::BackendProtocol { .. }
             | Self::BackendCut
             | Self::StreamCut => 502,
@@ -190,6 +193,7 @@ impl Trouble {
             Self::BackendUnreachable => server("backend_unreachable"),
             Self::BackendUnverified => server("tls_verification_failed"),
             Self::BackendHandshake => server("tls_handshake_failed"),
+            Self::BackendRefusesKey => server("backend_credential_refused"),
             Self::BackendConnectTimeout => server("backend_connect_timeout"),
             Self::BackendFirstByteTimeout => server("backend_first_byte_timeout"),
             Self::BackendIdleTimeout => server("backend_idle_timeout"),
@@ -222,6 +226,7 @@ impl Trouble {
             | Self::BackendUnreachable
             | Self::BackendUnverified
             | Self::BackendHandshake
+            | Self::BackendRefusesKey
             | Self::BackendProtocol { .. }
             | Self::BackendCut
             | Self::StreamCut => "api_error",
@@ -260,6 +265,7 @@ impl Trouble {
             Self::BackendUnreachable => "The backend could not be reached.",
             Self::BackendUnverified => "The backend's certificate could not be verified.",
             Self::BackendHandshake => "The TLS handshake with the backend failed.",
+            Self::BackendRefusesKey => "The backend refused the proxy's credential.",
             Self::BackendConnectTimeout => "The backend did not accept a connection in time.",
             Self::BackendFirstByteTimeout => "The backend did not begin to answer in time.",
             Self::BackendIdleTimeout => "The backend stopped answering.",
@@ -293,6 +299,7 @@ impl Trouble {
             // already: to repeat would multiply the load that caused this.
             Self::BackendUnverified
             | Self::BackendHandshake
+            | Self::BackendRefusesKey
             | Self::BackendFirstByteTimeout
             | Self::BackendIdleTimeout
             | Self::TotalTimeout

@@ -24,10 +24,12 @@ pub enum Class {
     ErrorEvent,
     /// What came is no HTTP, or no answer to what was asked.
     Protocol,
+    /// 401 to a key of the operator's, which every client would have met there.
+    Credential,
 }
 
 impl Class {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Connect,
         Self::Tls,
         Self::Cut,
@@ -36,6 +38,7 @@ impl Class {
         Self::ServerError,
         Self::ErrorEvent,
         Self::Protocol,
+        Self::Credential,
     ];
 
     /// As the operator writes it, and as a label.
@@ -50,6 +53,7 @@ impl Class {
             Self::ServerError => "server_error",
             Self::ErrorEvent => "error_event",
             Self::Protocol => "protocol",
+            Self::Credential => "credential",
         }
     }
 
@@ -71,13 +75,23 @@ impl Class {
         matches!(self, Self::Connect | Self::Tls)
     }
 
+    /// The class of an answer that is a failure only to a key of the operator's.
+    /// A 403 is none: who has the key may be denied what this client asks for.
+    #[must_use]
+    pub const fn of_status_to_own_key(status: u16) -> Option<Self> {
+        match status {
+            401 => Some(Self::Credential),
+            _ => None,
+        }
+    }
+
     /// Whether the same backend may do better a moment later. One that took its
-    /// whole time, or does not speak our language, will not.
+    /// whole time, refuses our key or does not speak our language will not.
     #[must_use]
     pub const fn may_heal(self) -> bool {
         match self {
             Self::Connect | Self::Cut | Self::NoRoom | Self::ServerError | Self::ErrorEvent => true,
-            Self::Tls | Self::Timeout | Self::Protocol => false,
+            Self::Tls | Self::Timeout | Self::Protocol | Self::Credential => false,
         }
     }
 
@@ -88,23 +102,28 @@ impl Class {
     #[must_use]
     pub const fn is_of_host(self) -> bool {
         match self {
-            Self::Connect | Self::Tls | Self::Cut | Self::Timeout | Self::Protocol => true,
+            Self::Connect
+            | Self::Tls
+            | Self::Cut
+            | Self::Timeout
+            | Self::Protocol
+            | Self::Credential => true,
             Self::NoRoom | Self::ServerError | Self::ErrorEvent => false,
         }
     }
 
-    const fn bit(self) -> u8 {
-        1 << self as u8
+    const fn bit(self) -> u16 {
+        1 << self as u16
     }
 }
 
 /// Some of the classes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Classes(u8);
+pub struct Classes(u16);
 
 impl Classes {
     pub const NONE: Self = Self(0);
-    pub const ALL: Self = Self(u8::MAX);
+    pub const ALL: Self = Self((1 << Class::ALL.len()) - 1);
 
     #[must_use]
     pub const fn and(self, class: Class) -> Self {
@@ -114,11 +133,6 @@ impl Classes {
     #[must_use]
     pub const fn has(self, class: Class) -> bool {
         self.0 & class.bit() != 0
-    }
-
-    #[must_use]
-    pub const fn is_empty(self) -> bool {
-        self.0 == 0
     }
 
     pub fn each(self) -> impl Iterator<Item = Class> {
@@ -179,6 +193,14 @@ mod tests {
             (599, Some(Class::ServerError)),
         ] {
             assert_eq!(Class::of_status(status), expected, "{status}");
+        }
+    }
+
+    #[test]
+    fn only_a_401_is_blamed_on_a_key_of_ours() {
+        for status in 100..600 {
+            let expected = (status == 401).then_some(Class::Credential);
+            assert_eq!(Class::of_status_to_own_key(status), expected, "{status}");
         }
     }
 

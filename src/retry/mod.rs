@@ -24,4 +24,4 @@ pub use budget::{Budget, Paid};
 pub use class::{Class, Classes, Repeatable};
 pub use hedge::{HedgeAfter, HedgeCap};
 pub use plan::RetryPlan;
-pub use walk::{Failed, Failing, GivenUp, Next, Reason, Walk};
+pub use walk::{Ahead, At, Failed, Failing, GivenUp, Next, Reason, Walk};

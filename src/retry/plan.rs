@@ -7,8 +7,8 @@ use super::{Class, Classes, HedgeAfter};
 /// Everything that is decided after a failure asks its operator's wishes here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPlan {
-    /// How often backends are asked for one request, in all its steps; at
-    /// least once.
+    /// How often backends are asked for one request, at most, for each model that
+    /// may answer it; each step of the walk once all the same.
     pub attempts: u32,
     /// The failures after which another attempt may follow.
     pub on: Classes,
@@ -44,11 +44,6 @@ impl RetryPlan {
     /// As for retries.
     pub const HEDGE_PERCENT_MAX: u32 = 100;
 
-    #[must_use]
-    pub fn is_off(&self) -> bool {
-        self.attempts <= 1 || self.on.is_empty()
-    }
-
     /// Whether late backends are not waited for alone.
     #[must_use]
     pub fn hedges(&self) -> bool {
@@ -67,7 +62,7 @@ impl RetryPlan {
 const _: () = {
     assert!(RetryPlan::DEFAULT.attempts <= RetryPlan::ATTEMPTS_MAX);
     assert!(RetryPlan::DEFAULT.budget_percent <= RetryPlan::BUDGET_PERCENT_MAX);
-    assert!(Class::ALL.len() == u8::BITS as usize, "a bit for each class");
+    assert!(Class::ALL.len() < u16::BITS as usize, "a bit for each class");
 };
 
 #[cfg(test)]

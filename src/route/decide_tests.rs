@@ -57,6 +57,7 @@ fn model(name: &str, candidates: Vec<Candidate>) -> ModelPlan {
     ModelPlan {
         name: pattern(name),
         is_named: true,
+        leaves_others: false,
         aliases: Vec::new(),
         candidates,
         fallbacks: Fallbacks::default(),
@@ -200,6 +201,7 @@ fn a_model_that_only_a_rule_leads_to_makes_no_name_known() {
         backends: backends(&[&["x"], &[]]),
         models: vec![led_to],
         rules: vec![rule("r", auto, &[(0, 1)])],
+        ..RoutePlan::default()
     };
     check(&plan, &named("auto"), "rule=r; model=x; step=candidate | candidate:x@0");
     check(&plan, &named("x"), "rule=none; model=as-written; step=candidate | candidate:=@0,1");
@@ -216,6 +218,7 @@ fn what_a_rule_or_a_fallback_leads_to_is_asked_by_its_own_name() {
         backends: backends(&[&[], &[]]),
         models: vec![small, wild],
         rules: vec![rule("easy", auto, &[(0, 1)])],
+        ..RoutePlan::default()
     };
     // A pattern is no name: what the client has written is all there is.
     let steps = "candidate:small@0 > fallback:=@1";
@@ -272,6 +275,7 @@ fn public_names_are_those_without_a_star_that_are_answered() {
         backends: backends(&[&["llama"], &["claude", "qwen*"]]),
         models: vec![chat],
         rules: vec![rule("r", auto, &[(0, 1)])],
+        ..RoutePlan::default()
     };
     plan.backends[1].dialect = Some(Dialect::Anthropic);
     let table = RouteTable::new(&plan);

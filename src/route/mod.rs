@@ -33,7 +33,9 @@ pub use complexity::{Sign, complexity, signs};
 pub use decide::{Content, Query, Unrouted};
 pub use decision::{Cause, Decision, RuleId, SHADOWS_MAX, STEPS_MAX, Shadow, Step, Why};
 pub use explain::{Explanation, Tried};
-pub use head::{HEAD_CONDITIONS_MAX, HeadFacts, SESSION_HEADERS, head_conditions};
+pub use head::{
+    HEAD_CONDITIONS_MAX, HeadFacts, SESSION_HEADERS, SESSION_HEADERS_MAX, head_conditions,
+};
 pub use plan::{
     Arm, Candidate, Conditions, Fallbacks, HeaderCondition, Mirror, ModelId, ModelPlan, Pattern,
     RoutePlan, Rule, Serves,

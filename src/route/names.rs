@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use ahash::AHashMap;
 
-use super::{ModelId, Pattern, RoutePlan, table::Candidate};
+use super::{ModelId, ModelPlan, Pattern, RoutePlan, table::Candidate};
 use crate::{base::BackendId, llm::Dialect};
 
 /// What a name leads to.
@@ -89,8 +89,9 @@ impl Names {
             let both: Vec<_> = both.into_iter().collect();
             group.candidate = add(plan, candidates, &both);
         }
-        let are_known = plan.models.iter().any(|model| model.is_named)
-            || !plan.backends.is_empty() && of_all.is_empty();
+        let makes_known = |model: &ModelPlan| model.is_named && !model.leaves_others;
+        let are_known =
+            plan.models.iter().any(makes_known) || !plan.backends.is_empty() && of_all.is_empty();
         let mut names = Self {
             known: AHashMap::new(),
             wild: wild(plan),

@@ -23,6 +23,9 @@ pub struct RoutePlan {
     pub models: Vec<ModelPlan>,
     /// The first that applies decides.
     pub rules: Vec<Rule>,
+    /// Headers that name a session, before [`super::SESSION_HEADERS`]: at most
+    /// [`super::SESSION_HEADERS_MAX`], in lower case.
+    pub session_headers: Vec<Box<str>>,
 }
 
 /// What one backend answers.
@@ -50,6 +53,9 @@ pub struct ModelPlan {
     /// a name that is only in a backend's list: it makes no name known that
     /// would not be known without it.
     pub is_named: bool,
+    /// Whether it makes no other name unknown: an alias was typed for it, and
+    /// nothing else is said of it.
+    pub leaves_others: bool,
     pub aliases: Vec<Pattern>,
     /// Never empty.
     pub candidates: Vec<Candidate>,

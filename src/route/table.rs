@@ -92,7 +92,7 @@ impl RouteTable {
         let mut candidates = Vec::new();
         let models = (0..plan.models.len()).map(|id| model(plan, ModelId(id), &mut candidates));
         let models = models.collect();
-        let mut head = HeadConditions::default();
+        let mut head = HeadConditions::new(&plan.session_headers);
         let rules: Box<[_]> =
             plan.rules.iter().map(|rule| compiled_rule(plan, rule, &mut head)).collect();
         let names = Names::new(plan, &mut candidates);

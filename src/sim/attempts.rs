@@ -91,8 +91,8 @@ fn is_last_word(fate: Fate) -> bool {
 }
 
 /// A client that is told of a failure is told when the plan's attempts are
-/// spent. (A cut is left out: a request that two backends died of is not tried
-/// on a third.)
+/// spent. (A cut is left out: a request that three backends died of is not tried
+/// on a fourth.)
 fn given_up_too_early(entry: &Entry, scene: &Scene<'_>) -> bool {
     let Some(Seen::TheirError(_)) = entry.seen else { return false };
     let class = |asked: &Asked| match asked.fate {

@@ -10,7 +10,10 @@ pub(super) const RETRIES: Group = Group {
             "retry.attempts",
             "--retry-attempts",
             "5",
-            "How often backends are asked for one request, in all; 1 is never again",
+            "How often backends are asked for one request, for each model that may answer; 1 is \
+             never again, but each candidate and fallback is asked once all the same, and a \
+             connection that could not be made is no attempt. After three cuts before a byte of \
+             an answer nobody is asked",
             Place::Number(Number {
                 read: |w, word| count(word).map(|count| w.retry.attempts = count),
                 show: |w| w.retry.attempts.to_string(),

@@ -57,9 +57,9 @@ impl<'s, W: World> Way<'s, '_, W> {
         let Some((step, reason)) = step else {
             return self.faulted(held, ticket).await;
         };
-        self.walk.redirected(ticket.backend(), self.step);
+        self.walk.redirected(ticket.backend(), self.at(self.step));
         if status >= 400 {
-            verdict::declined(self.stage, ticket, status);
+            ticket.declined(self.stage.now());
         }
         match &self.first {
             None => self.first = Some(Word::Answer(held)),
@@ -76,7 +76,7 @@ impl<'s, W: World> Way<'s, '_, W> {
         answer: Answer<'s, W::Stream>,
         ticket: Ticket<'s>,
     ) -> Result<Turn<'s, W::Stream>, AttemptFault> {
-        let has_better = self.full.is_some() || matches!(self.first, Some(Word::Answer(_)));
+        let has_better = !self.full.is_empty() || matches!(self.first, Some(Word::Answer(_)));
         if self.ways.is_fallback(self.step) && has_better {
             return self.passed_over(answer, ticket).await;
         }
@@ -90,7 +90,6 @@ impl<'s, W: World> Way<'s, '_, W> {
         answer: Answer<'s, W::Stream>,
         ticket: Ticket<'s>,
     ) -> Result<Turn<'s, W::Stream>, AttemptFault> {
-        let status = answer.head.status;
         if matches!(self.first, Some(Word::Answer(_))) {
             answer.lost(self.stage);
         } else {
@@ -105,8 +104,8 @@ impl<'s, W: World> Way<'s, '_, W> {
                 }
             }
         }
-        self.walk.redirected(ticket.backend(), self.step);
-        verdict::declined(self.stage, ticket, status);
+        self.walk.redirected(ticket.backend(), self.at(self.step));
+        ticket.declined(self.stage.now());
         if self.next_step() {
             Ok(Turn::On)
         } else {
@@ -116,7 +115,7 @@ impl<'s, W: World> Way<'s, '_, W> {
 
     /// Whether this is a fallback of a model that was only full.
     fn is_waited_for(&self) -> bool {
-        self.full.is_some() && self.ways.is_fallback(self.step)
+        !self.full.is_empty() && self.ways.is_fallback(self.step)
     }
 
     /// Whether another model is there for what this one says of the prompt.

@@ -73,9 +73,7 @@ impl<'s, W: World> Way<'s, '_, W> {
         &mut self,
         given_up: GivenUp,
     ) -> Result<Begun<'s, W::Stream>, AttemptFault> {
-        if let Some((_, paid)) = self.after.take() {
-            self.stage.retry_budget().give_back(paid);
-        }
+        self.take_back();
         match self.first.take() {
             Some(Word::Answer(mut answer)) => {
                 let is_error = answer.head.class.is_some();

@@ -16,6 +16,7 @@ pub(super) fn split_plan(weights: [u32; 2], sticky: bool) -> RoutePlan {
             ModelPlan { sticky, ..model("m", candidates) },
         ],
         rules: vec![rule("split", auto, &[(0, a), (1, b)])],
+        ..RoutePlan::default()
     }
 }
 

@@ -1,0 +1,138 @@
+//! Where the walk goes after a failure, and when nobody is left in a step:
+//! what is walked on, paid for and waited for.
+
+use super::{Full, Way};
+use crate::{
+    balance::Reach,
+    exchange::watch::Interrupt,
+    retry::{Ahead, At, Class, GivenUp, Next, Paid, Reason},
+    rt::World,
+};
+
+/// Why there is no further attempt.
+pub(super) enum Stuck {
+    GivenUp(GivenUp),
+    Interrupted(Interrupt),
+}
+
+/// Where the next attempt is made.
+pub(super) enum Onward {
+    Here,
+    NextStep,
+    /// At this step, or if it was full at whichever of those that were is free
+    /// first.
+    To(usize),
+}
+
+impl<W: World> Way<'_, '_, W> {
+    /// Nobody is left in this step who has not been asked: goes on to the next
+    /// one, or to those that were full, to wait there, or once more to those where
+    /// nobody is well, or waits until some may be asked again.
+    pub(super) async fn leave_step(&mut self) -> Result<(), Stuck> {
+        if self.next_step() {
+            return Ok(());
+        }
+        if self.reach == Reach::Well {
+            (self.step, self.reach, self.fallback) = (self.round_from, Reach::Anyone, None);
+            return Ok(());
+        }
+        let (stage, client) = (self.stage, self.client);
+        let (now, deadline) = (stage.now(), client.must_end_at());
+        let round = self.walk.next_round(now, deadline, &mut stage.chance.borrow_mut());
+        let begins = round.map_err(Stuck::GivenUp)?;
+        (self.step, self.fallback) = (self.round_from, None);
+        (self.reach, self.full) = (self.ways.first_reach(self.step), Full::new());
+        client.pause(stage, begins).await.map_err(Stuck::Interrupted)
+    }
+
+    /// Goes on where the next attempt is to be made.
+    pub(super) fn go_on(&mut self, next: Onward) {
+        match next {
+            Onward::Here => {}
+            Onward::NextStep => {
+                self.next_step();
+            }
+            Onward::To(step) if step > self.step => self.go_to(step, Reason::General),
+            Onward::To(_) => {
+                let full = std::mem::take(&mut self.full);
+                self.full = full.into_iter().filter(|step| self.is_new(*step)).collect();
+                self.waits = true;
+            }
+        }
+    }
+
+    /// Goes on to the next step, or to those that were full, to wait there; says
+    /// whether there is one.
+    pub(super) fn next_step(&mut self) -> bool {
+        if let Some(step) = self.ways.after(self.step, Reason::General) {
+            self.go_to(step, Reason::General);
+            return true;
+        }
+        self.waits = !self.full.is_empty();
+        self.waits
+    }
+
+    pub(super) fn go_to(&mut self, step: usize, reason: Reason) {
+        self.step = step;
+        if reason != Reason::General {
+            self.round_from = step;
+            (self.reach, self.full) = (self.ways.first_reach(step), Full::new());
+        }
+        self.fallback = self.ways.is_fallback(step).then_some(reason);
+    }
+
+    /// The steps that may follow this one after a failure and were not asked yet:
+    /// those behind it, and those before it that were full.
+    fn unasked(&self) -> impl Iterator<Item = usize> {
+        let next = |step: &usize| self.ways.after(*step, Reason::General);
+        let full = self.full.iter().copied().filter(|step| *step < self.step);
+        let all = std::iter::successors(next(&self.step), next).chain(full);
+        all.filter(|step| !self.walk.has_asked(*step))
+    }
+
+    pub(super) fn ahead(&self) -> Ahead {
+        let own = self.at(self.step).model;
+        self.unasked().fold(Ahead::default(), |ahead, step| match self.at(step).model == own {
+            true => Ahead { of_model: ahead.of_model + 1, ..ahead },
+            false => Ahead { of_others: true, ..ahead },
+        })
+    }
+
+    pub(super) fn at(&self, step: usize) -> At {
+        At { step, model: self.ways.model(step).map(|model| model.0) }
+    }
+
+    /// Whether nobody was asked for its model yet.
+    fn is_new(&self, step: usize) -> bool {
+        !self.walk.has_asked_model(self.at(step).model)
+    }
+
+    /// Where the next attempt is made after this failure. It is paid for, but not
+    /// where it is the first one at another model: that is what a fallback is
+    /// there for, and no more load on who has failed. So where nothing is left to
+    /// pay with, the next such model is asked.
+    pub(super) fn next(&mut self, class: Class) -> Result<Onward, GivenUp> {
+        let next = self.walk.next(class, self.at(self.step), self.ahead())?;
+        let new = self.unasked().find(|step| self.is_new(*step));
+        let after = self.ways.after(self.step, Reason::General);
+        if let (Next::Step, Some(step)) = (next, new)
+            && after.is_none_or(|after| after == step)
+        {
+            return Ok(Onward::NextStep);
+        }
+        match self.walk.pay(class, self.stage.retry_budget(), self.stage.now()) {
+            Ok(paid) => self.paid = paid,
+            Err(given_up) => {
+                self.stage.counters.retry_budget_exhausted.increment();
+                return new.map(Onward::To).ok_or(given_up);
+            }
+        }
+        Ok(if next == Next::Step { Onward::NextStep } else { Onward::Here })
+    }
+
+    /// What was paid for an attempt is not needed.
+    pub(super) fn take_back(&mut self) {
+        let paid = std::mem::replace(&mut self.paid, Paid::Nothing);
+        self.stage.retry_budget().give_back(paid);
+    }
+}
