@@ -1,17 +1,7 @@
 //! Which known key an unknown one was meant to be.
 
 use super::settings::{Setting, settings};
-
-/// A word of this length may differ in so many letters and still be meant.
-const fn letters_off_max(length: usize) -> usize {
-    if length < 3 {
-        1
-    } else if length < 8 {
-        2
-    } else {
-        length / 3
-    }
-}
+use crate::base::letters_off;
 
 /// The names that are looked at; more were generated, and each costs.
 const LOOKED_AT_MAX: usize = 4096;
@@ -29,21 +19,7 @@ fn off(known: &str, name: &str) -> Option<usize> {
     if known.len().max(name.len()) > COMPARED_BYTES_MAX {
         return None;
     }
-    let most = letters_off_max(name.chars().count());
-    let is_ascii = known.is_ascii() && name.is_ascii();
-    if is_ascii && differing(known, name) > 2 * most {
-        return None;
-    }
-    Some(strsim::osa_distance(known, name)).filter(|off| *off <= most)
-}
-
-/// Letters that one has and the other has not, each as often as it has them: a
-/// letter that is off is two of these at most. Cheap beside the distance.
-fn differing(one: &str, other: &str) -> usize {
-    let mut counts = [0_i16; 256];
-    one.bytes().for_each(|byte| counts[usize::from(byte)] += 1);
-    other.bytes().for_each(|byte| counts[usize::from(byte)] -= 1);
-    counts.iter().map(|count| usize::from(count.unsigned_abs())).sum()
+    letters_off(known, name)
 }
 
 /// The names that may stand in the table: settings and tables below it.

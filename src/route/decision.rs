@@ -7,8 +7,8 @@
 //!
 //! Which step follows one depends on the models that were asked before it. So a
 //! step's number holds the way to it: its place in the list, and a bit for each
-//! visit that is over. It stays a plain number, which is passed about and
-//! compared, and nothing of a decision changes while it is walked.
+//! visit that is over. It stays a plain number, larger than those of the steps
+//! before it on its way, and nothing of a decision changes while it is walked.
 
 use smallvec::SmallVec;
 
@@ -133,8 +133,7 @@ impl Decision<'_> {
     #[must_use]
     pub fn step_after(&self, number: usize, cause: Cause) -> Option<usize> {
         let failed = self.entry(number)?;
-        let place = number % STEPS_MAX;
-        let next = self.steps.get(place + 1);
+        let next = self.steps.get(Self::place_of(number) + 1);
         if cause == Cause::General && next.is_some_and(|next| next.visit == failed.visit) {
             return Some(number + 1);
         }
@@ -153,8 +152,15 @@ impl Decision<'_> {
         }
     }
 
+    /// A step's place in the list, below [`STEPS_MAX`]: the same by whichever way
+    /// it was come to.
+    #[must_use]
+    pub fn place_of(number: usize) -> usize {
+        number % STEPS_MAX
+    }
+
     fn entry(&self, number: usize) -> Option<&Entry> {
-        self.steps.get(number % STEPS_MAX)
+        self.steps.get(Self::place_of(number))
     }
 
     /// Where a copy goes whose answer nobody sees.

@@ -6,6 +6,7 @@ use crate::{
     balance::Reach,
     exchange::watch::Interrupt,
     retry::{Ahead, At, Class, GivenUp, Next, Paid, Reason},
+    route::Decision,
     rt::World,
 };
 
@@ -87,7 +88,7 @@ impl<W: World> Way<'_, '_, W> {
         let next = |step: &usize| self.ways.after(*step, Reason::General);
         let full = self.full.iter().copied().filter(|step| *step < self.step);
         let all = std::iter::successors(next(&self.step), next).chain(full);
-        all.filter(|step| !self.walk.has_asked(*step))
+        all.filter(|step| !self.walk.has_asked(Decision::place_of(*step)))
     }
 
     pub(super) fn ahead(&self) -> Ahead {
@@ -99,7 +100,8 @@ impl<W: World> Way<'_, '_, W> {
     }
 
     pub(super) fn at(&self, step: usize) -> At {
-        At { step, model: self.ways.model(step).map(|model| model.0) }
+        let place = Decision::place_of(step);
+        At { step: place, model: self.ways.model(step).map(|model| model.0) }
     }
 
     /// Whether nobody was asked for its model yet.

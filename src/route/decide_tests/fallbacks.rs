@@ -139,6 +139,7 @@ fn no_model_is_asked_twice_whatever_fails() {
             let Some(next) = decision.step_after(step, cause) else { continue };
             let model = decision.step(next).unwrap().model.unwrap();
             assert!(!asked.contains(&model), "{asked:?} and {model:?} again");
+            assert!(next > step, "{next} is behind {step}");
             ways.push((next, [&asked[..], &[model]].concat()));
         }
     }
