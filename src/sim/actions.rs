@@ -87,7 +87,7 @@ fn reload(scene: &Rc<Scene>, chance: &mut Chance) {
     if set.len() > 1 && chance.below(2) == 0 {
         set.pop();
     }
-    scene.house.reload(set);
+    scene.house.reload(set, chance);
 }
 
 /// The operator ends the process, in the midst of everything.

@@ -9,12 +9,13 @@ use super::{
     ledger::{Asked, Fate, SharedLedger},
     message::{Framing, Head, Pace, Reader, send_all},
     network::SimListener,
-    order::{Order, chunk, named_in},
+    order::{Api, Order, chunk, named_in},
     stream::SimStream,
     world::{SimWorld, within},
 };
 use crate::{
     base::Chance,
+    llm::Complaint,
     rt::{Listen, Stream, World},
 };
 
@@ -101,14 +102,17 @@ impl Backend {
                 }
                 Some(body.bytes)
             };
-            let Some(order) = self.understand(&head, body, &mut reader).await else { return };
+            let Some((order, model)) = self.understand(&head, body, &mut reader).await else {
+                return;
+            };
             let fate =
                 if hasty { Fate::Error(400) } else { drawn_fate(&order, &faults, &mut chance) };
-            let asked = Asked { backend: self.index, sending: head.sending, fate };
+            let work = AtWork::new(&self);
+            let asked = Asked { backend: self.index, model, sending: head.sending, fate };
             self.ledger.borrow_mut().entries[order.id].asked.push(asked);
             self.think(&order, &mut chance).await;
             let answer = Answer { backend: &self, stream: &stream, order: &order, faults: &faults };
-            if !answer.give(fate, hasty, &mut chance).await {
+            if !answer.give(fate, hasty, work, &mut chance).await {
                 return;
             }
         }
@@ -121,7 +125,7 @@ impl Backend {
         head: &Head,
         body: Option<Vec<u8>>,
         reader: &mut Reader,
-    ) -> Option<Order> {
+    ) -> Option<(Order, String)> {
         let named = match &body {
             Some(body) => named_in(body),
             None => loop {
@@ -143,10 +147,39 @@ impl Backend {
             return None;
         };
         let order = self.ledger.borrow().entries.get(id)?.order.clone();
-        if body.is_some_and(|body| body != order.request_body()) {
+        self.look_at_credentials(head, &order);
+        let Some(body) = body else { return Some((order, String::new())) };
+        if body == order.request_body() {
+            let model = order.model.to_owned();
+            return Some((order, model));
+        }
+        let model = model_in(&body);
+        if body != order.body_called(&model) {
             breach(format!("order {id} came to a backend with another body"));
         }
-        Some(order)
+        Some((order, model))
+    }
+
+    /// A backend sees its own key or none, and a client's only where the
+    /// operator passes them on.
+    fn look_at_credentials(&self, head: &Head, order: &Order) {
+        let name = if order.api == Api::Messages { "x-api-key" } else { "authorization" };
+        let own = key_of(self.index, &self.faults());
+        let expected = own.as_ref().map(|key| match order.api {
+            Api::Messages => key.clone(),
+            _ => format!("Bearer {key}"),
+        });
+        let shown = head.field(name).map(str::to_owned);
+        let others = if name == "x-api-key" { "authorization" } else { "x-api-key" };
+        if shown != expected || head.field(others).is_some() || head.has(&order.secret()) {
+            let word = format!("backend {} was shown {head:?}", self.index);
+            self.world.core.with(|state| state.chronicle.breach(word));
+        }
+        let host = format!("b{}", self.index);
+        if head.field("host") != Some(&host) {
+            let word = format!("backend {} was called {:?}", self.index, head.field("host"));
+            self.world.core.with(|state| state.chronicle.breach(word));
+        }
     }
 
     /// The prompt is read.
@@ -154,6 +187,35 @@ impl Backend {
         let reading = Duration::from_millis(order.padding as u64 / PROMPT_BYTES_A_MILLI);
         let more = chance.up_to(Duration::from_millis(50));
         self.world.sleep(reading + more).await;
+    }
+}
+
+/// The key of a backend, if it has one.
+pub fn key_of(backend: usize, faults: &Faults) -> Option<String> {
+    (faults.keys && backend % 3 != 2).then(|| format!("key-of-backend-{backend}"))
+}
+
+fn model_in(body: &[u8]) -> String {
+    let body: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    body["model"].as_str().unwrap_or_default().to_owned()
+}
+
+/// Counts an order that is worked on.
+struct AtWork {
+    ledger: SharedLedger,
+    backend: usize,
+}
+
+impl AtWork {
+    fn new(backend: &Backend) -> Self {
+        backend.ledger.borrow_mut().begins_work(backend.index);
+        Self { ledger: Rc::clone(&backend.ledger), backend: backend.index }
+    }
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        self.ledger.borrow_mut().ends_work(self.backend);
     }
 }
 
@@ -165,6 +227,10 @@ fn drawn_fate(order: &Order, faults: &Faults, chance: &mut Chance) -> Fate {
         Fate::Error([429, 503, 529][chance.below(3)])
     } else if order.streamed && chance.happens(faults.overload_events) {
         Fate::OverloadEvent
+    } else if chance.happens(faults.complaints) {
+        const KINDS: [Complaint; 3] =
+            [Complaint::ContextWindow, Complaint::ContentPolicy, Complaint::OfRequest];
+        Fate::Complains(KINDS[chance.below(KINDS.len())])
     } else if chance.happens(faults.stalls) {
         Fate::Stalls
     } else if chance.happens(faults.cuts) && whole > END_MARK_BYTES {
@@ -185,7 +251,7 @@ struct Answer<'a> {
 
 impl Answer<'_> {
     /// Gives the answer; false when the connection is over.
-    async fn give(&self, fate: Fate, hasty: bool, chance: &mut Chance) -> bool {
+    async fn give(&self, fate: Fate, hasty: bool, work: AtWork, chance: &mut Chance) -> bool {
         if fate == Fate::Stalls {
             self.backend.world.sleep(STALL).await;
             return false;
@@ -196,14 +262,23 @@ impl Answer<'_> {
             return false;
         }
         let given = match fate {
-            Fate::Error(status) => self.give_error(status, hasty).await,
+            Fate::Error(status) => {
+                drop(work);
+                self.give_error(status, &self.order.error_body(status), hasty).await
+            }
+            Fate::Complains(complaint) => {
+                drop(work);
+                self.give_error(400, &self.order.complaint_body(complaint), false).await
+            }
             Fate::OverloadEvent => {
-                self.give_pieces(vec![self.order.overload_event()], None, chance).await
+                self.give_pieces(vec![self.order.overload_event()], None, work, chance).await
             }
             Fate::Cut { at, by_reset } => {
-                self.give_pieces(self.order.pieces(), Some((at, by_reset)), chance).await
+                self.give_pieces(self.order.pieces(), Some((at, by_reset)), work, chance).await
             }
-            Fate::Good | Fate::Stalls => self.give_pieces(self.order.pieces(), None, chance).await,
+            Fate::Good | Fate::Stalls => {
+                self.give_pieces(self.order.pieces(), None, work, chance).await
+            }
         };
         if given && chance.happens(self.faults.late_bytes) {
             self.backend.ledger.borrow_mut().late_bytes += 1;
@@ -212,21 +287,20 @@ impl Answer<'_> {
         given
     }
 
-    async fn give_error(&self, status: u16, closes: bool) -> bool {
-        let body = self.order.error_body(status);
+    async fn give_error(&self, status: u16, body: &[u8], closes: bool) -> bool {
         let mut head = format!(
             "HTTP/1.1 {status} Some Error\r\ncontent-type: application/json\r\n\
              content-length: {}\r\n",
             body.len()
         );
         if matches!(status, 429 | 503 | 529) {
-            head += "retry-after: 1\r\n";
+            head += &format!("retry-after: {}\r\n", self.order.id % 3);
         }
         if closes {
             head += "connection: close\r\n";
         }
         head += "\r\n";
-        let sent = send_all(self.stream, &[head.as_bytes(), &body].concat()).await;
+        let sent = send_all(self.stream, &[head.as_bytes(), body].concat()).await;
         sent && !closes
     }
 
@@ -236,8 +310,11 @@ impl Answer<'_> {
         &self,
         pieces: Vec<Vec<u8>>,
         cut: Option<(usize, bool)>,
+        work: AtWork,
         chance: &mut Chance,
     ) -> bool {
+        let mut work = Some(work);
+        let last = pieces.len() - 1;
         let framing = self.framing(&pieces, cut, chance);
         let kind = if self.order.streamed { "text/event-stream" } else { "application/json" };
         let mut out = format!("HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\n").into_bytes();
@@ -251,7 +328,11 @@ impl Answer<'_> {
         }
         out.extend_from_slice(b"\r\n");
         let mut left = cut.map_or(usize::MAX, |(at, _)| at);
-        for mut piece in pieces {
+        for (place, mut piece) in pieces.into_iter().enumerate() {
+            if place == last {
+                // The proxy may be done with it before we are.
+                work.take();
+            }
             let is_cut = piece.len() > left;
             piece.truncate(left);
             left -= piece.len();

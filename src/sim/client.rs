@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     base::Chance,
+    llm::Complaint,
     rt::{Stream, World},
 };
 
@@ -210,7 +211,11 @@ impl Client {
             b"POST /v1/messages HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nz\r\n",
             b"GET /health HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
         ];
-        let words = WORDS[self.chance.below(WORDS.len())];
+        const PANICS: &[u8] = b"GET /panics HTTP/1.1\r\nhost: a\r\n\r\n";
+        let words = match self.faults.panics && self.chance.happens(HALF) {
+            true => PANICS,
+            false => WORDS[self.chance.below(WORDS.len())],
+        };
         if words.starts_with(b"GET /health") {
             self.ledger.borrow_mut().pages += 1;
         }
@@ -261,6 +266,9 @@ impl Client {
     }
 
     fn note_beginning(&self, order: &Order, head: &Head) {
+        if head.has("key-of-backend") {
+            self.breach(format!("a client was shown a key: {head:?}"));
+        }
         let entry = &mut self.ledger.borrow_mut().entries[order.id];
         entry.answer_began = Some(head.sending);
         let told = head.field("x-tokenring-attempts").and_then(|told| told.parse().ok());
@@ -280,7 +288,10 @@ impl Client {
             self.breach(format!("order {} looks whole and is not: {text:?}", order.id));
             return Seen::Cut;
         }
-        if body == order.error_body(status) {
+        const COMPLAINTS: [Complaint; 3] =
+            [Complaint::ContextWindow, Complaint::ContentPolicy, Complaint::OfRequest];
+        let complains = || COMPLAINTS.iter().any(|&about| body == order.complaint_body(about));
+        if body == order.error_body(status) || (status == 400 && complains()) {
             return Seen::TheirError(status);
         }
         let parsed: Result<serde_json::Value, _> = serde_json::from_slice(body);

@@ -14,6 +14,7 @@ mod sending;
 use std::{collections::VecDeque, io, ops::Range, task::Waker};
 
 use super::{core::State, executor::Owner};
+use crate::base::Instant;
 
 /// The errnos of Linux.
 const ECONNRESET: i32 = 104;
@@ -53,11 +54,18 @@ pub struct Pipe {
     bytes: usize,
     capacity: usize,
     last_arrival: u64,
-    /// Up to which byte was sent by which sending of the world's.
-    sendings: Vec<(usize, u64)>,
+    /// Up to which byte was sent by which sending.
+    sendings: Vec<(usize, Sending)>,
     ended: Option<Ended>,
     /// Nothing arrives in this time.
     pub hiccup: Range<u64>,
+}
+
+/// One of all sendings in the world: the how manyth it was, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Sending {
+    pub number: u64,
+    pub at: Instant,
 }
 
 enum Parcel {

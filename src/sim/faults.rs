@@ -70,6 +70,10 @@ pub struct Faults {
     pub dripping: Odds,
     pub old_clients: Odds,
     pub large_bodies: Odds,
+    /// Some ask for what must not be done twice.
+    pub effects: bool,
+    /// A request's task panics.
+    pub panics: bool,
     /// One sends what is no request.
     pub babble: Odds,
 
@@ -81,6 +85,8 @@ pub struct Faults {
     /// A 200 whose first event is an error.
     pub overload_events: Odds,
     pub closes_idle: Odds,
+    /// Errors of which another model may be free, and others of the request.
+    pub complaints: Odds,
     /// Bytes behind an answer.
     pub late_bytes: Odds,
     /// It answers before it has read the request.
@@ -96,6 +102,13 @@ pub struct Faults {
     pub drains: bool,
     pub reloads: bool,
     pub retry_plans: bool,
+    pub models: bool,
+    pub policies: bool,
+    pub keys: bool,
+    /// Backends bear only a few requests, and there is a queue.
+    pub capacities: bool,
+    /// The queue is short, and waiting in it.
+    pub short_queue: bool,
     pub tight_limits: bool,
     pub tight_deadlines: bool,
 }
@@ -144,6 +157,17 @@ pub const KNOBS: &[(&str, Blames, Turned)] = &[
     ("drains", Blames::Operator, |f, _| f.drains = true),
     ("reloads", Blames::Nobody, |f, _| f.reloads = true),
     ("retry plans", Blames::Nobody, |f, _| f.retry_plans = true),
+    ("models", Blames::Nobody, |f, _| f.models = true),
+    ("policies", Blames::Nobody, |f, _| f.policies = true),
+    ("keys", Blames::Nobody, |f, _| f.keys = true),
+    ("capacities", Blames::Nobody, |f, _| f.capacities = true),
+    ("short queue", Blames::Operator, |f, _| f.short_queue = true),
+    ("effects", Blames::Nobody, |f, _| f.effects = true),
+    ("panics", Blames::Client, |f, c| {
+        f.panics = true;
+        f.babble = seldom(c);
+    }),
+    ("complaints", Blames::Backend, |f, c| f.complaints = often(c)),
     ("tight limits", Blames::Operator, |f, _| f.tight_limits = true),
     ("tight deadlines", Blames::Operator, |f, _| f.tight_deadlines = true),
 ];

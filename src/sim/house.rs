@@ -4,22 +4,30 @@
 
 use std::{
     cell::{Cell, RefCell},
+    num::NonZeroU32,
     rc::Rc,
     sync::Arc,
     time::Duration,
 };
 
-use super::{backend, client::front, executor::Owner, world::SimWorld};
+use super::{
+    backend,
+    client::front,
+    executor::Owner,
+    faults::Faults,
+    models::{Models, drawn_capacity, drawn_policy},
+    world::SimWorld,
+};
 use crate::{
     admin::{self, Facts},
     balance::{BackendId, Balancing, Fleet, Seat},
     base::{Chance, Instant},
     exchange::{
-        BackendSettings, Common, Counters, Credentials, Deadlines, Generation, Ground, HeaderPlan,
-        Kind, Limits, PoolPlan, QueuePlan, Settings, Stage,
+        BackendSettings, Common, Counters, Credential, Credentials, Deadlines, Generation, Ground,
+        HeaderPlan, Kind, Limits, PoolPlan, QueuePlan, Settings, Stage,
     },
     retry::{Class, Classes, RetryPlan},
-    route::{RoutePlan, RouteTable},
+    route::RouteTable,
     rt::{ConnectAddress, Mailbox, World, mailbox},
     shard::{self, Letter, Shard},
 };
@@ -39,6 +47,38 @@ pub struct Plan {
     pub limits: Limits,
     pub pool: PoolPlan,
     pub retry: RetryPlan,
+    pub queue: QueuePlan,
+    /// What is said of backends and models, which a reload may change.
+    pub says: Says,
+    pub panics_at: Option<String>,
+}
+
+/// What the operator says of backends and models.
+#[derive(Clone, Debug, Default)]
+pub struct Says {
+    pub models: Models,
+    /// By the backends' numbers; none has any without them.
+    pub capacities: Vec<Option<NonZeroU32>>,
+}
+
+impl Says {
+    fn drawn(faults: &Faults, backends: usize, chance: &mut Chance) -> Self {
+        let capacities = if faults.capacities { backends } else { 0 };
+        Self {
+            models: Models::drawn(faults, backends, chance),
+            capacities: (0..capacities).map(|_| drawn_capacity(chance)).collect(),
+        }
+    }
+
+    pub fn capacity(&self, backend: usize) -> Option<NonZeroU32> {
+        self.capacities.get(backend).copied().flatten()
+    }
+
+    fn seats(&self, set: &[usize]) -> Vec<Seat> {
+        let seat =
+            |&index: &usize| Seat { capacity: self.capacity(index), ..Seat::of(&name_of(index)) };
+        set.iter().map(seat).collect()
+    }
 }
 
 pub struct House {
@@ -50,6 +90,8 @@ pub struct House {
     now: RefCell<InForce>,
     /// The fleets of all generations, which may still have tickets out.
     pub fleets: RefCell<Vec<Arc<Fleet>>>,
+    /// What was ever said, and of which backends.
+    pub said: RefCell<Vec<(Vec<usize>, Says)>>,
     shards: Vec<Rc<Shard<SimWorld>>>,
     mailboxes: Vec<Mailbox<Mail>>,
     /// Shards that run.
@@ -61,6 +103,7 @@ struct InForce {
     number: u64,
     /// Which backends it has, in its order.
     set: Vec<usize>,
+    says: Says,
     fleet: Arc<Fleet>,
 }
 
@@ -98,10 +141,23 @@ impl Plan {
         };
         // The relation that `config/` keeps (`exchange/settings.rs`).
         limits.head_bytes = limits.head_bytes.min(Limits::HEAD_BUFFERS_MAX * pool.buffer_bytes);
+        let mut queue = QueuePlan { timeout: seconds(600), priorities: true, ..QueuePlan::DEFAULT };
+        if faults.short_queue {
+            queue.length = chance.below(4);
+            queue.timeout = Duration::from_millis(20 + chance.below(2000) as u64);
+        }
+        let (shards, backends) = (1 + chance.below(4), 1 + chance.below(5));
+        let mut balancing = Balancing::DEFAULT;
+        if faults.policies {
+            balancing.policy = drawn_policy(chance);
+        }
         Self {
-            shards: 1 + chance.below(4),
-            backends: 1 + chance.below(5),
-            balancing: Balancing::DEFAULT,
+            shards,
+            backends,
+            balancing,
+            queue,
+            says: Says::drawn(&faults, backends, chance),
+            panics_at: faults.panics.then(|| "/panics".to_owned()),
             deadlines,
             limits,
             pool,
@@ -109,25 +165,25 @@ impl Plan {
         }
     }
 
-    fn settings(&self, set: &[usize]) -> Settings {
+    fn settings(&self, set: &[usize], says: &Says, faults: &Faults) -> Settings {
         let backend = |index: &usize| BackendSettings {
             name: name_of(*index),
             host_header: name_of(*index),
             base_path: String::new(),
-            credential: None,
+            credential: backend::key_of(*index, faults).map(|key| Credential::new(key.as_bytes())),
         };
         Settings {
             deadlines: self.deadlines,
             limits: self.limits,
             pool: self.pool,
-            queue: QueuePlan::DEFAULT,
+            queue: self.queue,
             headers: HeaderPlan::DEFAULT,
             credentials: Credentials::Drop,
             retry: self.retry,
-            policies: Vec::new(),
+            policies: says.models.policies(),
             proxy_path: "/v1/chat/completions".to_owned(),
             backends: set.iter().map(backend).collect(),
-            panics_at: None,
+            panics_at: self.panics_at.clone(),
         }
     }
 }
@@ -139,7 +195,7 @@ impl House {
         let (mailboxes, letterboxes): (Vec<_>, Vec<_>) =
             (0..plan.shards).map(|_| mailbox(MAILBOX_LETTERS)).unzip();
         let set: Vec<usize> = (0..plan.backends).collect();
-        let fleet = Arc::new(Fleet::of(seats_of(&set), plan.balancing));
+        let fleet = Arc::new(Fleet::of(plan.says.seats(&set), plan.balancing));
         let counters: Arc<[Arc<Counters>]> =
             (0..plan.shards).map(|_| Arc::new(Counters::default())).collect();
         let seats = Arc::new(shard::House::new(plan.shards, None));
@@ -149,7 +205,8 @@ impl House {
             opened_at: world.now(),
             world: world.clone(),
             fleets: RefCell::new(vec![Arc::clone(&fleet)]),
-            now: RefCell::new(InForce { number: 1, set, fleet }),
+            said: RefCell::new(vec![(set.clone(), plan.says.clone())]),
+            now: RefCell::new(InForce { number: 1, set, says: plan.says.clone(), fleet }),
             shards: Vec::new(),
             mailboxes,
             running: Rc::new(Cell::new(plan.shards)),
@@ -189,10 +246,10 @@ impl House {
         let address = |index: &usize| vec![ConnectAddress::Tcp(backend::address(*index, false))];
         Generation {
             number: now.number,
-            settings: self.plan.settings(&now.set),
+            settings: self.plan.settings(&now.set, &now.says, &self.faults()),
             pages: admin::pages(Arc::clone(&self.counters), facts),
             fleet: Arc::clone(&now.fleet),
-            routes: Arc::new(RouteTable::new(&RoutePlan::default())),
+            routes: Arc::new(RouteTable::new(&now.says.models.routes(&now.set))),
             rules: Arc::default(),
             security: vec![(); now.set.len()],
             addresses: now.set.iter().map(address).collect(),
@@ -200,8 +257,13 @@ impl House {
         }
     }
 
+    fn faults(&self) -> Faults {
+        self.world.core.with(|state| state.faults.clone())
+    }
+
     /// A new plan is taken, with these backends in this order.
-    pub fn reload(&self, set: Vec<usize>) {
+    pub fn reload(&self, set: Vec<usize>, chance: &mut Chance) {
+        let says = Says::drawn(&self.faults(), self.plan.backends, chance);
         let kept: Vec<Option<BackendId>> = {
             let before = &self.now.borrow().set;
             let place = |index: &usize| before.iter().position(|old| old == index).map(BackendId);
@@ -209,11 +271,12 @@ impl House {
         };
         let next = {
             let now = self.now.borrow();
-            let seats = seats_of(&set);
+            let seats = says.seats(&set);
             let at = self.world.now();
             let fleet = Arc::new(now.fleet.followed_by(&kept, seats, self.plan.balancing, at));
-            InForce { number: now.number + 1, set, fleet }
+            InForce { number: now.number + 1, set, says, fleet }
         };
+        self.said.borrow_mut().push((next.set.clone(), next.says.clone()));
         self.fleets.borrow_mut().push(Arc::clone(&next.fleet));
         *self.now.borrow_mut() = next;
         let generation = Arc::new(self.generation(kept));
@@ -284,6 +347,12 @@ impl House {
         counts.filter(|(class, _)| *class == of).map(|(_, count)| count).sum()
     }
 
+    /// Other models that were asked, in all shards.
+    pub fn fallbacks(&self) -> u64 {
+        let counts = self.counters.iter().flat_map(|counters| counters.fallbacks());
+        counts.map(|(_, count)| count).sum()
+    }
+
     /// Gauges that are not at zero, but for those that tell of what may stay.
     pub fn gauges_up(&self) -> Vec<String> {
         /// What is open may stay so, and operations are no gauge of a world
@@ -321,8 +390,4 @@ fn drawn_retries(chance: &mut Chance) -> RetryPlan {
 
 fn name_of(backend: usize) -> String {
     format!("b{backend}")
-}
-
-fn seats_of(set: &[usize]) -> Vec<Seat> {
-    set.iter().map(|index| Seat::of(&name_of(*index))).collect()
 }

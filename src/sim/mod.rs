@@ -4,13 +4,16 @@
 //!
 //! ```text
 //! seeds, scenarios      which worlds are run
+//! turns                 who waits, and who is next
 //! rules                 what the world itself promises
 //! run                   one world, from its seed to the verdict
 //! checks, ledger        what must hold | what was asked, done and seen
 //! attempts              what must hold of whom is asked, and how often
+//! capacity              what must hold of how many are under way, and wait
 //! client, backend       who asks | who answers, or not
 //! order, message        what is asked and answered | plain HTTP of our own
 //! house, actions        the proxy's shards | what happens to the world
+//! models                what the operator says of models
 //! faults                every knob, and which of them a seed turns
 //! world, stream         `rt::World` and `rt::Stream`
 //! network, connection   who listens where | two pipes of bytes
@@ -24,6 +27,7 @@
 mod actions;
 mod attempts;
 mod backend;
+mod capacity;
 mod checks;
 mod chronicle;
 mod client;
@@ -34,6 +38,7 @@ mod faults;
 mod house;
 mod ledger;
 mod message;
+mod models;
 mod network;
 mod order;
 mod rules;
@@ -41,4 +46,5 @@ mod run;
 mod scenarios;
 mod seeds;
 mod stream;
+mod turns;
 mod world;

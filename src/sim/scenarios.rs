@@ -14,9 +14,10 @@ use super::{
     client::front,
     executor::Owner,
     faults::{Faults, Odds},
-    house::{House, Plan},
+    house::{House, Plan, Says},
     message::{Framing, Pace, Reader, send_all},
-    order::{Api, Order, chunk, named_in},
+    models,
+    order::{Api, Order, Wording, chunk, named_in},
     stream::SimStream,
     world::{SimWorld, within},
 };
@@ -29,7 +30,7 @@ use crate::{
         },
     },
     base::{Chance, Instant},
-    exchange::{Deadlines, Limits, PoolPlan},
+    exchange::{Deadlines, Limits, PoolPlan, QueuePlan},
     retry::RetryPlan,
     rt::{Listen, Stream, World},
 };
@@ -76,6 +77,9 @@ impl Scene {
         Order {
             id,
             api: Api::Chat,
+            model: models::ONLY,
+            wording: Wording { last: false, escaped: false },
+            priority: None,
             streamed: self.scenario.streamed(),
             tokens: ANSWER_TOKENS,
             gap: Duration::from_secs_f64(PACE),
@@ -267,6 +271,9 @@ fn plan(chooser: Chooser, shards: usize) -> Plan {
         limits: Limits::DEFAULT,
         pool: PoolPlan::DEFAULT,
         retry: RetryPlan::DEFAULT,
+        queue: QueuePlan::DEFAULT,
+        says: Says::default(),
+        panics_at: None,
     }
 }
 

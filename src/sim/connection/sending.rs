@@ -3,15 +3,18 @@
 
 use std::{io, task::Waker};
 
-use super::{EPIPE, Ended, Parcel, Send, wake};
-use crate::sim::{
-    core::{Event, State},
-    executor::nanos,
+use super::{EPIPE, Ended, Parcel, Send, Sending, wake};
+use crate::{
+    base::Instant,
+    sim::{
+        core::{Event, State},
+        executor::nanos,
+    },
 };
 
 impl State {
     /// Which of all sendings has sent this byte to this side.
-    pub fn sending_of(&mut self, id: u64, side: usize, byte: usize) -> u64 {
+    pub fn sending_of(&mut self, id: u64, side: usize, byte: usize) -> Sending {
         let sendings = &self.connection(id).pipes[1 - side].sendings;
         let at = sendings.partition_point(|(end, _)| *end <= byte);
         sendings[at].1
@@ -21,7 +24,7 @@ impl State {
     fn push(&mut self, id: u64, side: usize, bytes: &[u8]) {
         self.note("send", id * 2 + side as u64, bytes.len() as u64);
         self.sendings += 1;
-        let sending = self.sendings;
+        let sending = Sending { number: self.sendings, at: Instant::from_nanos(self.now) };
         let pipe = &mut self.connection(id).pipes[side];
         pipe.bytes += bytes.len();
         let before = pipe.sendings.last().map_or(0, |(end, _)| *end);
