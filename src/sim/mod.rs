@@ -10,10 +10,11 @@
 //! checks, ledger        what must hold | what was asked, done and seen
 //! attempts              what must hold of whom is asked, and how often
 //! capacity              what must hold of how many are under way, and wait
-//! client, backend       who asks | who answers, or not
+//! client                who asks
+//! backend, answer       who is asked | what he answers, or not
 //! order, message        what is asked and answered | plain HTTP of our own
 //! house, actions        the proxy's shards | what happens to the world
-//! models                what the operator says of models
+//! plan, models          what the operator says | and what of models
 //! faults                every knob, and which of them a seed turns
 //! world, stream         `rt::World` and `rt::Stream`
 //! network, connection   who listens where | two pipes of bytes
@@ -25,6 +26,7 @@
 //! seed could not replay them.
 
 mod actions;
+mod answer;
 mod attempts;
 mod backend;
 mod capacity;
@@ -41,6 +43,7 @@ mod message;
 mod models;
 mod network;
 mod order;
+mod plan;
 mod rules;
 mod run;
 mod scenarios;

@@ -9,8 +9,9 @@ use super::{
     client::Client,
     executor::Owner,
     faults::Swarm,
-    house::{House, Plan},
+    house::House,
     ledger::{Ledger, SharedLedger},
+    plan::Plan,
     world::SimWorld,
 };
 use crate::base::Chance;

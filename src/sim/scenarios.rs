@@ -14,10 +14,11 @@ use super::{
     client::front,
     executor::Owner,
     faults::{Faults, Odds},
-    house::{House, Plan, Says},
+    house::House,
     message::{Framing, Pace, Reader, send_all},
     models,
     order::{Api, Order, Wording, chunk, named_in},
+    plan::{Plan, Says},
     stream::SimStream,
     world::{SimWorld, within},
 };

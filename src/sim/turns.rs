@@ -8,10 +8,11 @@ use super::{
     client::front,
     executor::Owner,
     faults::{Faults, Odds},
-    house::{House, Plan},
+    house::House,
     ledger::{Ledger, Seen, SharedLedger},
     message::{Framing, Pace, Reader, send_all},
     order::Order,
+    plan::Plan,
     world::SimWorld,
 };
 use crate::{
