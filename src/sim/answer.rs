@@ -6,32 +6,45 @@ use std::{rc::Rc, time::Duration};
 use super::{
     backend::Backend,
     faults::Faults,
-    ledger::{Fate, SharedLedger},
+    ledger::{Asked, Fate, SharedLedger},
     message::{Framing, send_all},
     order::{Order, chunk},
     stream::SimStream,
+    world::SimWorld,
 };
-use crate::{base::Chance, rt::Stream};
+use crate::{
+    base::Chance,
+    rt::{Stream, World},
+};
 
 /// How long one that stalls is silent: longer than any deadline of a run.
 const STALL: Duration = Duration::from_secs(3600);
 
-/// Counts an order that is worked on.
+/// An order that is worked on.
 pub struct AtWork {
+    world: SimWorld,
     ledger: SharedLedger,
-    backend: usize,
+    order: usize,
+    place: usize,
 }
 
 impl AtWork {
-    pub fn new(backend: &Backend) -> Self {
-        backend.ledger.borrow_mut().begins_work(backend.index);
-        Self { ledger: Rc::clone(&backend.ledger), backend: backend.index }
+    pub fn new(backend: &Backend, order: usize, asked: Asked) -> Self {
+        let place = backend.ledger.borrow_mut().begins_work(order, asked);
+        let (world, ledger) = (backend.world.clone(), Rc::clone(&backend.ledger));
+        Self { world, ledger, order, place }
+    }
+
+    /// The answer begins.
+    fn answers(&self) {
+        let asked = &mut self.ledger.borrow_mut().entries[self.order].asked[self.place];
+        asked.answered_at = Some(self.world.now());
     }
 }
 
 impl Drop for AtWork {
     fn drop(&mut self) {
-        self.ledger.borrow_mut().ends_work(self.backend);
+        self.ledger.borrow_mut().ends_work(self.order, self.place, self.world.now());
     }
 }
 
@@ -55,6 +68,7 @@ impl Answer<'_> {
         {
             return false;
         }
+        work.answers();
         let given = match fate {
             Fate::Error(status) => {
                 drop(work);

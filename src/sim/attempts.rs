@@ -2,6 +2,8 @@
 //! `exchange/attempt.rs`): of each order when all is over, of their number at
 //! every moment.
 
+use std::time::Duration;
+
 use super::{
     faults::{Blames, Swarm},
     house::House,
@@ -19,6 +21,12 @@ use crate::{
 /// Retries each second that need no budget, and at once.
 const FLOOR: f64 = 5.0;
 
+/// A backend that nobody waits for any more has heard of it after so long, when
+/// it has read the prompt, its bytes have travelled and their reset has come back.
+const HEARD_OF_CUT_WITHIN: Duration = Duration::from_millis(500);
+/// The beginning of an answer has come after so long.
+const HEARD_WITHIN: Duration = Duration::from_millis(150);
+
 /// What a backend says that answers before it has read everything.
 const HASTY: Fate = Fate::Error(400);
 
@@ -30,6 +38,8 @@ pub struct Scene<'r> {
     is_clear: bool,
     /// Nothing but the plan's number of attempts ends the walk of an order.
     may_go_on: bool,
+    /// Bytes take no longer than they usually do.
+    is_prompt: bool,
 }
 
 impl<'r> Scene<'r> {
@@ -46,14 +56,14 @@ impl<'r> Scene<'r> {
             && is_prompt
             && !swarm.blames(Blames::Operator)
             && house.sum("retry_budget_exhausted") == 0;
-        Self { house, plan: &house.plan.retry, is_clear, may_go_on }
+        Self { house, plan: &house.plan.retry, is_clear, may_go_on, is_prompt }
     }
 }
 
 /// The ways in which an order was asked wrongly.
 pub fn wrongs(entry: &Entry, scene: &Scene<'_>) -> Vec<&'static str> {
     type Broken = fn(&Entry, &Scene<'_>) -> bool;
-    let rules: [(Broken, &'static str); 8] = [
+    let rules: [(Broken, &'static str); 10] = [
         (asked_by_another_name, "was asked by a name or of a backend that is not its model's"),
         (asked_twice_in_effect, "was asked twice, and must not be"),
         (asked_without_complaint, "was asked of a model that is for other prompts"),
@@ -62,6 +72,8 @@ pub fn wrongs(entry: &Entry, scene: &Scene<'_>) -> Vec<&'static str> {
         (asked_more_than_told, "was asked more often than its client was told"),
         (asked_after_a_last_word, "was asked again when nobody could say otherwise"),
         (given_up_too_early, "was given up too early"),
+        (answered_late, "was answered later than a backend has said so"),
+        (worked_on_by_losers, "was worked on by others than who answered it"),
     ];
     let broken = rules.into_iter().filter(|(is_broken, _)| is_broken(entry, scene));
     broken.map(|(_, word)| word).collect()
@@ -110,7 +122,8 @@ fn asked_too_often(entry: &Entry, scene: &Scene<'_>) -> bool {
     let most = scene.plan.attempts as usize + complaints;
     let follow = |pair: &[Asked]| pair[0].backend != pair[1].backend;
     let backends = 1 + entry.asked.windows(2).filter(|pair| follow(pair)).count();
-    entry.asked.len() > 2 * most || backends > most
+    // Two that are asked beside each other may each be asked twice.
+    entry.asked.len() > 2 * most || (backends > most && !scene.plan.hedges())
 }
 
 fn asked_more_than_told(entry: &Entry, _: &Scene<'_>) -> bool {
@@ -126,7 +139,11 @@ fn asked_after_a_last_word(entry: &Entry, scene: &Scene<'_>) -> bool {
         let is_unnamed = asked.model.is_empty() || next.model.is_empty();
         let was_fallback = is_unnamed && !scene.house.plan.says.models.are_none()
             || models::is_fallback(&entry.order, &asked.model);
+        // One that was late may not have been heard.
+        let heard_at = asked.answered_at.map(|at| at.after(HEARD_WITHIN));
+        let is_beside = heard_at.is_none_or(|at| next.sending.at < at) || !scene.is_prompt;
         match asked.fate {
+            _ if scene.plan.hedges() && is_beside => false,
             Fate::Good => true,
             _ if was_fallback || !is_about_request(asked.fate) => false,
             Fate::Complains(about) => !models::is_for(about, &next.model),
@@ -162,6 +179,35 @@ fn given_up_too_early(entry: &Entry, scene: &Scene<'_>) -> bool {
         && entry.asked.len() < scene.plan.attempts as usize
 }
 
+/// Nothing keeps back an answer that has come, least of all another backend
+/// that is asked beside.
+fn answered_late(entry: &Entry, scene: &Scene<'_>) -> bool {
+    let Some(began) = entry.answer_began else { return false };
+    let good = entry.asked.iter().filter(|asked| asked.fate == Fate::Good);
+    let heard_at = good.filter_map(|asked| asked.answered_at).min();
+    let is_late = heard_at.is_some_and(|at| began.at > at.after(HEARD_WITHIN));
+    scene.is_clear && scene.is_prompt && is_late
+}
+
+/// When a client is being answered, one backend works for it: all others are
+/// cut.
+fn worked_on_by_losers(entry: &Entry, scene: &Scene<'_>) -> bool {
+    let Some(began) = entry.answer_began else { return false };
+    let heard_at = began.at.after(HEARD_OF_CUT_WITHIN);
+    let writes = |asked: &&Asked| matches!(asked.fate, Fate::Good | Fate::Cut { .. });
+    let goes_on = |asked: &&Asked| asked.done_at.is_none_or(|at| at > heard_at);
+    let workers = entry.asked.iter().filter(writes).filter(goes_on);
+    scene.is_clear && scene.is_prompt && workers.count() > 1
+}
+
+/// Hedges, at any moment, are no more than their share of the requests so far.
+pub fn beyond_the_cap(house: &House) -> Option<String> {
+    let (hedges, requests) = (house.sum("hedges"), house.sum("requests"));
+    let percent = u64::from(house.plan.retry.hedge_percent_max);
+    let is_over = hedges > 0 && (!house.plan.retry.hedges() || hedges * 100 > requests * percent);
+    is_over.then(|| format!("{hedges} hedges were made, of {percent} % of {requests}"))
+}
+
 /// Retries after something was sent, at any moment, are no more than a share
 /// of the requests so far and a few each second.
 pub fn beyond_the_budget(world: &SimWorld, house: &House) -> Option<String> {
@@ -184,7 +230,7 @@ pub fn unaccounted(house: &House, ledger: &Ledger) -> Option<String> {
         return Some(format!("there were retries after {class:?}, which are switched off"));
     }
     let told = format!("{again} times an order was asked again, after {retries} failures");
-    let others = house.fallbacks();
+    let others = house.fallbacks() + house.sum("hedges");
     (again as u64 > retries + resent + others)
         .then(|| format!("{told} and {resent} dead connections"))
 }

@@ -106,9 +106,15 @@ impl Backend {
             };
             let fate =
                 if hasty { Fate::Error(400) } else { drawn_fate(&order, &faults, &mut chance) };
-            let work = AtWork::new(&self);
-            let asked = Asked { backend: self.index, model, sending: head.sending, fate };
-            self.ledger.borrow_mut().entries[order.id].asked.push(asked);
+            let asked = Asked {
+                backend: self.index,
+                model,
+                sending: head.sending,
+                fate,
+                answered_at: None,
+                done_at: None,
+            };
+            let work = AtWork::new(&self, order.id, asked);
             self.think(&order, &mut chance).await;
             let answer = Answer { backend: &self, stream: &stream, order: &order, faults: &faults };
             if !answer.give(fate, hasty, work, &mut chance).await {

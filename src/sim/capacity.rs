@@ -46,7 +46,11 @@ pub fn breaches(house: &House, ledger: &Ledger, swarm: &Swarm) -> Vec<String> {
     let mut breaches = Vec::new();
     let faults = &swarm.faults;
     let is_clear = ![Blames::Wire, Blames::Client].iter().any(|&whom| swarm.blames(whom))
-        && !(faults.deaths || faults.drains || faults.tight_deadlines || faults.reloads)
+        && !(faults.deaths
+            || faults.drains
+            || faults.tight_deadlines
+            || faults.reloads
+            || faults.hedges)
         && !["stalls", "hasty", "late bytes"].iter().any(|name| swarm.has(name))
         && house.sum("answers_cut") + house.sum("deadlines_passed") == 0;
     for (&backend, &(_, found)) in &ledger.at_work {

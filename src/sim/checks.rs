@@ -33,6 +33,9 @@ pub fn after_each_step(world: &SimWorld, house: &House) {
     if let Some(word) = attempts::beyond_the_budget(world, house) {
         breach(word);
     }
+    if let Some(word) = attempts::beyond_the_cap(house) {
+        breach(word);
+    }
     if requests > requests_max {
         breach(format!("{requests} requests are under way, of {requests_max}"));
     }

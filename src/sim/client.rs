@@ -72,7 +72,7 @@ impl Client {
     }
 
     async fn live(mut self) {
-        let start = self.chance.up_to(Duration::from_secs(2));
+        let start = self.pause_up_to(Duration::from_secs(2));
         self.world.sleep(start).await;
         let mut failures = 0;
         while self.orders > 0 && failures < CONNECTS_MAX {
@@ -88,6 +88,10 @@ impl Client {
             let stay = Stay { stream, reader, over, writes };
             failures = if self.stay(stay).await { 0 } else { failures + 1 };
         }
+    }
+
+    fn pause_up_to(&mut self, most: Duration) -> Duration {
+        self.chance.up_to(if self.faults.rush { most / 50 } else { most })
     }
 
     /// Orders on one connection until it ends; whether anything was answered.
@@ -134,7 +138,7 @@ impl Client {
                 }
                 return answered;
             }
-            let pause = self.chance.up_to(Duration::from_millis(1500));
+            let pause = self.pause_up_to(Duration::from_millis(1500));
             self.world.sleep(pause).await;
         }
         stay.stream.finish();

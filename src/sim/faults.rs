@@ -64,6 +64,8 @@ pub struct Faults {
     pub leaving: Odds,
     pub slow_clients: Odds,
     pub pipelining: bool,
+    /// All come at once, and none pauses between orders.
+    pub rush: bool,
     /// One ends its sending direction behind its request.
     pub half_closes: Odds,
     /// One sends its request in pieces, with pauses.
@@ -102,6 +104,8 @@ pub struct Faults {
     pub drains: bool,
     pub reloads: bool,
     pub retry_plans: bool,
+    /// Who is late is not waited for alone.
+    pub hedges: bool,
     pub models: bool,
     pub policies: bool,
     pub keys: bool,
@@ -137,6 +141,7 @@ pub const KNOBS: &[(&str, Blames, Turned)] = &[
     ("leaving", Blames::Client, |f, c| f.leaving = often(c)),
     ("slow clients", Blames::Nobody, |f, c| f.slow_clients = often(c)),
     ("pipelining", Blames::Nobody, |f, _| f.pipelining = true),
+    ("rush", Blames::Nobody, |f, _| f.rush = true),
     ("half closes", Blames::Client, |f, c| f.half_closes = seldom(c)),
     ("dripping", Blames::Nobody, |f, c| f.dripping = often(c)),
     ("old clients", Blames::Nobody, |f, c| f.old_clients = often(c)),
@@ -157,6 +162,7 @@ pub const KNOBS: &[(&str, Blames, Turned)] = &[
     ("drains", Blames::Operator, |f, _| f.drains = true),
     ("reloads", Blames::Nobody, |f, _| f.reloads = true),
     ("retry plans", Blames::Nobody, |f, _| f.retry_plans = true),
+    ("hedges", Blames::Nobody, |f, _| f.hedges = true),
     ("models", Blames::Nobody, |f, _| f.models = true),
     ("policies", Blames::Nobody, |f, _| f.policies = true),
     ("keys", Blames::Nobody, |f, _| f.keys = true),

@@ -4,6 +4,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    collections::BTreeMap,
     rc::Rc,
     sync::Arc,
 };
@@ -209,6 +210,20 @@ impl House {
             });
         }
         sum
+    }
+
+    /// Every figure, over all shards.
+    pub fn figures(&self) -> BTreeMap<&'static str, u64> {
+        let mut figures = BTreeMap::new();
+        for counters in self.counters.iter() {
+            counters.each(|name, _, _, value| {
+                let sum: &mut u64 = figures.entry(name).or_default();
+                *sum = sum.wrapping_add(value);
+            });
+        }
+        figures.insert("fallbacks", self.fallbacks());
+        figures.insert("retries", Class::ALL.into_iter().map(|class| self.retries(class)).sum());
+        figures
     }
 
     /// Further attempts after this class of failure, in all shards.

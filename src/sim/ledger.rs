@@ -3,7 +3,7 @@
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
 use super::{connection::Sending, order::Order};
-use crate::llm::Complaint;
+use crate::{base::Instant, llm::Complaint};
 
 pub type SharedLedger = Rc<RefCell<Ledger>>;
 
@@ -44,6 +44,10 @@ pub struct Asked {
     /// The sending by which the proxy began to ask.
     pub sending: Sending,
     pub fate: Fate,
+    /// When the backend began its answer.
+    pub answered_at: Option<Instant>,
+    /// When it had nothing left to do for it.
+    pub done_at: Option<Instant>,
 }
 
 /// What a backend makes of an order.
@@ -82,15 +86,22 @@ pub enum Seen {
 }
 
 impl Ledger {
-    pub fn begins_work(&mut self, backend: usize) {
-        let (now, most) = self.at_work.entry(backend).or_default();
+    /// A backend begins to work on an order. Returns the place of this among
+    /// all the times that the order was asked.
+    pub fn begins_work(&mut self, order: usize, asked: Asked) -> usize {
+        let (now, most) = self.at_work.entry(asked.backend).or_default();
         *now += 1;
         *most = (*most).max(*now);
+        let asked_so_far = &mut self.entries[order].asked;
+        asked_so_far.push(asked);
+        asked_so_far.len() - 1
     }
 
-    pub fn ends_work(&mut self, backend: usize) {
-        if let Some((now, _)) = self.at_work.get_mut(&backend) {
-            *now -= 1;
+    pub fn ends_work(&mut self, order: usize, place: usize, now: Instant) {
+        let asked = &mut self.entries[order].asked[place];
+        asked.done_at = Some(now);
+        if let Some((under_way, _)) = self.at_work.get_mut(&asked.backend) {
+            *under_way -= 1;
         }
     }
 

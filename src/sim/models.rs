@@ -191,7 +191,7 @@ pub fn drawn_policy(chance: &mut Chance) -> Policy {
 
 /// Most requests at a backend, where there is such a bound.
 pub fn drawn_capacity(chance: &mut Chance) -> Option<NonZeroU32> {
-    NonZeroU32::new(chance.below(4) as u32)
+    NonZeroU32::new([0, 1, 1, 1, 2, 3][chance.below(6)])
 }
 
 /// The model that a client means by this name.

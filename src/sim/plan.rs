@@ -16,7 +16,7 @@ use crate::{
         BackendSettings, Credential, Credentials, Deadlines, HeaderPlan, Limits, PoolPlan,
         QueuePlan, Settings,
     },
-    retry::{Class, Classes, RetryPlan},
+    retry::{Class, Classes, HedgeAfter, RetryPlan},
 };
 
 /// What the operator of this house has said.
@@ -100,7 +100,7 @@ impl Plan {
         let mut queue = QueuePlan { timeout: seconds(600), priorities: true, ..QueuePlan::DEFAULT };
         if faults.short_queue {
             queue.length = chance.below(4);
-            queue.timeout = Duration::from_millis(20 + chance.below(2000) as u64);
+            queue.timeout = Duration::from_millis(10 + chance.below(300) as u64);
         }
         let (shards, backends) = (1 + chance.below(4), 1 + chance.below(5));
         let mut balancing = Balancing::DEFAULT;
@@ -117,7 +117,7 @@ impl Plan {
             deadlines,
             limits,
             pool,
-            retry: if faults.retry_plans { drawn_retries(chance) } else { RetryPlan::DEFAULT },
+            retry: drawn_retries(&faults, chance),
         }
     }
 
@@ -144,7 +144,21 @@ impl Plan {
     }
 }
 
-fn drawn_retries(chance: &mut Chance) -> RetryPlan {
+fn drawn_retries(faults: &Faults, chance: &mut Chance) -> RetryPlan {
+    let mut retry = if faults.retry_plans { any_retries(chance) } else { RetryPlan::DEFAULT };
+    if faults.hedges {
+        retry.hedge_after = match chance.below(2) {
+            0 => HedgeAfter::Time(Duration::from_millis(10 + chance.below(60) as u64)),
+            _ => HedgeAfter::Expected { percent: 100 + chance.below(200) as u32 },
+        };
+        retry.hedge_percent_max = [5, 50, 100][chance.below(3)];
+        // Without a second attempt `config/` has none of it.
+        retry.attempts = retry.attempts.max(2);
+    }
+    retry
+}
+
+fn any_retries(chance: &mut Chance) -> RetryPlan {
     let some = Class::ALL.into_iter().filter(|_| chance.below(4) > 0);
     let on = some.fold(Classes::NONE, Classes::and);
     RetryPlan {
