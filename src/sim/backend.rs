@@ -84,7 +84,8 @@ impl Backend {
         let mut reader = Reader::new(&self.world, Rc::clone(&stream), pace);
         for served in 0_usize.. {
             if served > 0 && chance.happens(faults.closes_idle) {
-                let patience = chance.up_to(Duration::from_millis(300));
+                let most = [20, 60, 300][chance.below(3)];
+                let patience = chance.up_to(Duration::from_millis(most));
                 let head = within(&self.world, patience, reader.more()).await;
                 if head.is_none() {
                     return;

@@ -54,7 +54,7 @@ impl Order {
         let large = chance.happens(faults.large_bodies);
         let old = chance.happens(faults.old_clients);
         let api = match chance.below(10) {
-            0 if faults.effects => Api::Batches,
+            0..=2 if faults.effects => Api::Batches,
             0..=3 => Api::Messages,
             _ => Api::Chat,
         };

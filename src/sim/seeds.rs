@@ -86,6 +86,11 @@ fn a_part_of_an_answer_never_looks_whole_to_an_old_client() {
 }
 
 #[test]
+fn what_has_an_effect_is_done_although_idle_connections_end() {
+    check_with(&["closes idle", "delay", "jitter", "rush", "effects"], 0..30);
+}
+
+#[test]
 fn a_world_without_faults_answers_everything() {
     check_with(&[], 0..10);
 }
