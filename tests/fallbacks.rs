@@ -357,7 +357,15 @@ fn a_large_body_keeps_every_byte_but_the_name() {
 /// reason to give up what only was full.
 #[test]
 fn a_full_model_is_waited_for_when_the_others_fail() {
-    for failing in [answer("503 No", "{}"), "HTTP/1.1 200 OK\nx\r\n\r\n".to_owned()] {
+    for failing in [
+        answer("503 No", "{}"),
+        "HTTP/1.1 200 OK\nx\r\n\r\n".to_owned(),
+        // What this one declines the full one may take.
+        answer("400 Bad Request", WRONG),
+        answer("400 Bad Request", TOO_LONG),
+        answer("401 Unauthorized", "{}"),
+        answer("404 Not Found", "{}"),
+    ] {
         let (go, goes) = mpsc::channel();
         let goes = Mutex::new(goes);
         let busy = Backend::start(move |conn| {
@@ -389,6 +397,33 @@ fn a_full_model_is_waited_for_when_the_others_fail() {
         let route = "rule=none; model=small; step=candidate";
         assert_eq!(told(&answer), (200, Some(route), Some("2")));
     }
+}
+
+#[test]
+fn what_a_fallback_has_declined_is_told_when_the_full_model_stays_full() {
+    let holds = Backend::start(|conn| {
+        conn.request();
+        conn.until_closed();
+    });
+    let (other, heard) = saying(answer("400 Bad Request", WRONG));
+    let proxy = Proxy::with(&[holds.address, other.address], |written| {
+        written.backends[0].name = Some("a".to_owned());
+        written.backends[1].name = Some("b".to_owned());
+        written.backends[0].capacity = Some(1);
+        written.queue.timeout = Duration::from_millis(30);
+        let mut small = model("small", "a");
+        small.fallbacks = vec!["other".to_owned()];
+        written.models = vec![small, model("other", "b")];
+    });
+    let mut first = proxy.client();
+    first.send_post(CHAT, "", hello("small"));
+    support::eventually("the first is under way", || proxy.backends()[0].waiting == 1);
+    let answer = proxy.client().post(CHAT, "", hello("small"));
+    assert_eq!((answer.status, answer.text().as_str()), (400, WRONG));
+    let route = "rule=none; model=other; step=fallback";
+    assert_eq!(told(&answer), (400, Some(route), Some("1")));
+    assert_eq!((heard.lock().unwrap().len(), proxy.sum(|c| &c.queue_timeouts)), (1, 1));
+    assert_eq!(proxy.backends()[1].failures, 0, "it has answered");
 }
 
 #[test]

@@ -11,9 +11,9 @@
 mod support;
 
 use std::{
-    io::Read,
+    io::{BufRead, BufReader, Read},
     net::{TcpListener, TcpStream},
-    process::Command,
+    process::{Command, Stdio},
     sync::mpsc,
     time::{Duration, Instant},
 };
@@ -50,6 +50,25 @@ fn says_at_its_start_what_runs_where() {
     let kib = process.memory_kib("VmRSS");
     println!("resident at the start: {kib} KiB");
     assert!(kib <= 15 * 1024, "{kib} KiB at the start");
+}
+
+/// Its port may be the kernel's choice, like a client's.
+#[test]
+fn says_at_its_start_where_the_admins_pages_are() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_tokenring"))
+        .args(["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--no-pin"])
+        .args(["--cores", "0", "--backend", "http://127.0.0.1:1", "--driver", driver_word()])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
+    let admin = line.split("; ").find_map(|part| part.strip_prefix("admin at "));
+    let page = admin.map(|admin| Client::tcp(admin.parse().unwrap()).get("/metrics").text());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let page = page.unwrap_or_else(|| panic!("no address in {line}"));
+    assert!(page.contains("tokenring_connections_open"), "{page}");
 }
 
 #[test]

@@ -17,7 +17,7 @@ use std::{
 use support::{
     Answer, End, Proxy,
     backend::{Backend, Request, nowhere},
-    chat, eventually, mock, plan, streamed, url,
+    chat, error_word, eventually, mock, plan, streamed, url,
 };
 use tokenring::{
     base::Secret,
@@ -53,6 +53,8 @@ fn stream(events: &str) -> String {
     )
 }
 
+/// A job that goes on without a reader.
+const JOB: &str = "{\"model\":\"m\",\"input\":\"x\",\"background\":true}";
 const OVERLOADED: &str = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}\n\n";
 const NO_ROOM: &str =
     "data: {\"error\":{\"message\":\"no room\",\"type\":\"server_error\",\"code\":503}}\n\n";
@@ -241,6 +243,31 @@ fn the_first_error_of_a_backend_is_told() {
     }
 }
 
+/// To come again costs nobody anything where nothing was sent; where something
+/// was, it would be work on top of work.
+#[test]
+fn who_was_refused_a_connection_may_come_again_and_nobody_else() {
+    let cutting = Backend::start(|conn| {
+        conn.request();
+        conn.close();
+    });
+    let refused = (502, "backend_unreachable".to_owned(), None, Some("1"));
+    let cut = (502, "backend_closed".to_owned(), Some("false"), None);
+    for (backends, expected) in [
+        (vec![nowhere()], &refused),
+        (vec![nowhere(), nowhere()], &refused),
+        (vec![cutting.address], &cut),
+        (vec![nowhere(), cutting.address], &cut),
+        (vec![cutting.address, nowhere()], &cut),
+    ] {
+        let proxy = with_admin(&backends, |_| ());
+        let answer = proxy.client().post(CHAT, "", chat(1));
+        let advice = (answer.field("x-should-retry"), answer.field("retry-after"));
+        let word = error_word(CHAT, &answer.body);
+        assert_eq!(&(answer.status, word, advice.0, advice.1), expected, "{backends:?}");
+    }
+}
+
 #[test]
 fn a_clients_fault_is_answered_and_not_asked_again() {
     for status in ["400 Bad Request", "401 No", "404 No", "408 No", "422 No", "501 No", "505 No"] {
@@ -278,11 +305,39 @@ fn what_may_have_had_an_effect_is_asked_once() {
         assert_eq!(client.answer().status, 503);
         assert_eq!(heard.lock().unwrap().len(), times, "{method} {path}");
     }
+    for (members, times) in [
+        ("\"background\":true", 1),
+        ("\"background\":1", 1),
+        ("\"background\":false,\"background\":true", 1),
+        ("\"background\":false", 3),
+        ("\"background\":null", 3),
+        ("\"conversation\":\"conv_1\"", 1),
+        ("\"conversation\":{\"id\":\"conv_1\"}", 1),
+        ("\"conversation\":null", 3),
+        ("\"store\":true", 3),
+        ("\"metadata\":{\"background\":true}", 3),
+    ] {
+        let body = format!("{{\"model\":\"m\",\"input\":\"x\",{members}}}");
+        for path in ["/v1/responses", "/proxy"] {
+            let (failing, heard) = listening(failing.as_str());
+            let proxy = with_admin(&[failing.address], |written| {
+                written.proxy_path = "/v1/responses".to_owned();
+            });
+            assert_eq!(proxy.client().post(path, "", &body).status, 503);
+            assert_eq!(heard.lock().unwrap().len(), times, "{path} {members}");
+        }
+        // Only that API has such jobs.
+        let (failing, heard) = listening(failing.as_str());
+        let proxy = with_admin(&[failing.address], |_| ());
+        assert_eq!(proxy.client().post(CHAT, "", &body).status, 503);
+        assert_eq!(heard.lock().unwrap().len(), 3, "{CHAT} {members}");
+    }
     // Of a connection that was refused nothing was seen.
     let well = Backend::saying(answer("200 OK", "", "{}"));
     let proxy = with_admin(&[nowhere(), well.address], |_| ());
     for _ in 0..4 {
         assert_eq!(proxy.client().post("/v1/files", "", "{}").status, 200);
+        assert_eq!(proxy.client().post("/v1/responses", "", JOB).status, 200);
     }
 }
 
@@ -290,15 +345,20 @@ fn what_may_have_had_an_effect_is_asked_once() {
 /// had served before or not.
 #[test]
 fn what_may_have_had_an_effect_is_asked_once_though_a_connection_waits() {
-    const LAST: &[u8] = b"{\"model\":\"last\",\"messages\":[]}";
-    for (path, times) in
-        [("/v1/files", 1), ("/v1/messages/batches", 1), ("/v1/responses/compact", 1), (CHAT, 2)]
-    {
+    const LAST: &str = "{\"model\":\"last\",\"messages\":[]}";
+    for (path, last, times) in [
+        ("/v1/files", LAST, 1),
+        ("/v1/messages/batches", LAST, 1),
+        ("/v1/responses/compact", LAST, 1),
+        ("/v1/responses", JOB, 1),
+        ("/v1/responses", LAST, 2),
+        (CHAT, LAST, 2),
+    ] {
         let heard = Arc::new(Mutex::new(0));
         let hears = Arc::clone(&heard);
         let backend = Backend::start(move |conn| {
             while let Some(request) = conn.request() {
-                if request.body == LAST {
+                if request.body == last.as_bytes() {
                     *hears.lock().unwrap() += 1;
                     return conn.close();
                 }
@@ -309,7 +369,7 @@ fn what_may_have_had_an_effect_is_asked_once_though_a_connection_waits() {
         let proxy = with_admin(&[backend.address], |written| written.retry.attempts = 1);
         assert_eq!(proxy.client().post(CHAT, "", chat(1)).status, 200);
         proxy.settles();
-        assert_eq!(proxy.client().post(path, "", LAST).status, 502, "{path}");
+        assert_eq!(proxy.client().post(path, "", last).status, 502, "{path}");
         assert_eq!(*heard.lock().unwrap(), times, "{path}");
         // Reused and then another one, or one of its own to begin with.
         assert_eq!(backend.connections(), 2, "{path}");

@@ -323,6 +323,20 @@ fn a_copy_goes_to_the_mirrors_model_without_the_clients_credentials() {
 }
 
 #[test]
+fn a_job_in_the_background_is_not_done_at_the_mirror_too() {
+    let ((a, _), (b, at_b)) = (listening(), telling(Some(OK)));
+    let proxy = Proxy::with(&[a.address, b.address], mirrored);
+    for background in [true, false] {
+        let body = format!(r#"{{"model":"small","background":{background}}}"#);
+        assert_eq!(proxy.client().post("/v1/responses", "", body).status, 200);
+    }
+    let copy = at_b.recv_timeout(support::PATIENCE).unwrap();
+    assert_eq!(copy.body, br#"{"model":"big-70b","background":false}"#, "the first of two");
+    proxy.settles();
+    assert_eq!(proxy.sum(|counters| &counters.mirrored_requests), 1);
+}
+
+#[test]
 fn a_mirror_that_never_answers_delays_nobody_and_ends_by_its_deadline() {
     let ((a, _), (b, at_b)) = (listening(), telling(None));
     let proxy = Proxy::with(&[a.address, b.address], |written| {

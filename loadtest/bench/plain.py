@@ -4,7 +4,7 @@ The primary figure is the proxy's CPU time for each completed request. It
 holds when the generator is the bottleneck and when the machine is noisy.
 """
 
-from bench import agreements, figures, load, proxies
+from bench import agreements, figures, load, proxies, routes
 from bench.process import Failure, Meter
 
 FIGURES = [("cpu_us_per_request", "{:.2f}"), ("requests_per_second", "{:.0f}"),
@@ -14,12 +14,13 @@ FIGURES = [("cpu_us_per_request", "{:.2f}"), ("requests_per_second", "{:.0f}"),
 BYTES_OFF_MAX = 0.005
 
 
-def run(options, place, connections, tls=None):
+def run(options, place, connections, tls=None, routed=False):
     backend = proxies.PlainBackend(place, tls if tls and tls.to_backend else None)
     try:
         if options.direct:
             print_direct(backend, connections, options.seconds)
-        return _pairs(options, place, backend, connections, tls)
+        plan = routes.write(place, backend.address) if routed else None
+        return _pairs(options, place, backend, connections, tls, plan)
     finally:
         backend.stop()
 
@@ -33,8 +34,8 @@ def print_direct(backend, connections, seconds):
     print(f"  direct: {rate:.0f} requests/s, p50 {said['latency_us']['p50']} us", flush=True)
 
 
-def _pairs(options, place, backend, connections, tls):
-    with proxies.start_sides(place, options, backend.address, False, tls) as sides:
+def _pairs(options, place, backend, connections, tls, plan):
+    with proxies.start_sides(place, options, backend.address, False, tls, plan) as sides:
         if tls:
             agreements.check(sides)
         for proxy in sides.values():

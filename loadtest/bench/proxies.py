@@ -170,7 +170,7 @@ def start_proxy(place, what, role, backend, streaming, tls=None):
         process = Process("haproxy", [program("haproxy"), "-f", configuration, "-db"],
                           PROXY_CORE, address, directory / "output.log")
     else:
-        if "{listen}" not in what or "{backend}" not in what:
+        if "{listen}" not in what or not ("{backend}" in what or "--config" in what):
             raise Failure("a proxy's command needs {listen} and {backend} in it")
         admin = free_address() if "{admin}" in what else None
         files = {} if tls is None else {
@@ -194,16 +194,19 @@ def _nginx_to_backend(place, tls):
     return {"SCHEME": "https", "BACKEND_TLS": f"include {snippet};"}
 
 
-def commands(options, tls=None):
+def commands(options, tls=None, plan=None):
     """What the two sides are: words for `start_proxy`."""
-    return {"ours": options.ours or tokenring(ROOT / "target/release/tokenring", tls),
-            "theirs": tokenring(options.old, tls) if options.old else options.theirs}
+    return {"ours": options.ours or tokenring(ROOT / "target/release/tokenring", tls, plan),
+            "theirs": tokenring(options.old, tls, plan) if options.old else options.theirs}
 
 
-def tokenring(binary, tls):
-    """The command line of a build of ours, for clients in clear or over TLS."""
+def tokenring(binary, tls, plan=None):
+    """The command line of a build of ours, for clients in clear or over TLS;
+    `plan` is a configuration file that names the backends."""
     words = [str(binary), "serve --admin {admin} --cores {core} --connections 16000"]
-    if tls is None:
+    if plan:
+        words.append(f"--listen {{listen}} --config {plan}")
+    elif tls is None:
         words.append("--listen {listen} --backend http://{backend}")
     else:
         words.append("--tls-listen {listen} --tls-cert {certificate} --tls-key {key}")
@@ -213,10 +216,10 @@ def tokenring(binary, tls):
 
 
 @contextlib.contextmanager
-def start_sides(place, options, backend, streaming, tls=None):
+def start_sides(place, options, backend, streaming, tls=None, plan=None):
     """What takes turns in a run: ours, theirs, and the floor of this machine
     where it can be measured."""
-    sides = commands(options, tls)
+    sides = commands(options, tls, plan)
     if tls:
         pass  # the floor knows none
     elif options.floor == "built":

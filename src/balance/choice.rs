@@ -93,7 +93,7 @@ impl Choice<'_> {
                 Policy::RoundRobin => self.in_turn(group, turn).map(all),
                 Policy::LeastInFlight => self.emptiest(group, chance).map(all),
                 Policy::Random => self.anyone(group, chance).map(all),
-                Policy::PowerOfTwo => self.of_two(group, chance, with_one_more).map(all),
+                Policy::PowerOfTwo => self.of_two(group, chance, |load| self.busy(load)).map(all),
                 Policy::PeakEwma => self.of_two(group, chance, |load| self.peak(load)).map(all),
                 Policy::LeastLatency => self.soonest(group, chance).map(all),
                 Policy::SessionHash => self.by_conversation(group, turn, chance),
@@ -184,7 +184,7 @@ impl Choice<'_> {
         let start = chance.below(count);
         let all = (0..count).map(|step| (start + step) % count);
         let admitted = all.filter(|&place| self.admits(group, place));
-        let weighed = admitted.map(|place| (self.weighed(place, with_one_more), place));
+        let weighed = admitted.map(|place| (self.weighed(place, |load| self.busy(load)), place));
         least(weighed)
     }
 
@@ -319,6 +319,14 @@ impl Choice<'_> {
         let seconds = load.first_byte.drifting(0.0, self.terms.now, PEAK_DECAY);
         let penalty = load.penalty.drifting(0.0, self.terms.now, PEAK_DECAY);
         seconds.max(penalty).max(self.terms.line.floor) * with_one_more(load)
+    }
+
+    /// Requests under way when one more is sent there. Those that it has just
+    /// declined count among them: who declines at once would be idle for ever.
+    fn busy(&self, load: &Load) -> f32 {
+        let declined = load.declined.drifting(0.0, self.terms.now, PEAK_DECAY);
+        // In whole ones, so that it has faded some time.
+        with_one_more(load) + declined.round()
     }
 }
 

@@ -47,7 +47,14 @@ fn shares(policy: Policy, shape: Shape, clients: usize, seed: u64) -> [usize; BA
 
 #[test]
 fn who_declines_at_once_gets_no_more_than_its_fair_share() {
-    for policy in [Policy::LeastLatency, Policy::PeakEwma, Policy::Prefix, Policy::SessionHash] {
+    for policy in [
+        Policy::LeastLatency,
+        Policy::PeakEwma,
+        Policy::Prefix,
+        Policy::SessionHash,
+        Policy::LeastInFlight,
+        Policy::PowerOfTwo,
+    ] {
         for shape in [Shape::Whole, Shape::Streamed] {
             for (clients, seed) in [(1, 1), (8, 2), (8, 3), (40, 4)] {
                 let given = shares(policy, shape, clients, seed);
@@ -56,5 +63,31 @@ fn who_declines_at_once_gets_no_more_than_its_fair_share() {
                 assert!(given.iter().all(|&given| given > 0), "{policy:?} {shape:?}: {given:?}");
             }
         }
+    }
+}
+
+/// With nothing else to tell them apart, it gets its share again some time.
+#[test]
+fn who_has_declined_once_is_forgiven() {
+    for policy in [Policy::LeastInFlight, Policy::PowerOfTwo] {
+        let fleet = Fleet::new(2, Balancing { policy, ..Balancing::DEFAULT });
+        let (mut turn, mut chance) = (Turn::new(&fleet, 0), Chance::seeded(5));
+        let mut shares = |from: u64| {
+            let mut given = [0; 2];
+            for pick in 0..100 {
+                let now = at(from + pick);
+                let ask = Ask::new(fleet.everyone(), policy, Work::default());
+                let ticket = fleet.pick(&mut turn, &ask, now, &mut chance).unwrap();
+                given[ticket.backend().0] += 1;
+                drop(ticket);
+            }
+            given
+        };
+        let one = Ask::new(&fleet.everyone()[..1], policy, Work::default());
+        let mut first_turn = Turn::new(&fleet, 0);
+        let ticket = fleet.pick(&mut first_turn, &one, at(0), &mut Chance::seeded(1)).unwrap();
+        ticket.declined(at(0));
+        assert_eq!(shares(1), [0, 100], "{policy:?}");
+        assert!(shares(10_000)[0] > 25, "{policy:?}");
     }
 }

@@ -31,6 +31,9 @@ pub struct Load {
     pub engine: Engine,
     /// Seconds to the first byte, whatever was asked.
     pub first_byte: Estimate,
+    /// Requests that it has declined lately, for those who compare requests:
+    /// it looks as if it still worked on them.
+    pub declined: Estimate,
     picks: AtomicU64,
     failures: AtomicU64,
     /// Tokens of prompts whose beginning was looked up, and of those that it

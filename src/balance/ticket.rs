@@ -16,6 +16,9 @@ use crate::base::Instant;
 pub const FAILURE: Duration = Duration::from_secs(5);
 /// The share of a penalty that an answer leaves.
 const PENALTY_LEFT: f32 = 0.5;
+/// Requests that a backend may be thought to work on, of those that it has
+/// declined: as many as vLLM runs at once by default, a full house.
+const DECLINED_MAX: f32 = 256.0;
 /// How many times as long as usual a whole answer may take without being
 /// suspicious.
 const WHOLE_SPREAD: f32 = 3.0;
@@ -154,11 +157,11 @@ impl<'f> Ticket<'f> {
         self.first_byte(now);
         let load = self.load();
         load.health.succeeded();
-        if let Some(penalty) = load.penalty.last()
-            && penalty > 0.0
-        {
-            let left = load.penalty.drifting(0.0, now, PEAK_DECAY) * PENALTY_LEFT;
-            load.penalty.set(left, now);
+        for counts_against_it in [&load.penalty, &load.declined] {
+            if counts_against_it.last().is_some_and(|figure| figure > 0.0) {
+                let left = counts_against_it.drifting(0.0, now, PEAK_DECAY) * PENALTY_LEFT;
+                counts_against_it.set(left, now);
+            }
         }
         if let Some(tokens) = outturn.prompt_tokens {
             self.fleet.prompts.learn_tokens(self.work.prompt_bytes, tokens);
@@ -193,7 +196,8 @@ impl<'f> Ticket<'f> {
     /// answer and no failure, but none of the work: who declines at once always
     /// looks idle, and would draw every request. So the backend is known from
     /// now on, as a usual one, and looks as much later for a while as a request
-    /// usually takes: again for each, up to what a failure counts for.
+    /// usually takes: again for each, up to what a failure counts for. Where
+    /// requests under way are compared, each counts as one of them for that while.
     pub fn declined(mut self, now: Instant) {
         let (load, usual) = (self.load(), self.fleet.usual());
         if load.slowness.last().is_none() {
@@ -203,6 +207,8 @@ impl<'f> Ticket<'f> {
         let left = load.penalty.drifting(0.0, now, PEAK_DECAY);
         let more = left + usual.first_byte.max(prefill);
         load.penalty.set(more.min(seconds(FAILURE).max(left)), now);
+        let declined = load.declined.drifting(0.0, now, PEAK_DECAY) + 1.0;
+        load.declined.set(declined.min(DECLINED_MAX), now);
         self.give_back();
     }
 

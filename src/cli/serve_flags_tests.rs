@@ -185,7 +185,7 @@ fn flags_of_other_routers_are_taken_as_they_are_typed_there() {
         w.listen = vec!["0.0.0.0:1".into()];
     });
     let refused = written(&["--static-model-labels", "prefill", "--pd-disaggregation"]);
-    let flags: Vec<_> = refused.faults.iter().map(|fault| fault.flag).collect();
+    let flags: Vec<_> = refused.faults.iter().map(|fault| fault.id).collect();
     assert_eq!(flags, ["--static-model-labels", "--pd-disaggregation"]);
 }
 

@@ -5,15 +5,19 @@ use std::fmt;
 
 use super::cores::CoreList;
 use super::given::Given;
+use super::named::{
+    ATTEMPTS, BACKEND, BACKEND_CA, BACKEND_HTTPS, CONNECTIONS, CORES, DEMO, NO_PIN, NO_VERIFY,
+    Named, POOL_IDLE, TLS_CERT, TLS_CERT_FILE, TLS_CLIENT_CA, TLS_KEY, TLS_KEY_FILE, TLS_LISTEN,
+};
 use super::quick_fault::QuickFault;
 use super::route_fault::RouteFault;
 
 /// One fault, at the setting where it is mended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlanError {
-    /// The setting's flag as typed, such as `--cores`, or its key where it has
-    /// none.
-    pub flag: &'static str,
+    /// What the setting is known by: its flag, or its key where it has none.
+    /// Another router's flag is a setting of its own.
+    pub id: &'static str,
     /// Which of several, such as the second backend: 1.
     pub place: usize,
     /// What was given for it; empty when nothing was.
@@ -42,12 +46,12 @@ pub enum Fault {
     CoreTwice(usize),
     #[error(
         "core {core} may not be used: this process is allowed cores {allowed}; \
-         give --cores a subset of them"
+         give {CORES} a subset of them"
     )]
     CoreForbidden { core: usize, allowed: CoreList },
     #[error(
         "the kernel did not say which cores this process may use; \
-         list them with --cores, and add --no-pin"
+         list them with {CORES}, and add {NO_PIN}"
     )]
     CoresUnknown,
 
@@ -76,8 +80,8 @@ pub enum Fault {
 
     // Backends.
     #[error(
-        "no backend is given; name one with --backend http://HOST:PORT, \
-         or add --demo to use the built-in mock"
+        "no backend is given; name one with {BACKEND}, \
+         or add {DEMO} to use the built-in mock"
     )]
     NoBackend,
     #[error("the scheme must be http or https; write http://HOST:PORT, https://HOST or unix:/PATH")]
@@ -125,7 +129,7 @@ pub enum Fault {
     RetryClassTwice,
     #[error("this is neither a time nor a number of times from 1 to 100; write 2s, or 3x")]
     HedgeAfter,
-    #[error("a second backend is an attempt, and only one may be made; raise --retry-attempts")]
+    #[error("a second backend is an attempt, and only one may be made; raise {ATTEMPTS}")]
     HedgeWithoutAttempts,
 
     // Keys of backends.
@@ -147,33 +151,37 @@ pub enum Fault {
     #[error(transparent)]
     Route(#[from] RouteFault),
     // Probes.
-    #[error("no backend is ever asked, so this has no effect; leave it out, or add {0} TIME")]
+    #[error(
+        "no backend is ever asked, so this has no effect; leave it out, or add {}",
+        Named::with(.0, "TIME")
+    )]
     NeverAsked(&'static str),
 
     // TLS.
-    #[error("a TLS listener needs a certificate; add --tls-cert FILE and --tls-key FILE")]
+    #[error("a TLS listener needs a certificate; add {TLS_CERT_FILE} and {TLS_KEY_FILE}")]
     TlsNoPair,
     #[error(
-        "{certificates} --tls-cert and {keys} --tls-key are given, and are paired in order; \
+        "{certificates} {TLS_CERT} and {keys} {TLS_KEY} are given, and are paired in order; \
          give as many of both"
     )]
     TlsPairsUneven { certificates: usize, keys: usize },
-    #[error("no listener speaks TLS, so this has no effect; add --tls-listen ADDR or leave it out")]
+    #[error("no listener speaks TLS, so this has no effect; add {TLS_LISTEN} or leave it out")]
     TlsNoListener,
-    #[error("no client is asked for a certificate; add --tls-client-ca FILE or leave it out")]
+    #[error("no client is asked for a certificate; add {TLS_CLIENT_CA} or leave it out")]
     TlsNoClientCa,
     #[error("there is no certificate file to look at, so this has no effect; leave it out")]
     TlsNoFile,
-    #[error(
-        "no backend is https, so this has no effect; write --backend https://… or leave it out"
-    )]
+    #[error("no backend is https, so this has no effect; write {BACKEND_HTTPS} or leave it out")]
     TlsNoBackend,
-    #[error("a certificate is shown to backends together with its key; add {0} FILE")]
+    #[error(
+        "a certificate is shown to backends together with its key; add {}",
+        Named::with(.0, "FILE")
+    )]
     TlsHalfPair(&'static str),
     #[error("this is no DNS name and no IP address; write the name in the backend's certificate")]
     TlsName,
     #[error(
-        "with --danger-backend-no-verify no certificate of a backend is verified, so this has \
+        "with {NO_VERIFY} no certificate of a backend is verified, so this has \
          no effect; leave one of the two out"
     )]
     TlsUnverified,
@@ -183,7 +191,7 @@ pub enum Fault {
     Unreadable(String),
     #[error(
         "this system has no authorities to verify https backends with ({0}); \
-         install ca-certificates, or give --backend-ca FILE"
+         install ca-certificates, or give {BACKEND_CA}"
     )]
     NoSystemAuthorities(String),
     #[error(transparent)]
@@ -204,12 +212,12 @@ pub enum Fault {
     Above { other: &'static str, most: String },
     #[error(
         "{wanted} connections may need {needed} open files and this process may have {allowed}; \
-         lower --connections to {fitting} or raise the limit (ulimit -n)"
+         lower {CONNECTIONS} to {fitting} or raise the limit (ulimit -n)"
     )]
     OpenFilesForConnections { wanted: usize, needed: usize, allowed: usize, fitting: usize },
     #[error(
         "the process may have {allowed} open files, and shards and idle backend connections \
-         already need {needed}; lower --pool-idle-per-backend or raise the limit (ulimit -n)"
+         already need {needed}; lower {POOL_IDLE} or raise the limit (ulimit -n)"
     )]
     OpenFiles { needed: usize, allowed: usize },
 
@@ -256,3 +264,39 @@ pub enum Fault {
     #[error("a model's name is empty; write names with commas between, like small,large")]
     MockModelEmpty,
 }
+
+impl Fault {
+    /// The settings that the sentence names, as it names them. What another
+    /// router's flag is refused for comes of no other setting, and is told in
+    /// flags.
+    #[must_use]
+    pub(super) fn names(&self) -> Vec<Named> {
+        match self {
+            Self::CoreForbidden { .. } => vec![CORES],
+            Self::CoresUnknown => vec![CORES, NO_PIN],
+            Self::NoBackend => vec![BACKEND, DEMO],
+            Self::ListenTwice(id)
+            | Self::NobodyWaits(id)
+            | Self::NeverEjected(id)
+            | Self::Above { other: id, .. } => vec![Named::only(id)],
+            Self::NeverAsked(id) => vec![Named::with(id, "TIME")],
+            Self::HedgeWithoutAttempts => vec![ATTEMPTS],
+            Self::Route(fault) => fault.names(),
+            Self::TlsNoPair => vec![TLS_CERT_FILE, TLS_KEY_FILE],
+            Self::TlsPairsUneven { .. } => vec![TLS_CERT, TLS_KEY],
+            Self::TlsNoListener => vec![TLS_LISTEN],
+            Self::TlsNoClientCa => vec![TLS_CLIENT_CA],
+            Self::TlsNoBackend => vec![BACKEND_HTTPS],
+            Self::TlsHalfPair(id) => vec![Named::with(id, "FILE")],
+            Self::TlsUnverified => vec![NO_VERIFY],
+            Self::NoSystemAuthorities(_) => vec![BACKEND_CA],
+            Self::OpenFilesForConnections { .. } => vec![CONNECTIONS],
+            Self::OpenFiles { .. } => vec![POOL_IDLE],
+            _ => Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "error_tests.rs"]
+mod tests;

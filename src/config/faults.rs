@@ -10,19 +10,19 @@ pub(super) struct Faults {
     given: Given,
 }
 
-/// A setting by its flag, and which of several it is.
+/// A setting by its id, and which of several it is.
 #[derive(Clone, Copy)]
 pub(super) struct Spot(&'static str, usize);
 
 impl From<&'static str> for Spot {
-    fn from(flag: &'static str) -> Self {
-        Self(flag, 0)
+    fn from(id: &'static str) -> Self {
+        Self(id, 0)
     }
 }
 
 impl From<(&'static str, usize)> for Spot {
-    fn from((flag, place): (&'static str, usize)) -> Self {
-        Self(flag, place)
+    fn from((id, place): (&'static str, usize)) -> Self {
+        Self(id, place)
     }
 }
 
@@ -38,9 +38,9 @@ impl Faults {
         value: impl ToString,
         fault: impl Into<Fault>,
     ) {
-        let Spot(flag, place) = spot.into();
+        let Spot(id, place) = spot.into();
         let (value, fault) = (value.to_string(), fault.into());
-        self.found.push(PlanError { flag, place, value, fault });
+        self.found.push(PlanError { id, place, value, fault });
     }
 
     /// How many were found so far.
@@ -48,13 +48,13 @@ impl Faults {
         self.found.len()
     }
 
-    pub(super) fn is_given(&self, flag: &str) -> bool {
-        self.given.has(flag)
+    pub(super) fn is_given(&self, id: &str) -> bool {
+        self.given.has(id)
     }
 
     /// Whether it was given as a flag.
-    pub(super) fn is_typed(&self, flag: &str) -> bool {
-        self.given.is_typed(flag)
+    pub(super) fn is_typed(&self, id: &str) -> bool {
+        self.given.is_typed(id)
     }
 
     /// The value, or the fault is noted.
@@ -77,24 +77,24 @@ impl Faults {
 
     pub(super) fn at_least<T: PartialOrd + ToString>(
         &mut self,
-        flag: &'static str,
+        id: &'static str,
         value: T,
         least: T,
     ) {
         if value < least {
-            self.add(flag, value, Fault::TooSmall(least.to_string()));
+            self.add(id, value, Fault::TooSmall(least.to_string()));
         }
     }
 
     pub(super) fn at_most<T: PartialOrd + ToString>(
         &mut self,
-        flag: &'static str,
+        id: &'static str,
         value: T,
         most: T,
         reason: &'static str,
     ) {
         if value > most {
-            self.add(flag, value, Fault::TooLarge { most: most.to_string(), reason });
+            self.add(id, value, Fault::TooLarge { most: most.to_string(), reason });
         }
     }
 
@@ -103,7 +103,7 @@ impl Faults {
     /// also when it is the same as the default.
     pub(super) fn within<T: Copy + PartialOrd + ToString>(
         &mut self,
-        flag: &'static str,
+        id: &'static str,
         (value, default): (T, T),
         other: &'static str,
         most: T,
@@ -111,8 +111,8 @@ impl Faults {
         if value <= most {
             return value;
         }
-        if value != default || self.given.has(flag) {
-            self.add(flag, value, Fault::Above { other, most: most.to_string() });
+        if value != default || self.given.has(id) {
+            self.add(id, value, Fault::Above { other, most: most.to_string() });
         }
         most
     }

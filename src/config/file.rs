@@ -330,18 +330,15 @@ impl Read {
     /// been told already.
     pub(super) fn explains(&self, error: &PlanError) -> bool {
         let Unsure(unsure) = &self.unsure;
-        let is_of_backend = settings().any(|s| s.id() == error.flag && s.is_of_backend());
-        let reason = error.fault.to_string();
-        let is_named = |flag: &str| {
-            reason.split(' ').any(|word| word.trim_end_matches([',', ';', ':']) == flag)
-        };
+        let is_of_backend = settings().any(|s| s.id() == error.id && s.is_of_backend());
+        let names = error.fault.names();
         let is_of_absence = matches!(&error.fault, Fault::Route(fault) if fault.is_of_absence());
         let in_lists =
             || unsure.iter().any(|(id, _)| id.starts_with("model.") || id.starts_with("route."));
         is_of_absence && in_lists()
-            || unsure.contains(&(error.flag, error.place))
+            || unsure.contains(&(error.id, error.place))
             || is_of_backend && unsure.contains(&(URL, error.place))
-            || unsure.iter().any(|(flag, _)| is_named(flag))
+            || unsure.iter().any(|(id, _)| names.iter().any(|named| named.id == *id))
     }
 }
 

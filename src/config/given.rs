@@ -3,14 +3,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::error::PlanError;
+use super::error::{Fault, PlanError};
+use super::named::Named;
 use super::settings::{Form, by_id, list_of};
 
-/// Where each setting was given. A setting is known by its flag, or by its key
-/// where it has none, and among several of it by its place. A table of a list
+/// Where each setting was given. A setting is known by its id, which is its
+/// flag, or its key where it has none, and among several of it by its place. A table of a list
 /// is known by the key of the list, and counted through the whole file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Given {
+    /// The ids of those that were typed.
     typed: BTreeSet<&'static str>,
     /// Settings that were typed as a flag of another router: from which of
     /// several on, and as what.
@@ -50,9 +52,9 @@ impl Given {
         Self { file: Some(name.to_owned()), ..Self::default() }
     }
 
-    /// The flag was typed, and wins over the file.
-    pub fn by_flag(&mut self, flag: &'static str) {
-        self.typed.insert(flag);
+    /// The setting's flag was typed, and wins over the file.
+    pub fn by_flag(&mut self, id: &'static str) {
+        self.typed.insert(id);
     }
 
     /// The same, by another router's flag; of several from this one on.
@@ -74,8 +76,8 @@ impl Given {
     }
 
     /// The setting stands in this line of the file.
-    pub(super) fn in_line(&mut self, (flag, place): (&'static str, usize), line: usize) {
-        self.lines.insert((flag, place), line);
+    pub(super) fn in_line(&mut self, (id, place): (&'static str, usize), line: usize) {
+        self.lines.insert((id, place), line);
     }
 
     /// The backends from this one on stand in these lines of a list.
@@ -89,9 +91,9 @@ impl Given {
     }
 
     /// What is known of a setting is what another knows.
-    pub(super) fn take_over(&mut self, flag: &'static str, from: &Self) {
-        self.lines.retain(|(known, _), _| *known != flag);
-        let theirs = from.lines.iter().filter(|((known, _), _)| *known == flag);
+    pub(super) fn take_over(&mut self, id: &'static str, from: &Self) {
+        self.lines.retain(|(known, _), _| *known != id);
+        let theirs = from.lines.iter().filter(|((known, _), _)| *known == id);
         self.lines.extend(theirs.map(|(spot, line)| (*spot, *line)));
     }
 
@@ -100,49 +102,49 @@ impl Given {
     }
 
     /// Whether it was given at all.
-    pub(super) fn has(&self, flag: &str) -> bool {
-        self.typed.contains(flag) || self.lines.keys().any(|(known, _)| *known == flag)
+    pub(super) fn has(&self, id: &str) -> bool {
+        self.typed.contains(id) || self.lines.keys().any(|(known, _)| *known == id)
     }
 
     #[must_use]
-    pub fn is_typed(&self, flag: &str) -> bool {
-        self.typed.contains(flag)
+    pub fn is_typed(&self, id: &str) -> bool {
+        self.typed.contains(id)
     }
 
     /// How the operator knows a setting: `--body-bytes` or `limits.body_bytes`.
     #[must_use]
-    pub fn name(&self, flag: &str) -> String {
-        if let Some((0, theirs)) = self.of_others.get(flag) {
+    pub fn name(&self, id: &str) -> String {
+        if let Some((0, theirs)) = self.of_others.get(id) {
             return (*theirs).to_owned();
         }
-        let key = by_id(flag).filter(|_| self.file.is_some() && !self.is_typed(flag));
-        key.map_or_else(|| flag.to_owned(), |setting| setting.key.to_owned())
+        let key = by_id(id).filter(|_| self.file.is_some() && !self.is_typed(id));
+        key.map_or_else(|| id.to_owned(), |setting| setting.key.to_owned())
     }
 
     /// The error, at the place where it is mended.
     #[must_use]
     pub fn tell(&self, error: &PlanError) -> Told {
-        let setting = by_id(error.flag).filter(|setting| setting.is_of_backend());
+        let setting = by_id(error.id).filter(|setting| setting.is_of_backend());
         if let Some((setting, &origin)) = setting.zip(self.origins.get(error.place)) {
-            let error = PlanError { flag: setting.id(), place: origin, ..error.clone() };
+            let error = PlanError { id: setting.id(), place: origin, ..error.clone() };
             return Self { origins: Vec::new(), ..self.clone() }.tell(&error);
         }
         if let Some((setting, place)) = setting.zip(self.place_in_list(error)) {
             let name = setting.key.strip_prefix("backend.").unwrap_or(setting.key);
-            let (value, reason) = (shown(&error.value), self.rename(&error.fault.to_string()));
+            let (value, reason) = (shown(&error.value), self.sentence(&error.fault));
             let space = if value.is_empty() { "" } else { " " };
             return Told::elsewhere(format!("{place}: {name}{space}{value}: {reason}"));
         }
-        let theirs = self.of_others.get(error.flag).filter(|(from, _)| *from <= error.place);
+        let theirs = self.of_others.get(error.id).filter(|(from, _)| *from <= error.place);
         let line = self.line(error).filter(|_| theirs.is_none());
         let place = match (&self.file, line) {
-            _ if self.is_typed(error.flag) || theirs.is_some() => String::new(),
+            _ if self.is_typed(error.id) || theirs.is_some() => String::new(),
             (Some(file), Some(line)) => format!("{file}:{line}: "),
             (Some(file), None) => format!("{file}: "),
             (None, _) => String::new(),
         };
-        let name = theirs.map_or_else(|| self.name(error.flag), |(_, theirs)| (*theirs).to_owned());
-        let reason = self.rename(&error.fault.to_string());
+        let name = theirs.map_or_else(|| self.name(error.id), |(_, theirs)| (*theirs).to_owned());
+        let reason = self.sentence(&error.fault);
         let sentence = match shown(&error.value) {
             "" => format!("{place}{name}: {reason}"),
             value => format!("{place}{name} {value}: {reason}"),
@@ -153,55 +155,55 @@ impl Given {
     /// What was typed for all backends stands in no list.
     fn place_in_list(&self, error: &PlanError) -> Option<String> {
         let list = self.list.as_ref()?;
-        let is_url = error.flag == "--backend";
+        let is_url = error.id == "--backend";
         let line = list.lines.get(error.place.checked_sub(list.from)?)?;
-        (is_url || !self.is_typed(error.flag)).then(|| format!("{}:{line}", list.name))
+        (is_url || !self.is_typed(error.id)).then(|| format!("{}:{line}", list.name))
     }
 
     /// `None` also for what was typed.
     fn line(&self, error: &PlanError) -> Option<usize> {
         let line = |id, place| self.lines.get(&(id, place)).copied();
         // What is missing is missed in its table.
-        let list = || by_id(error.flag).and_then(|setting| list_of(setting.key));
-        let line = line(error.flag, error.place)
+        let list = || by_id(error.id).and_then(|setting| list_of(setting.key));
+        let line = line(error.id, error.place)
             .or_else(|| line(list()?.key, error.place))
-            .or_else(|| line(error.flag, 0));
-        line.filter(|_| !self.is_typed(error.flag))
+            .or_else(|| line(error.id, 0));
+        line.filter(|_| !self.is_typed(error.id))
     }
 
-    /// A sentence that names flags, with the keys of those that were not typed:
-    /// `--body-memory` becomes `limits.body_memory`, `--tls-cert FILE` becomes
-    /// `tls.cert = "FILE"`, `--no-pin` becomes `cores.pin = false`.
+    /// How the operator writes a setting that a sentence names: `--body-memory`
+    /// becomes `limits.body_memory` where it was not typed, `--tls-cert FILE`
+    /// becomes `tls.cert = "FILE"`, `--no-pin` becomes `cores.pin = false`.
     #[must_use]
-    pub fn rename(&self, sentence: &str) -> String {
-        if self.file.is_none() && self.of_others.is_empty() {
-            return sentence.to_owned();
+    pub(super) fn write(&self, named: Named) -> String {
+        if let Some((0, theirs)) = self.of_others.get(named.id) {
+            return Named { id: theirs, ..named }.to_string();
         }
-        let mut words: Vec<String> = Vec::new();
-        let mut awaits_value = false;
-        for word in sentence.split(' ') {
-            let (bare, punctuation) = bare(word);
-            if awaits_value && is_value(bare) {
-                words.push(format!("= \"{bare}\"{punctuation}"));
-                awaits_value = false;
-                continue;
-            }
-            if let Some((0, theirs)) = self.of_others.get(bare) {
-                words.push(format!("{theirs}{punctuation}"));
-                continue;
-            }
-            let setting = by_id(bare).filter(|setting| !self.is_typed(setting.id()));
-            let setting = setting.filter(|_| self.file.is_some());
-            awaits_value = setting.is_some() && punctuation.is_empty();
-            words.push(match setting.map(|setting| (setting.key, setting.form())) {
-                Some((key, Form::Switch { flag_says })) => {
-                    format!("{key} = {flag_says}{punctuation}")
-                }
-                Some((key, _)) => format!("{key}{punctuation}"),
-                None => word.to_owned(),
-            });
+        let setting = by_id(named.id).filter(|_| self.file.is_some() && !self.is_typed(named.id));
+        match setting.map(|setting| (setting.key, setting.form())) {
+            Some((key, Form::Switch { flag_says })) => format!("{key} = {flag_says}"),
+            Some((key, _)) if named.value.is_empty() => key.to_owned(),
+            Some((key, _)) => format!("{key} = \"{}\"", named.value),
+            None => named.to_string(),
         }
-        words.join(" ")
+    }
+
+    /// The fault's sentence, with the settings that it names as the operator
+    /// writes them.
+    fn sentence(&self, fault: &Fault) -> String {
+        let (sentence, names) = (fault.to_string(), fault.names());
+        let (mut said, mut rest) = (String::new(), sentence.as_str());
+        let next = |rest: &str| {
+            let found = names.iter().filter_map(|named| Some((named.find_in(rest)?, *named)));
+            found.min_by_key(|(at, _)| *at)
+        };
+        while let Some((at, named)) = next(rest) {
+            let (before, from) = rest.split_at(at);
+            said.push_str(before);
+            said.push_str(&self.write(named));
+            rest = from.get(named.to_string().len()..).unwrap_or_default();
+        }
+        said + rest
     }
 }
 
@@ -226,17 +228,6 @@ impl Told {
     pub(super) fn at(line: usize, sentence: String) -> Self {
         Self { order: (false, line), sentence }
     }
-}
-
-/// A word and the punctuation behind it.
-fn bare(word: &str) -> (&str, &str) {
-    word.split_at(word.trim_end_matches([',', ';', ':']).len())
-}
-
-/// Whether a sentence shows with this word what to write.
-fn is_value(word: &str) -> bool {
-    let is_kind = word.len() > 1 && word.bytes().all(|byte| byte.is_ascii_uppercase());
-    is_kind || word.contains("://")
 }
 
 /// What was given, if it can be shown: it may be a key that was pasted where

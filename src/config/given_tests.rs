@@ -1,7 +1,7 @@
 //! Facts about how errors name what the operator wrote.
 
 use super::*;
-use crate::config::Fault;
+use crate::config::{Fault, RouteFault};
 
 /// Settings of a file: the head's size in line 3, backends in 7 and 9; the
 /// body's size was typed.
@@ -16,8 +16,8 @@ fn given() -> Given {
 
 #[track_caller]
 fn check(spot: (&'static str, usize), value: &str, fault: Fault, expected: &str) {
-    let (flag, place) = spot;
-    let error = PlanError { flag, place, value: value.to_owned(), fault };
+    let (id, place) = spot;
+    let error = PlanError { id, place, value: value.to_owned(), fault };
     assert_eq!(given().tell(&error).sentence, expected);
 }
 
@@ -97,10 +97,22 @@ fn a_mend_names_what_the_operator_can_change() {
     );
 }
 
+/// A model may be called anything.
+#[test]
+fn what_the_operator_wrote_is_shown_as_it_was_written() {
+    check(
+        ("model.name", 0),
+        "--cores",
+        RouteFault::NotServed("--cores".to_owned()).into(),
+        "t.toml: model.name --cores: no backend serves --cores; add the name to the \
+         backend.models of one",
+    );
+}
+
 #[test]
 fn without_a_file_everything_is_a_flag() {
     let error = PlanError {
-        flag: "--tls-listen",
+        id: "--tls-listen",
         place: 0,
         value: "a:1".to_owned(),
         fault: Fault::TlsNoPair,

@@ -68,7 +68,7 @@ pub(super) fn check(
             Some((_, Ok(secret))) => Some(secret),
             Some((source, Err(fault))) => {
                 let value = source.to_string();
-                faults.push(PlanError { flag: "backend.key", place, value, fault });
+                faults.push(PlanError { id: "backend.key", place, value, fault });
                 None
             }
         });

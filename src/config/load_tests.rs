@@ -65,7 +65,7 @@ fn faults_of_words_and_of_files_are_told_at_once() {
     written.backends = vec!["HTTPS://a".into()];
     written.tls.backend.ca = Some(none.clone());
     let faults = check_with_files(&written, &machine(), NOW).unwrap_err();
-    let flags: Vec<_> = faults.iter().map(|fault| fault.flag).collect();
+    let flags: Vec<_> = faults.iter().map(|fault| fault.id).collect();
     assert_eq!(flags, ["--cores", "--tls-cert", "--tls-key", "--backend-ca"]);
     let unreadable = Fault::Unreadable("no such file or directory".into());
     assert!(faults[1..].iter().all(|fault| fault.fault == unreadable), "{faults:?}");

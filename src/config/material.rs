@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::error::{Fault, PlanError};
+use super::given::Given;
 use super::tls_plan::{BackendTlsPlan, PairFiles, ServerTlsPlan, TlsPlan};
 use crate::tls::{
     self, Authorities, CertificateDer, Chain, CryptoProvider, Date, Identity, Key, UnixTime,
@@ -36,10 +37,27 @@ pub struct TlsMaterial {
     pub client_authorities: Option<Authorities>,
     /// By backend, in the operator's order; `None` is plain HTTP.
     pub backends: Vec<Option<BackendMaterial>>,
-    /// Certificates that end soon, each in one sentence with its mend.
-    pub warnings: Vec<String>,
+    /// Certificates that end soon.
+    pub warnings: Vec<Warning>,
     /// When the first certificate of our own ends.
     pub earliest_not_after: Option<UnixTime>,
+}
+
+/// A certificate that ends soon.
+#[derive(Clone, Debug)]
+pub struct Warning {
+    /// The setting that names its file.
+    id: &'static str,
+    /// Which one, and the mend.
+    sentence: String,
+}
+
+impl Warning {
+    /// In one sentence, with the setting by the name that the operator knows.
+    #[must_use]
+    pub fn told(&self, given: &Given) -> String {
+        format!("{} {}", given.name(self.id), self.sentence)
+    }
 }
 
 /// Checked contents for one backend.
@@ -111,8 +129,8 @@ impl TlsMaterial {
             earliest_not_after: ends.min_by_key(|end| end.as_secs()),
             warnings: named
                 .into_iter()
-                .flat_map(|((flags, pair), identity)| {
-                    expiry_warnings(flags, pair, identity.chain(), now)
+                .flat_map(|((ids, pair), identity)| {
+                    expiry_warnings(ids, pair, identity.chain(), now)
                 })
                 .collect(),
             identities,
@@ -126,7 +144,7 @@ impl TlsMaterial {
 fn backend_pairs<'a>(
     plan: &'a TlsPlan,
     backends: &'a [Option<BackendMaterial>],
-) -> Vec<((&'static PairFlags, &'a PairFiles), &'a Identity)> {
+) -> Vec<((&'static PairIds, &'a PairFiles), &'a Identity)> {
     let mut pairs: Vec<((_, &PairFiles), _)> = Vec::new();
     for (plan, material) in plan.backends.iter().zip(backends) {
         let pair = plan.as_ref().and_then(|plan| plan.pair.as_ref());
@@ -139,35 +157,31 @@ fn backend_pairs<'a>(
     pairs
 }
 
-fn expiry_warnings(
-    flags: &PairFlags,
-    pair: &PairFiles,
-    chain: &Chain,
-    now: UnixTime,
-) -> Vec<String> {
+fn expiry_warnings(ids: &PairIds, pair: &PairFiles, chain: &Chain, now: UnixTime) -> Vec<Warning> {
     let own = (chain.not_after(), "the certificate", "renew it");
     let others = chain
         .others_end()
         .map(|end| (end, "a certificate of an authority in the chain", "fetch the chain anew"));
     let ends_soon =
         |end: UnixTime| end.as_secs().saturating_sub(now.as_secs()) < EXPIRY_WARNING.as_secs();
-    let (flag, path) = (flags.certificates, pair.certificates.display());
+    let path = pair.certificates.display();
     let all = [own].into_iter().chain(others).filter(|(end, ..)| ends_soon(*end));
     all.map(|(end, which, mend)| {
         let verb = if end < now { "expired" } else { "expires" };
-        format!("{flag} {path}: {which} {verb} on {}; {mend}", Date(end))
+        let sentence = format!("{path}: {which} {verb} on {}; {mend}", Date(end));
+        Warning { id: ids.certificates, sentence }
     })
     .collect()
 }
 
-/// Under which flags a pair was given.
-struct PairFlags {
+/// By which settings a pair is given.
+struct PairIds {
     certificates: &'static str,
     key: &'static str,
 }
 
-static SERVER: PairFlags = PairFlags { certificates: "--tls-cert", key: "--tls-key" };
-static BACKEND: PairFlags = PairFlags { certificates: "--backend-cert", key: "--backend-key" };
+static SERVER: PairIds = PairIds { certificates: "--tls-cert", key: "--tls-key" };
+static BACKEND: PairIds = PairIds { certificates: "--backend-cert", key: "--backend-key" };
 
 /// A check under way.
 struct Check<'a> {
@@ -185,10 +199,10 @@ impl<'a> Check<'a> {
         let mut carriers: HashMap<String, usize> = HashMap::new();
         for (index, pair) in plan.pairs.iter().enumerate() {
             self.place = index;
-            let (flag, path) = (SERVER.certificates, pair.certificates.as_path());
+            let (id, path) = (SERVER.certificates, pair.certificates.as_path());
             let chain = self.chain(&SERVER, pair);
             if let Some(chain) = &chain {
-                self.take(flag, path, chain.check_names());
+                self.take(id, path, chain.check_names());
             }
             for name in chain.iter().flat_map(Chain::dns_names) {
                 let Some(other) = carriers.insert(name.clone(), index) else { continue };
@@ -196,7 +210,7 @@ impl<'a> Check<'a> {
                 if other != index {
                     let other = plan.pairs[other].certificates.display().to_string();
                     let fault = tls::Fault::NameTwice { name: name.clone(), other };
-                    self.fault(flag, path, fault);
+                    self.fault(id, path, fault);
                 }
             }
             identities.extend(self.identity(&SERVER, pair, chain));
@@ -232,26 +246,26 @@ impl<'a> Check<'a> {
         BackendMaterial { authorities, identity }
     }
 
-    fn chain(&mut self, flags: &PairFlags, pair: &PairFiles) -> Option<Chain> {
-        let (flag, path) = (flags.certificates, &pair.certificates);
-        let pem = self.contents(flag, path)?;
-        let chain = self.take(flag, path, Chain::read(pem))?;
-        self.take(flag, path, chain.check_validity(self.now));
+    fn chain(&mut self, ids: &PairIds, pair: &PairFiles) -> Option<Chain> {
+        let (id, path) = (ids.certificates, &pair.certificates);
+        let pem = self.contents(id, path)?;
+        let chain = self.take(id, path, Chain::read(pem))?;
+        self.take(id, path, chain.check_validity(self.now));
         Some(chain)
     }
 
     /// The key is looked at also when the chain is none.
     fn identity(
         &mut self,
-        flags: &PairFlags,
+        ids: &PairIds,
         pair: &PairFiles,
         chain: Option<Chain>,
     ) -> Option<Identity> {
-        let (flag, path) = (flags.key, &pair.key);
-        let pem = self.contents(flag, path)?;
-        let key = self.take(flag, path, Key::read(pem, self.provider))?;
+        let (id, path) = (ids.key, &pair.key);
+        let pem = self.contents(id, path)?;
+        let key = self.take(id, path, Key::read(pem, self.provider))?;
         let chain_name = pair.certificates.display().to_string();
-        self.take(flag, path, Identity::of(chain?, key, &chain_name))
+        self.take(id, path, Identity::of(chain?, key, &chain_name))
     }
 
     fn backend_authorities(
@@ -273,34 +287,34 @@ impl<'a> Check<'a> {
         }
     }
 
-    fn bundle(&mut self, flag: &'static str, path: &Path) -> Option<Authorities> {
-        match Authorities::read(self.contents(flag, path)?) {
+    fn bundle(&mut self, id: &'static str, path: &Path) -> Option<Authorities> {
+        match Authorities::read(self.contents(id, path)?) {
             Ok(authorities) => Some(authorities),
             Err(faults) => {
-                faults.into_iter().for_each(|fault| self.fault(flag, path, fault));
+                faults.into_iter().for_each(|fault| self.fault(id, path, fault));
                 None
             }
         }
     }
 
-    fn contents(&mut self, flag: &'static str, path: &Path) -> Option<&'a [u8]> {
+    fn contents(&mut self, id: &'static str, path: &Path) -> Option<&'a [u8]> {
         let files = self.files;
-        self.take(flag, path, files.contents(path))
+        self.take(id, path, files.contents(path))
     }
 
     /// The value, or the fault is noted.
     fn take<T>(
         &mut self,
-        flag: &'static str,
+        id: &'static str,
         path: &Path,
         read: Result<T, impl Into<Fault>>,
     ) -> Option<T> {
-        read.map_err(|fault| self.fault(flag, path, fault)).ok()
+        read.map_err(|fault| self.fault(id, path, fault)).ok()
     }
 
-    fn fault(&mut self, flag: &'static str, path: &Path, fault: impl Into<Fault>) {
+    fn fault(&mut self, id: &'static str, path: &Path, fault: impl Into<Fault>) {
         let value = path.display().to_string();
-        self.faults.push(PlanError { flag, place: self.place, value, fault: fault.into() });
+        self.faults.push(PlanError { id, place: self.place, value, fault: fault.into() });
     }
 }
 

@@ -38,6 +38,7 @@ mod list;
 mod load;
 mod material;
 mod mock_plan;
+mod named;
 mod nearest;
 mod pattern;
 mod plan;

@@ -178,7 +178,7 @@ impl Quick<'_> {
     fn refuse(&mut self, flag: &'static str, word: &str, fault: QuickFault) {
         self.to.given.by_flag(flag);
         let fault = Fault::Quick(fault);
-        self.to.faults.push(PlanError { flag, place: 0, value: word.to_owned(), fault });
+        self.to.faults.push(PlanError { id: flag, place: 0, value: word.to_owned(), fault });
     }
 }
 

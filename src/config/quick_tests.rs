@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::quick_table::{THEIRS, Takes};
 use super::*;
-use crate::config::{Given, Machine, Plan, Policy, check_file_and_flags, settings};
+use crate::config::{ConfigFile, Given, Machine, Plan, Policy, check_file_and_flags, settings};
 use crate::tls::UnixTime;
 
 /// As if these had been typed, each with its words.
@@ -30,6 +30,14 @@ fn check(flags: &[(&str, &[&str])], change: impl FnOnce(&mut Written)) {
 }
 
 fn read(flags: &[(&str, &[&str])], ours: &[(&'static str, &str)]) -> Result<Plan, Vec<String>> {
+    read_with(None, flags, ours)
+}
+
+fn read_with(
+    file: Option<&str>,
+    flags: &[(&str, &[&str])],
+    ours: &[(&'static str, &str)],
+) -> Result<Plan, Vec<String>> {
     let machine = Machine { allowed_cores: vec![0], open_files: None };
     let now = UnixTime::since_unix_epoch(Duration::from_secs(1));
     let write = |written: &mut Written| {
@@ -39,7 +47,8 @@ fn read(flags: &[(&str, &[&str])], ours: &[(&'static str, &str)]) -> Result<Plan
         }
         write_typed(&typed(flags), written);
     };
-    check_file_and_flags(None, write, &machine, now).map(|(_, plan)| plan)
+    let file = file.map(|text| ConfigFile { name: "t.toml".to_owned(), text: text.to_owned() });
+    check_file_and_flags(file.as_ref(), write, &machine, now).map(|(_, plan)| plan)
 }
 
 /// Beside one backend, refused with exactly these.
@@ -265,6 +274,15 @@ fn what_is_said_twice_is_refused() {
     let told = read(&[("--worker-urls", &["http://b"]), ("--static-backends", &["http://c"])], &[]);
     let expected = "--static-backends: --worker-urls says the same; leave one of the two out";
     assert_eq!(told.unwrap_err(), [expected]);
+}
+
+/// What is said of a flag does not come of a setting that it only speaks of.
+#[test]
+fn a_flag_is_refused_beside_a_setting_that_is_not_understood() {
+    let file = "backend = [{ url = \"http://a\" }]\nretry.backoff = \"1 parsec\"\n";
+    let told = read_with(Some(file), &[("--retry-jitter-factor", &["0.1"])], &[]).unwrap_err();
+    let starts: Vec<_> = told.iter().map(|told| told.split(": ").next().unwrap()).collect();
+    assert_eq!(starts, ["t.toml:2", "--retry-jitter-factor"], "{told:#?}");
 }
 
 #[test]

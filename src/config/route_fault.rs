@@ -1,6 +1,10 @@
 //! What can be wrong with models and routes: one variant a fault, each with its
 //! reason and its mend.
 
+use super::named::{
+    BACKEND_DIALECT, BACKEND_MODELS, BACKEND_NAME, MODEL_ALIASES, MODEL_NAME, Named, SHADOW,
+};
+
 /// The reason and the mend, in one sentence. A key in it is where the operator
 /// would look for what is missing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,9 +31,9 @@ pub enum RouteFault {
     NameTaken(String),
 
     // What one leads to.
-    #[error("there is no backend.name like this, and no URL; {0}")]
+    #[error("there is no {BACKEND_NAME} like this, and no URL; {0}")]
     UnknownBackend(Near),
-    #[error("there is no model.name, model.aliases or backend.models with this name; {0}")]
+    #[error("there is no {MODEL_NAME}, {MODEL_ALIASES} or {BACKEND_MODELS} with this name; {0}")]
     UnknownModel(Near),
     #[error("this backend stands in the list twice; name it once")]
     BackendTwice,
@@ -39,17 +43,17 @@ pub enum RouteFault {
     )]
     SentStar,
     #[error(
-        "this backend does not serve {0}; add the name to its backend.models, or leave the \
+        "this backend does not serve {0}; add the name to its {BACKEND_MODELS}, or leave the \
          backend out"
     )]
     NotServedBy(String),
-    #[error("no backend serves {0}; add the name to the backend.models of one")]
+    #[error("no backend serves {0}; add the name to the {BACKEND_MODELS} of one")]
     NotServed(String),
     #[error("fallbacks lead back: {0}; leave one of them out")]
     Cycle(String),
     #[error(
         "{model} is answered in the {speaks} API only, and {by} asks in the other; name a model \
-         whose backend.dialect fits"
+         whose {BACKEND_DIALECT} fits"
     )]
     NoDialect { model: String, speaks: &'static str, by: &'static str },
     #[error("every weight is 0, so that none would answer; give one a weight")]
@@ -70,7 +74,7 @@ pub enum RouteFault {
     Nowhere,
     #[error("a shadow only decides, and this one leads to no model; add to = \"MODEL\"")]
     ShadowNowhere,
-    #[error("route.shadow does not act, so no copy is ever sent; leave one of the two out")]
+    #[error("{SHADOW} does not act, so no copy is ever sent; leave one of the two out")]
     ShadowMirror,
     #[error("there is no mirror.model, so this has no effect; add it, or leave this out")]
     MirrorNobody,
@@ -97,6 +101,19 @@ pub enum RouteFault {
 }
 
 impl RouteFault {
+    /// The settings that the sentence names.
+    pub(super) fn names(&self) -> Vec<Named> {
+        match self {
+            Self::UnknownBackend(_) => vec![BACKEND_NAME],
+            Self::UnknownModel(_) => vec![MODEL_NAME, MODEL_ALIASES, BACKEND_MODELS],
+            Self::NotServedBy(_) | Self::NotServed(_) => vec![BACKEND_MODELS],
+            Self::NoDialect { .. } => vec![BACKEND_DIALECT],
+            Self::ShadowMirror => vec![SHADOW],
+            Self::MinAboveMax(id, _) => vec![Named::only(id)],
+            _ => Vec::new(),
+        }
+    }
+
     /// Whether it is found where something is missing, and so also where that
     /// was written and not understood.
     pub(super) const fn is_of_absence(&self) -> bool {

@@ -88,6 +88,6 @@ fn there_are_never_more_than_the_table_bears() {
 fn a_fault_of_one_address_is_told_where_its_name_stands() {
     let (plan, _) = spread(&plan(FILE), &addresses(3));
     let (flag, value, fault) = ("--backend-ca", String::new(), Fault::Unreadable("x".to_owned()));
-    let told = plan.given.tell(&PlanError { flag, place: 3, value, fault }).sentence;
+    let told = plan.given.tell(&PlanError { id: flag, place: 3, value, fault }).sentence;
     assert!(told.starts_with("t.toml:8: "), "{told}");
 }

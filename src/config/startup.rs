@@ -3,6 +3,7 @@
 use crate::base::units::Size;
 
 use super::cores::CoreList;
+use super::named::{BACKEND_CA, NO_VERIFY, Named};
 use super::plan::{BackendPlan, Plan};
 use crate::tls::Verification;
 
@@ -11,12 +12,19 @@ use crate::tls::Verification;
 ///
 /// `driver_in_force` says what was really obtained, with its ring flags;
 /// `bound` holds the addresses as bound, written as for `--listen`: those of the
-/// plan's plain listeners, then those that speak TLS.
+/// plan's plain listeners, then those that speak TLS; and that of the admin's
+/// pages, whose port the kernel may have chosen as well.
 #[must_use]
-pub fn startup_line(plan: &Plan, driver_in_force: &str, version: &str, bound: &[String]) -> String {
+pub fn startup_line(
+    plan: &Plan,
+    driver_in_force: &str,
+    version: &str,
+    (bound, admin): (&[String], Option<&str>),
+) -> String {
     let line = format!(
-        "tokenring {version} listens on {}; {driver_in_force}; {}; {}; {}",
+        "tokenring {version} listens on {}; {}{driver_in_force}; {}; {}; {}",
         listeners(plan, bound),
+        admin.map(|address| format!("admin at {address}; ")).unwrap_or_default(),
         cores(plan),
         backends(plan),
         limits(plan),
@@ -34,10 +42,13 @@ pub fn startup_line(plan: &Plan, driver_in_force: &str, version: &str, bound: &[
 /// often it was said before.
 #[must_use]
 pub fn danger_lines(plan: &Plan) -> Vec<String> {
-    let unverified = "DANGER: --danger-backend-no-verify: whoever sits on the way to such a \
-                      backend can read and change all that is sent; give --backend-ca instead";
     let is_unverified = (0..plan.backends.len()).any(|place| is_unverified(plan, place));
-    is_unverified.then(|| plan.given.rename(unverified)).into_iter().collect()
+    let [switch, authority] = [NO_VERIFY, Named::only(BACKEND_CA.id)].map(|n| plan.given.write(n));
+    let unverified = format!(
+        "DANGER: {switch}: whoever sits on the way to such a backend can read and change all that \
+         is sent; give {authority} instead"
+    );
+    is_unverified.then_some(unverified).into_iter().collect()
 }
 
 /// The backend at this place is https, and may be anybody.
@@ -128,7 +139,7 @@ mod tests {
     fn check_line(change: impl FnOnce(&mut Written), bound: &[&str], expected: &str) {
         let bound: Vec<_> = bound.iter().map(|&address| address.to_owned()).collect();
         assert_eq!(
-            startup_line(&plan(change), "io_uring (COOP_TASKRUN)", "1.2.3", &bound),
+            startup_line(&plan(change), "io_uring (COOP_TASKRUN)", "1.2.3", (&bound, None)),
             expected
         );
     }
@@ -166,6 +177,18 @@ mod tests {
     }
 
     #[test]
+    fn says_where_the_admins_pages_are() {
+        let plan = plan(|written| {
+            written.backends = vec!["http://a:1".into()];
+            written.admin = Some("127.0.0.1:0".into());
+        });
+        let bound = ["127.0.0.1:1".to_owned()];
+        let said = startup_line(&plan, "epoll", "1.2.3", (&bound, Some("127.0.0.1:2")));
+        let begins = "tokenring 1.2.3 listens on 127.0.0.1:1; admin at 127.0.0.1:2; epoll; ";
+        assert!(said.starts_with(begins), "{said}");
+    }
+
+    #[test]
     fn says_who_speaks_tls_and_who_is_not_verified() {
         let unverified = |written: &mut Written| {
             written.backends = vec!["http://a:1".into(), "https://b".into()];
@@ -191,7 +214,7 @@ mod tests {
     fn says_nothing_of_danger_when_https_is_verified() {
         let verified = |written: &mut Written| written.backends = vec!["https://b".into()];
         assert_eq!(danger_lines(&plan(verified)), [""; 0]);
-        let line = startup_line(&plan(verified), "epoll", "1.2.3", &["127.0.0.1:1".into()]);
+        let line = startup_line(&plan(verified), "epoll", "1.2.3", (&["127.0.0.1:1".into()], None));
         assert!(line.contains("; backends b (https); "), "{line}");
     }
 
@@ -203,7 +226,7 @@ mod tests {
             written.tls.certificates = vec!["c".into()];
             written.tls.keys = vec!["k".into()];
         });
-        let said = startup_line(&plan, "epoll", "1.2.3", &["127.0.0.1:2".to_owned()]);
+        let said = startup_line(&plan, "epoll", "1.2.3", (&["127.0.0.1:2".to_owned()], None));
         assert!(said.contains("listens on 127.0.0.1:2 (TLS); "), "{said}");
         assert!(said.contains(": curl -N -k https://127.0.0.1:2/v1/"), "{said}");
     }
@@ -211,7 +234,7 @@ mod tests {
     #[track_caller]
     fn check_curl(bound: &str, expected: &str) {
         let plan = plan(|written| written.demo = true);
-        let said = startup_line(&plan, "epoll", "1.2.3", &[bound.to_owned()]);
+        let said = startup_line(&plan, "epoll", "1.2.3", (&[bound.to_owned()], None));
         let (_, curl) = said.split_once("\ntry, in another terminal: ").unwrap();
         assert!(curl.starts_with(expected), "{curl}");
     }

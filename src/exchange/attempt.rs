@@ -11,8 +11,10 @@
 //!   gets the first answer that a backend gave, byte for byte, and not the last
 //!   one's accident; where none gave any, our own first trouble.
 //! - An answer of a fallback that faults the request (400 to 499) is no better
-//!   than the error for which the fallback was asked.
+//!   than the error for which the fallback was asked, and no answer for a model
+//!   that was only full: that one is waited for.
 
+mod answered;
 mod last_words;
 
 use super::{
@@ -21,7 +23,6 @@ use super::{
     ask::{Asking, AttemptFault, Word, ask_backend},
     errand::{Errand, Shared},
     hedge::{Beside, Heard, ask_beside, late_at},
-    hold::{Unheld, complaint, hold},
     queue,
     understand::Asked,
     verdict,
@@ -30,7 +31,7 @@ use super::{
 };
 use crate::{
     balance::{Ask, BackendId, NoPick, Reach, Ticket},
-    llm::{Complaint, Model, Trouble},
+    llm::Model,
     retry::{Class, Failed, Failing, GivenUp, Next, Reason, Walk},
     route::Decision,
     rt::World,
@@ -224,68 +225,6 @@ impl<'s, W: World> Way<'s, '_, W> {
         queue::place(stage, client, &ask, asked.priority).await
     }
 
-    /// A backend has answered. That is the end, but for a model that cannot
-    /// answer this, where another one is there for that.
-    async fn answered(
-        &mut self,
-        answer: Answer<'s, W::Stream>,
-        about: Option<Complaint>,
-        ticket: Ticket<'s>,
-    ) -> Result<Turn<'s, W::Stream>, AttemptFault> {
-        let status = answer.head.status;
-        let is_fault = about.is_some() || matches!(status, 400..=499);
-        if !is_fault {
-            return Ok(Turn::Told((answer, Some(ticket))));
-        }
-        if self.ways.is_fallback(self.step) && matches!(self.first, Some(Word::Answer(_))) {
-            answer.lost(self.stage);
-            self.walk.redirected(ticket.backend(), self.step);
-            verdict::declined(self.stage, ticket, status);
-            return match self.ways.after(self.step, Reason::General) {
-                Some(step) => {
-                    self.go_to(step, Reason::General);
-                    Ok(Turn::On)
-                }
-                None => self.give_up(GivenUp::NobodyLeft).map(Turn::Told),
-            };
-        }
-        // These are told of the prompt; a 401 or 404 is not.
-        let may_be_about_prompt = about.is_some() || matches!(status, 400 | 413 | 422);
-        if !may_be_about_prompt || !self.has_step_for_prompt() {
-            return Ok(Turn::Told((answer, Some(ticket))));
-        }
-        let held = match hold(self.stage, self.client, answer).await {
-            Ok(held) => held,
-            Err(Unheld::Passes(answer) | Unheld::Slow(answer)) => {
-                return Ok(Turn::Told((answer, Some(ticket))));
-            }
-            Err(Unheld::Lost) => {
-                verdict::cut(self.stage, ticket, &Trouble::BackendCut);
-                return self.end(Trouble::BackendCut.into()).map(Turn::Told);
-            }
-            Err(Unheld::Interrupted(interrupt)) => {
-                return self.end(interrupt.into()).map(Turn::Told);
-            }
-        };
-        let reason = match about.unwrap_or_else(|| complaint(&held)) {
-            Complaint::ContextWindow => Reason::ContextWindow,
-            Complaint::ContentPolicy => Reason::ContentPolicy,
-            Complaint::OfRequest | Complaint::OfBackend => {
-                return Ok(Turn::Told((held, Some(ticket))));
-            }
-        };
-        let Some(step) = self.ways.after(self.step, reason) else {
-            return Ok(Turn::Told((held, Some(ticket))));
-        };
-        self.walk.redirected(ticket.backend(), self.step);
-        if status >= 400 {
-            verdict::declined(self.stage, ticket, status);
-        }
-        self.first.get_or_insert(Word::Answer(held));
-        self.go_to(step, reason);
-        Ok(Turn::On)
-    }
-
     /// A backend has failed.
     async fn failed(
         &mut self,
@@ -319,13 +258,7 @@ impl<'s, W: World> Way<'s, '_, W> {
     /// one, or to one that was full, to wait there, or once more to those where
     /// nobody is well, or waits until some may be asked again.
     async fn leave_step(&mut self) -> Result<(), Stuck> {
-        if let Some(step) = self.ways.after(self.step, Reason::General) {
-            self.go_to(step, Reason::General);
-            return Ok(());
-        }
-        if let Some(step) = self.full.take() {
-            self.go_to(step, Reason::General);
-            self.waits = true;
+        if self.next_step() {
             return Ok(());
         }
         if self.reach == Reach::Well {
@@ -341,6 +274,21 @@ impl<'s, W: World> Way<'s, '_, W> {
         client.pause(stage, begins).await.map_err(Stuck::Interrupted)
     }
 
+    /// Goes on to the next step, or to one that was full, to wait there; says
+    /// whether there is one.
+    fn next_step(&mut self) -> bool {
+        if let Some(step) = self.ways.after(self.step, Reason::General) {
+            self.go_to(step, Reason::General);
+            return true;
+        }
+        let full = self.full.take();
+        if let Some(step) = full {
+            self.go_to(step, Reason::General);
+            self.waits = true;
+        }
+        full.is_some()
+    }
+
     fn go_to(&mut self, step: usize, reason: Reason) {
         self.step = step;
         if reason != Reason::General {
@@ -348,13 +296,6 @@ impl<'s, W: World> Way<'s, '_, W> {
             (self.reach, self.full) = (self.ways.first_reach(step), None);
         }
         self.fallback = self.ways.is_fallback(step).then_some(reason);
-    }
-
-    /// Whether another model is there for what this one says of the prompt.
-    fn has_step_for_prompt(&self) -> bool {
-        [Reason::ContextWindow, Reason::ContentPolicy]
-            .into_iter()
-            .any(|reason| self.ways.after(self.step, reason).is_some())
     }
 
     /// How many general fallbacks are behind this step.

@@ -29,7 +29,7 @@ use crate::{
     balance::{Ask, BackendId, Outturn, Ticket, Work},
     http::{BodyDecoder, BodyFraming, HeadSearch, HeaderTable, parse_response},
     llm::{Dialect, Model},
-    retry::{Class, Failed},
+    retry::{Class, Failed, Repeatable},
     route::{Decision, ModelId},
     rt::{Stream, TAIL_ROOM, World},
 };
@@ -46,7 +46,8 @@ const INTERIM_MAX: usize = 8;
 /// Sends a copy where the decision says so, if there is room for one.
 pub fn mirror<W: World>(stage: &Rc<Stage<W>>, asked: &Asked<'_>, decision: &Decision<'_>) {
     // What asks no model may do anything, and is not done twice.
-    let Some(step) = decision.mirror().filter(|_| asked.asks_model()) else { return };
+    let may_be_done_twice = asked.asks_model() && asked.repeatable == Repeatable::Yes;
+    let Some(step) = decision.mirror().filter(|_| may_be_done_twice) else { return };
     let outgoing = asked.outgoing.borrow();
     let Some(room) = Room::take(stage, outgoing.size()) else {
         stage.counters.mirrored_requests_skipped.increment();

@@ -2,8 +2,8 @@
 //! client's dialect. Pages of our own leave by the same door.
 
 use super::{
-    Client, Stage, answer::write_connection, own_fields::id_field, pages::Page, understand::Asker,
-    watch::Wait,
+    Client, Stage, answer::write_connection, own_fields::id_field, pages::Page,
+    request_id::RequestId, understand::Asker, watch::Wait,
 };
 use crate::{
     http::write,
@@ -38,6 +38,15 @@ pub async fn refuse<W: World>(
 ) -> bool {
     stage.counters.refusals.increment();
     client.last_words();
+    // What was refused by its head has no id yet, and an error is asked about by
+    // its id.
+    let made;
+    let to = if to.request_id.is_empty() {
+        made = RequestId::new(&mut stage.chance.borrow_mut());
+        Addressee { request_id: made.as_bytes(), ..to }
+    } else {
+        to
+    };
     let mut body = stage.lend_buffer();
     let id = std::str::from_utf8(to.request_id).unwrap_or_default();
     write_error_body(&mut body, to.dialect, trouble, id);

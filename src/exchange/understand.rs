@@ -226,13 +226,26 @@ impl Asked<'_> {
             let is_object = looks_for_model && body.trim_ascii_start().starts_with(b"{");
             let found = is_object.then(|| peek(body, Endpoint::Other)).transpose()?;
             self.model = found.and_then(|peek| peek.model);
+            if self.endpoint == Endpoint::Responses {
+                // A body that cannot be made out may ask for anything.
+                let read = found.map_or_else(|| peek(body, Endpoint::Other), Ok);
+                self.note_effect(read.ok().as_ref());
+            }
             return Ok(found);
         }
         let peek = peek(body, self.endpoint)?;
         let shape = shape_of(self.endpoint, peek.stream);
         self.work = Work { prompt_bytes: peek.prompt_bytes, shape };
         self.model = peek.model;
+        self.note_effect(Some(&peek));
         Ok(Some(peek))
+    }
+
+    /// What does more than answer is not done twice.
+    fn note_effect(&mut self, peek: Option<&Peek>) {
+        if peek.is_none_or(|peek| peek.outlives_answer(self.endpoint)) {
+            self.repeatable = Repeatable::Unsent;
+        }
     }
 
     /// Notes what tells its conversation apart, as far as a policy asks.

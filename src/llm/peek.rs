@@ -57,6 +57,8 @@ pub struct Hints {
     pub format: Option<Span>,
     /// `reasoning_effort`, `reasoning` or `thinking`.
     pub effort: Option<Span>,
+    /// `background` or `conversation`: see [`Peek::outlives_answer`].
+    outlives_answer: bool,
 }
 
 impl Hints {
@@ -73,6 +75,11 @@ impl Hints {
                 self.format = Some(span);
             }
             b"reasoning_effort" | b"reasoning" | b"thinking" => self.effort = Some(span),
+            // Backends take other things than `true` for true, and whichever of
+            // several they like: one that is not plainly off is enough.
+            b"background" | b"conversation" if !matches!(kind, Kind::Null | Kind::False) => {
+                self.outlives_answer = true;
+            }
             _ => {}
         }
     }
@@ -109,6 +116,18 @@ impl Peek {
     pub fn offers_tools(&self, body: &[u8]) -> bool {
         let is_empty = |byte: &u8| matches!(byte, b'[' | b']' | b' ' | b'\t' | b'\r' | b'\n');
         self.tools.is_some_and(|tools| !tools.of(body).iter().all(is_empty))
+    }
+
+    /// Whether a request to this endpoint does something that stays, though
+    /// nobody reads its answer: a job in the background goes on and is billed,
+    /// and a stored conversation is longer by a turn for whoever asks next.
+    ///
+    /// That an answer is stored (`store`, which is on where nothing is said) is
+    /// no such thing: nobody has the id of one that never came, so nothing
+    /// depends on it, and it costs what it would have cost anyhow.
+    #[must_use]
+    pub fn outlives_answer(&self, endpoint: Endpoint) -> bool {
+        endpoint == Endpoint::Responses && self.hints.outlives_answer
     }
 
     fn read(&mut self, body: &[u8], key: Key, member: &Member<'_>) -> Result<(), PeekFault> {

@@ -28,6 +28,11 @@ const PARTS_DEPTH_MAX: u32 = 4;
 /// Bytes of one text that a conversation is known by. Conversations differ
 /// sooner; prompts of megabytes are not read again.
 const OPENING_BYTES_MAX: usize = 8 << 10;
+/// The same of a prompt that may be the whole conversation, and grows from turn
+/// to turn: it is known by what it begins with, once it is that long. Shorter
+/// ones, of some 250 tokens, cost little where nobody has read them yet; and
+/// the longer this is, the longer may be what templates begin with alike.
+const GROWING_BYTES_MAX: usize = 1 << 10;
 /// Messages before the first of a user's: system and developer, few.
 const MESSAGES_BEFORE_USER_MAX: usize = 16;
 /// So that a user, a cache key and a text of the same bytes differ.
@@ -90,16 +95,21 @@ impl Reading<'_> {
     }
 
     /// The texts of the system's prompt and of all messages up to the first of
-    /// a user's. Only texts: marks for caches and the like move from turn to
-    /// turn.
+    /// a user's, or the beginning of a prompt without messages. Only texts of
+    /// messages: marks for caches and the like move from turn to turn.
     fn opening(&self) -> u64 {
         let mut hash = OPENING_SEED;
         if let Some(system) = self.peek.hints.system {
             self.add_texts(&mut hash, system);
         }
         let Some(messages) = self.peek.messages else { return hash };
+        let text = messages.of(self.body);
+        if !is_list_of_objects(text) {
+            // A prompt as one text, as a list of texts, or as tokens.
+            return stable_hash(hash, text.get(..GROWING_BYTES_MAX).unwrap_or(text));
+        }
         let mut left = MESSAGES_BEFORE_USER_MAX;
-        let is_list = self.elements(messages, |message| {
+        let has_users = self.elements(messages, |message| {
             let mut is_users = false;
             self.members(message, |member| {
                 match member.key {
@@ -112,8 +122,8 @@ impl Reading<'_> {
             left -= 1;
             is_users || left == 0
         });
-        if !is_list {
-            // A prompt as one text, or a list without a user's message.
+        if !has_users {
+            // It may be a list of parts.
             self.add_texts(&mut hash, messages);
         }
         hash
@@ -171,6 +181,11 @@ impl Reading<'_> {
     fn text(&self, value: Value) -> &[u8] {
         value.plain_text().map(|span| span.of(self.body)).unwrap_or_default()
     }
+}
+
+fn is_list_of_objects(text: &[u8]) -> bool {
+    let is_before = |byte: &u8| matches!(byte, b'[' | b' ' | b'\t' | b'\r' | b'\n');
+    text.iter().find(|byte| !is_before(byte)) == Some(&b'{')
 }
 
 fn is_image(kind: &[u8]) -> bool {

@@ -271,15 +271,17 @@ impl Trouble {
             | Self::Draining
             | Self::QueueFull
             | Self::QueueTimeout
-            | Self::NoBackend => soon,
+            | Self::NoBackend
+            // Nothing was sent, so nobody has worked on it, and a backend that
+            // restarts is soon back.
+            | Self::BackendUnreachable
+            | Self::BackendConnectTimeout => soon,
             // Nothing changes by asking again.
             Self::NotImplemented { .. } | Self::VersionNotSupported { .. } => never,
             // Our own attempts are used up, or the model has worked on it
             // already: to repeat would multiply the load that caused this.
-            Self::BackendUnreachable
-            | Self::BackendUnverified
+            Self::BackendUnverified
             | Self::BackendHandshake
-            | Self::BackendConnectTimeout
             | Self::BackendFirstByteTimeout
             | Self::BackendIdleTimeout
             | Self::TotalTimeout

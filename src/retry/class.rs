@@ -139,7 +139,7 @@ pub enum Repeatable {
 impl Repeatable {
     /// By the method (RFC 9110, section 9.2.2: these are idempotent), and by
     /// whether it asks a model to write: what a model writes and nobody has
-    /// seen is no effect.
+    /// seen is no effect. Whoever reads the body may know better.
     #[must_use]
     pub fn of(method: &[u8], asks_model: bool) -> Self {
         match method {

@@ -304,7 +304,7 @@ impl Maker {
             backends: backends.collect::<Result<_, _>>()?,
             tickets,
             clients,
-            warnings: material.warnings.iter().map(|said| self.given.rename(said)).collect(),
+            warnings: material.warnings.iter().map(|said| said.told(&self.given)).collect(),
             earliest_not_after: material.earliest_not_after,
         })
     }

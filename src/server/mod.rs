@@ -62,7 +62,8 @@ pub fn serve(mut plan: Plan, file: Option<FileInForce>) -> anyhow::Result<()> {
     })
     .context("signals cannot be handled")?;
     // Who reads the line may signal at once, so the handlers stand before it.
-    let line = startup_line(&plan, running.driver(), env!("CARGO_PKG_VERSION"), &bound);
+    let addresses = (&*bound, running.admin());
+    let line = startup_line(&plan, running.driver(), env!("CARGO_PKG_VERSION"), addresses);
     for line in line.lines() {
         tracing::info!("{line}");
     }

@@ -223,7 +223,8 @@ pub fn error_word(path: &str, body: &[u8]) -> String {
     assert!(error["message"].as_str().is_some_and(|m| !m.is_empty()), "{path}: {json}");
     if path.starts_with("/v1/messages") {
         assert_eq!(json["type"], "error", "{path}: {json}");
-        assert!(json.get("request_id").is_some(), "{path}: {json}");
+        let id = json["request_id"].as_str();
+        assert!(id.is_some_and(|id| !id.is_empty()), "{path}: {json}");
         return error["type"].as_str().unwrap().to_owned();
     }
     for key in ["message", "type", "param", "code"] {

@@ -93,7 +93,11 @@ pub(super) const BALANCING: Group = Group {
             "balancing.policy",
             "--policy",
             "round_robin",
-            "How a backend is chosen: by default the one that would answer soonest",
+            "How a backend is chosen: by default the one that would answer soonest. session_hash \
+             goes by the head's x-session-id, x-claude-code-session-id or x-conversation-id, else \
+             by the body's prompt_cache_key, metadata.user_id or user, else by the texts of its \
+             instructions and its messages up to the first user's (8KiB of each), or by the first \
+             1KiB of a prompt that is no messages",
             Place::Choice(Choice {
                 unit: "POLICY",
                 words: &POLICY_WORDS,

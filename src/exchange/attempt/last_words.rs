@@ -1,12 +1,14 @@
 //! What the client is told if nobody answers: the first error that a backend
 //! gave, which is held while others are asked, or else our own first trouble.
+//! That nothing could be sent is only told where nothing was sent to anybody:
+//! the client is asked to come again then.
 
 use super::{Begun, Way};
 use crate::{
     exchange::{
         Interrupt,
         answer::Answer,
-        ask::{AttemptFault, Word},
+        ask::{AttemptFault, Word, class_of},
         hold::{Unheld, hold},
     },
     llm::Trouble,
@@ -32,16 +34,24 @@ impl<'s, W: World> Way<'s, '_, W> {
                         if let Err(Unheld::Slow(answer)) = lost {
                             answer.lost(self.stage);
                         }
-                        self.first.get_or_insert(Word::Trouble(Trouble::BackendCut));
+                        self.note(Trouble::BackendCut);
                     }
                     Err(Unheld::Interrupted(interrupt)) => return Err(interrupt.into()),
                 }
             }
             (Word::Answer(answer), Some(Word::Answer(_))) => answer.lost(self.stage),
-            (Word::Trouble(trouble), None) => self.first = Some(Word::Trouble(trouble)),
-            (Word::Trouble(_), Some(_)) => {}
+            (Word::Trouble(trouble), _) => self.note(trouble),
         }
         Ok(None)
+    }
+
+    /// Keeps a trouble of our own, if it may be told.
+    pub(super) fn note(&mut self, trouble: Trouble) {
+        match &self.first {
+            Some(Word::Answer(_)) => {}
+            Some(Word::Trouble(first)) if was_sent(first) || !was_sent(&trouble) => {}
+            _ => self.first = Some(Word::Trouble(trouble)),
+        }
     }
 
     /// There is no further attempt after this one.
@@ -50,13 +60,10 @@ impl<'s, W: World> Way<'s, '_, W> {
         word: Word<'s, W::Stream>,
         given_up: GivenUp,
     ) -> Result<Begun<'s, W::Stream>, AttemptFault> {
-        match (word, self.first.take()) {
-            (Word::Answer(answer), Some(first @ Word::Answer(_))) => {
-                answer.lost(self.stage);
-                self.first = Some(first);
-            }
-            (Word::Trouble(_), Some(first)) => self.first = Some(first),
-            (word, _) => self.first = Some(word),
+        match (word, &self.first) {
+            (Word::Answer(answer), Some(Word::Answer(_))) => answer.lost(self.stage),
+            (Word::Trouble(trouble), _) => self.note(trouble),
+            (answer, _) => self.first = Some(answer),
         }
         self.give_up(given_up)
     }
@@ -91,4 +98,9 @@ impl<'s, W: World> Way<'s, '_, W> {
         }
         Err(fault)
     }
+}
+
+/// Whether a backend may have worked on the request.
+fn was_sent(trouble: &Trouble) -> bool {
+    class_of(trouble).is_some_and(|class| !class.is_before_sending())
 }

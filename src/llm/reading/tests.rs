@@ -92,6 +92,33 @@ fn a_conversation_is_the_same_from_turn_to_turn() {
     );
 }
 
+/// `/v1/completions`, and `/v1/responses` with a text as input.
+#[test]
+fn a_text_that_grows_is_known_by_its_beginning() {
+    let long = "x".repeat(GROWING_BYTES_MAX);
+    let grown = format!("{long} and more");
+    let other = format!("y{long}");
+    for write in [
+        |text: &str| format!(r#""prompt":"{text}""#),
+        |text: &str| format!(r#""prompt":["{text}"]"#),
+        |text: &str| format!(r#""instructions":"i","input":"{text}""#),
+    ] {
+        check_same(&write(&long), &write(&grown), true);
+        check_same(&write(&long), &write(&other), false);
+        // It is too short to be told from others by its beginning.
+        check_same(&write("once"), &write("once more"), false);
+    }
+    let tokens = |last: u32| {
+        let tokens: Vec<_> = (1000..last).map(|token| token.to_string()).collect();
+        format!(r#""prompt":[{}]"#, tokens.join(","))
+    };
+    check_same(&tokens(1500), &tokens(1600), true);
+    check_same(&tokens(1500), &tokens(1500).replace("1007", "7001"), false);
+    // What stays as it is from turn to turn is told by more of it.
+    let said = |text: &str| format!(r#""messages":[{{"role":"user","content":"{text}"}}]"#);
+    check_same(&said(&long), &said(&grown), false);
+}
+
 #[test]
 fn marks_for_caches_do_not_change_a_conversation() {
     let body = |mark: &str| {

@@ -138,7 +138,10 @@ fn the_blame_shows_in_the_status() {
 fn only_what_may_pass_soon_is_worth_a_retry() {
     for trouble in all() {
         let advice = trouble.advice();
+        let was_unsent =
+            matches!(trouble, Trouble::BackendUnreachable | Trouble::BackendConnectTimeout);
         match trouble.status() {
+            _ if was_unsent => assert_eq!(advice, Trouble::NoBackend.advice(), "{trouble:?}"),
             429 | 503 => assert_eq!(advice.retry_after_seconds, Some(1), "{trouble:?}"),
             500.. => assert_eq!(advice.should_retry, Some(false), "{trouble:?}"),
             _ => assert_eq!(advice, crate::llm::Advice::default(), "{trouble:?}"),

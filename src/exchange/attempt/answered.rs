@@ -1,0 +1,110 @@
+//! A backend has answered, and the answer faults the request (400 to 499, or an
+//! error in a stream): whether that is told, or another model is asked.
+
+use super::{Turn, Way};
+use crate::{
+    balance::Ticket,
+    exchange::{
+        answer::Answer,
+        ask::{AttemptFault, Word},
+        hold::{Unheld, complaint, hold},
+        verdict,
+    },
+    llm::{Complaint, Trouble},
+    retry::{GivenUp, Reason},
+    rt::World,
+};
+
+impl<'s, W: World> Way<'s, '_, W> {
+    /// A backend has answered. That is the end, but for a model that cannot
+    /// answer this, where another one is there for that.
+    pub(super) async fn answered(
+        &mut self,
+        answer: Answer<'s, W::Stream>,
+        about: Option<Complaint>,
+        ticket: Ticket<'s>,
+    ) -> Result<Turn<'s, W::Stream>, AttemptFault> {
+        let status = answer.head.status;
+        let is_fault = about.is_some() || matches!(status, 400..=499);
+        if !is_fault {
+            return Ok(Turn::Told((answer, Some(ticket))));
+        }
+        let has_better = self.full.is_some() || matches!(self.first, Some(Word::Answer(_)));
+        if self.ways.is_fallback(self.step) && has_better {
+            return self.passed_over(answer, ticket).await;
+        }
+        // These are told of the prompt; a 401 or 404 is not.
+        let may_be_about_prompt = about.is_some() || matches!(status, 400 | 413 | 422);
+        if !may_be_about_prompt || !self.has_step_for_prompt() {
+            return Ok(Turn::Told((answer, Some(ticket))));
+        }
+        let held = match hold(self.stage, self.client, answer).await {
+            Ok(held) => held,
+            Err(Unheld::Passes(answer) | Unheld::Slow(answer)) => {
+                return Ok(Turn::Told((answer, Some(ticket))));
+            }
+            Err(Unheld::Lost) => {
+                verdict::cut(self.stage, ticket, &Trouble::BackendCut);
+                return self.end(Trouble::BackendCut.into()).map(Turn::Told);
+            }
+            Err(Unheld::Interrupted(interrupt)) => {
+                return self.end(interrupt.into()).map(Turn::Told);
+            }
+        };
+        let reason = match about.unwrap_or_else(|| complaint(&held)) {
+            Complaint::ContextWindow => Reason::ContextWindow,
+            Complaint::ContentPolicy => Reason::ContentPolicy,
+            Complaint::OfRequest | Complaint::OfBackend => {
+                return Ok(Turn::Told((held, Some(ticket))));
+            }
+        };
+        let Some(step) = self.ways.after(self.step, reason) else {
+            return Ok(Turn::Told((held, Some(ticket))));
+        };
+        self.walk.redirected(ticket.backend(), self.step);
+        if status >= 400 {
+            verdict::declined(self.stage, ticket, status);
+        }
+        self.first.get_or_insert(Word::Answer(held));
+        self.go_to(step, reason);
+        Ok(Turn::On)
+    }
+
+    /// A fallback has declined what another model may take: one that failed
+    /// before, whose error is told then, or one that was only full.
+    async fn passed_over(
+        &mut self,
+        answer: Answer<'s, W::Stream>,
+        ticket: Ticket<'s>,
+    ) -> Result<Turn<'s, W::Stream>, AttemptFault> {
+        let status = answer.head.status;
+        if matches!(self.first, Some(Word::Answer(_))) {
+            answer.lost(self.stage);
+        } else {
+            match hold(self.stage, self.client, answer).await {
+                Ok(held) => self.first = Some(Word::Answer(held)),
+                Err(Unheld::Passes(answer) | Unheld::Slow(answer)) => {
+                    return Ok(Turn::Told((answer, Some(ticket))));
+                }
+                Err(Unheld::Lost) => self.note(Trouble::BackendCut),
+                Err(Unheld::Interrupted(interrupt)) => {
+                    return self.end(interrupt.into()).map(Turn::Told);
+                }
+            }
+        }
+        self.walk.redirected(ticket.backend(), self.step);
+        verdict::declined(self.stage, ticket, status);
+        if self.next_step() {
+            Ok(Turn::On)
+        } else {
+            self.give_up(GivenUp::NobodyLeft).map(Turn::Told)
+        }
+    }
+
+    /// Whether another model is there for what this one says of the prompt.
+    fn has_step_for_prompt(&self) -> bool {
+        [Reason::ContextWindow, Reason::ContentPolicy]
+            .into_iter()
+            .any(|reason| self.ways.after(self.step, reason).is_some())
+    }
+}
