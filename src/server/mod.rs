@@ -4,7 +4,6 @@ pub mod certificates;
 mod drain;
 mod each;
 mod generation;
-mod groups;
 mod listeners;
 mod names;
 mod probes;

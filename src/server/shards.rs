@@ -11,7 +11,6 @@ use super::{
     drain::Stopper,
     each,
     generation::{Backends, Security, Shown, generation, seats},
-    groups::groups,
     listeners, names,
     probes::{self, Probes},
     reload::Planner,
@@ -24,6 +23,7 @@ use crate::{
     config::{Addresses, BackendPlan, FileInForce, Plan},
     exchange::{Common, Counters, Generation, RuleCounts},
     probe,
+    route::groups,
     rt::{
         self, Clock, ConnectAddress, DriverInForce, Letterbox, Lookup, Mailbox, Resolver, Unsent,
         mailbox, seed,

@@ -1,18 +1,16 @@
 //! Which backends stand in for each other: those that answer for the same
 //! model in the same dialect. Of such a group the balance may leave out half.
 
-use crate::{
-    balance::BackendId,
-    llm::Dialect,
-    route::{Pattern, RoutePlan, Serves},
-};
+use super::{Pattern, RoutePlan, Serves};
+use crate::{base::BackendId, llm::Dialect};
 
 /// Each group once. A model's backends are those of all its candidates, and of
 /// the models that answer when these fail: one that is alone may then be left
 /// out, and its fallback is asked without waiting for it. Where
 /// only backends name models, those that serve the name; and those that serve
 /// every name, where any name may come.
-pub(super) fn groups(plan: &RoutePlan) -> Vec<Vec<BackendId>> {
+#[must_use]
+pub fn groups(plan: &RoutePlan) -> Vec<Vec<BackendId>> {
     let mut found: Vec<Vec<BackendId>> = Vec::new();
     for model in &plan.models {
         let fallbacks = model.fallbacks.general.iter();
