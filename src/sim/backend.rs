@@ -1,7 +1,7 @@
 //! A simulated backend: an LLM server that is well, slow, full, broken or dead,
 //! as the faults and its own chance will have it.
 
-use std::{net::SocketAddr, rc::Rc, time::Duration};
+use std::{cell::Cell, net::SocketAddr, rc::Rc, time::Duration};
 
 use super::{
     answer::{Answer, AtWork},
@@ -30,6 +30,8 @@ pub struct Backend {
     pub world: SimWorld,
     pub ledger: SharedLedger,
     pub index: usize,
+    /// It says so to whoever asks.
+    pub is_ill: Rc<Cell<bool>>,
 }
 
 /// Where a backend listens, before and after it has moved.
@@ -40,7 +42,7 @@ pub fn address(index: usize, moved: bool) -> SocketAddr {
 impl Backend {
     pub fn new(world: &SimWorld, ledger: &SharedLedger, index: usize) -> Self {
         let world = world.of(Owner::Backend(index));
-        Self { world, ledger: Rc::clone(ledger), index }
+        Self { world, ledger: Rc::clone(ledger), index, is_ill: Rc::default() }
     }
 
     /// Listens at both of its addresses from now on.
@@ -92,6 +94,9 @@ impl Backend {
                 }
             }
             let Some(head) = reader.head().await else { return };
+            if head.first_line.starts_with("GET ") {
+                return self.tell_how_it_is(&head, &stream, &mut chance).await;
+            }
             let hasty = chance.happens(faults.hasty);
             let body = if hasty {
                 None
@@ -181,6 +186,10 @@ impl Backend {
             let word = format!("backend {} was shown {head:?}", self.index);
             self.world.core.with(|state| state.chronicle.breach(word));
         }
+        self.look_at_host(head);
+    }
+
+    pub fn look_at_host(&self, head: &Head) {
         let host = format!("b{}", self.index);
         if head.field("host") != Some(&host) {
             let word = format!("backend {} was called {:?}", self.index, head.field("host"));

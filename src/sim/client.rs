@@ -29,6 +29,18 @@ const CONNECTS_MAX: usize = 20;
 const AHEAD_MAX: usize = 3;
 const HALF: Odds = Odds(500);
 
+/// Orders once, on a connection of its own, and reads all of the answer. Returns
+/// its status; zero, if it has not come whole.
+pub async fn order_once(world: &SimWorld, order: &Order) -> u16 {
+    let stream = Rc::new(world.reach(front()).await.expect("a front that listens"));
+    assert!(send_all(&stream, &order.request()).await);
+    let pace = Pace::drawn(Odds::default(), &mut Chance::seeded(0));
+    let mut reader = Reader::new(world, stream, pace);
+    let head = reader.head().await.expect("an answer");
+    let is_whole = reader.body(head.framing(Framing::UntilClose)).await.is_whole;
+    if is_whole { head.status() } else { 0 }
+}
+
 pub struct Client {
     world: SimWorld,
     ledger: SharedLedger,

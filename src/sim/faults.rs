@@ -95,6 +95,10 @@ pub struct Faults {
     pub hasty: Odds,
     /// Answers end with the connection.
     pub until_close: Odds,
+    /// It says that it is unwell for a while, and answers all the same.
+    pub ills: bool,
+    /// What it says of its health or its engine is late, cut, or nothing.
+    pub odd_probes: Odds,
     pub interim: Odds,
     /// Backends die and come back.
     pub deaths: bool,
@@ -106,6 +110,8 @@ pub struct Faults {
     pub retry_plans: bool,
     /// Who is late is not waited for alone.
     pub hedges: bool,
+    /// Backends are asked how they are.
+    pub probes: bool,
     pub models: bool,
     pub policies: bool,
     pub keys: bool,
@@ -163,6 +169,12 @@ pub const KNOBS: &[(&str, Blames, Turned)] = &[
     ("reloads", Blames::Nobody, |f, _| f.reloads = true),
     ("retry plans", Blames::Nobody, |f, _| f.retry_plans = true),
     ("hedges", Blames::Nobody, |f, _| f.hedges = true),
+    ("probes", Blames::Nobody, |f, _| f.probes = true),
+    ("ills", Blames::Nobody, |f, _| (f.probes, f.ills) = (true, true)),
+    ("odd probes", Blames::Nobody, |f, c| {
+        f.probes = true;
+        f.odd_probes = often(c);
+    }),
     ("models", Blames::Nobody, |f, _| f.models = true),
     ("policies", Blames::Nobody, |f, _| f.policies = true),
     ("keys", Blames::Nobody, |f, _| f.keys = true),

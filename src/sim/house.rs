@@ -15,6 +15,7 @@ use super::{
     executor::Owner,
     faults::Faults,
     plan::{Plan, Says, name_of},
+    probes::Probes,
     world::SimWorld,
 };
 use crate::{
@@ -23,7 +24,7 @@ use crate::{
     base::{Chance, Instant},
     exchange::{Common, Counters, Generation, Ground, Kind, Stage},
     retry::Class,
-    route::RouteTable,
+    route::{RouteTable, groups},
     rt::{ConnectAddress, Mailbox, World, mailbox},
     shard::{self, Letter, Shard},
 };
@@ -46,17 +47,18 @@ pub struct House {
     pub said: RefCell<Vec<(Vec<usize>, Says)>>,
     shards: Vec<Rc<Shard<SimWorld>>>,
     mailboxes: Vec<Mailbox<Mail>>,
+    probes: Probes,
     /// Shards that run.
     running: Rc<Cell<usize>>,
 }
 
 /// The generation that requests are told by which begin now.
-struct InForce {
-    number: u64,
+pub struct InForce {
+    pub number: u64,
     /// Which backends it has, in its order.
-    set: Vec<usize>,
+    pub set: Vec<usize>,
     says: Says,
-    fleet: Arc<Fleet>,
+    pub fleet: Arc<Fleet>,
 }
 
 impl House {
@@ -66,18 +68,22 @@ impl House {
         let (mailboxes, letterboxes): (Vec<_>, Vec<_>) =
             (0..plan.shards).map(|_| mailbox(MAILBOX_LETTERS)).unzip();
         let set: Vec<usize> = (0..plan.backends).collect();
-        let fleet = Arc::new(Fleet::of(plan.says.seats(&set), plan.balancing));
+        let groups = groups(&plan.says.models.routes(&set));
+        let fleet = Fleet::of(plan.says.seats(&set), plan.balancing).in_groups(groups);
+        let fleet = Arc::new(fleet);
         let counters: Arc<[Arc<Counters>]> =
             (0..plan.shards).map(|_| Arc::new(Counters::default())).collect();
         let seats = Arc::new(shard::House::new(plan.shards, None));
+        let now = InForce { number: 1, set, says: plan.says.clone(), fleet };
         let mut house = Self {
             common: Arc::new(Common::default()),
             counters,
             opened_at: world.now(),
             world: world.clone(),
-            fleets: RefCell::new(vec![Arc::clone(&fleet)]),
-            said: RefCell::new(vec![(set.clone(), plan.says.clone())]),
-            now: RefCell::new(InForce { number: 1, set, says: plan.says.clone(), fleet }),
+            fleets: RefCell::new(vec![Arc::clone(&now.fleet)]),
+            said: RefCell::new(vec![(now.set.clone(), plan.says.clone())]),
+            probes: Probes::start(&world, &plan.probes, &now, chance.next_u64()),
+            now: RefCell::new(now),
             shards: Vec::new(),
             mailboxes,
             running: Rc::new(Cell::new(plan.shards)),
@@ -144,9 +150,11 @@ impl House {
             let now = self.now.borrow();
             let seats = says.seats(&set);
             let at = self.world.now();
-            let fleet = Arc::new(now.fleet.followed_by(&kept, seats, self.plan.balancing, at));
+            let fleet = now.fleet.followed_by(&kept, seats, self.plan.balancing, at);
+            let fleet = Arc::new(fleet.in_groups(groups(&says.models.routes(&set))));
             InForce { number: now.number + 1, set, says, fleet }
         };
+        self.probes.follow(&self.plan.probes, &next);
         self.said.borrow_mut().push((next.set.clone(), next.says.clone()));
         self.fleets.borrow_mut().push(Arc::clone(&next.fleet));
         *self.now.borrow_mut() = next;
@@ -188,11 +196,17 @@ impl House {
         let now = self.now.borrow();
         let Some(place) = now.set.iter().position(|known| *known == index) else { return };
         let addresses = vec![ConnectAddress::Tcp(backend::address(index, moved))];
+        self.probes.moved(now.number, BackendId(place), &addresses);
         self.tell(|| Letter::Addresses {
             generation: now.number,
             backend: BackendId(place),
             addresses: addresses.clone(),
         });
+    }
+
+    /// Backends are not asked any more how they are.
+    pub fn end_probes(&self) {
+        self.probes.end();
     }
 
     pub fn has_ended(&self) -> bool {

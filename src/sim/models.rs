@@ -84,8 +84,9 @@ impl Models {
     /// As `config/` would write it, for these backends in this order. A way
     /// whose backends are all gone is for all.
     pub fn routes(&self, set: &[usize]) -> RoutePlan {
+        let serves = set.iter().map(|_| Serves::default()).collect();
         if self.models.is_empty() {
-            return RoutePlan::default();
+            return RoutePlan { backends: serves, ..RoutePlan::default() };
         }
         let ids = |way: &Way| {
             let place = |index: &usize| set.iter().position(|one| one == index);
@@ -121,7 +122,7 @@ impl Models {
             mirror: None,
         };
         RoutePlan {
-            backends: set.iter().map(|_| Serves::default()).collect(),
+            backends: serves,
             models: self.models.iter().enumerate().map(model).collect(),
             rules: vec![auto],
         }

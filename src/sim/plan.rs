@@ -16,6 +16,7 @@ use crate::{
         BackendSettings, Credential, Credentials, Deadlines, HeaderPlan, Limits, PoolPlan,
         QueuePlan, Settings,
     },
+    probe::ProbePlan,
     retry::{Class, Classes, HedgeAfter, RetryPlan},
 };
 
@@ -33,6 +34,7 @@ pub struct Plan {
     /// What is said of backends and models, which a reload may change.
     pub says: Says,
     pub panics_at: Option<String>,
+    pub probes: ProbePlan,
 }
 
 /// What the operator says of backends and models.
@@ -117,6 +119,7 @@ impl Plan {
             deadlines,
             limits,
             pool,
+            probes: if faults.probes { drawn_probes(chance) } else { ProbePlan::default() },
             retry: drawn_retries(&faults, chance),
         }
     }
@@ -142,6 +145,16 @@ impl Plan {
             panics_at: self.panics_at.clone(),
         }
     }
+}
+
+fn drawn_probes(chance: &mut Chance) -> ProbePlan {
+    let mut interval = || Some(Duration::from_millis(30 + chance.below(1000) as u64));
+    let mut plan = ProbePlan::default();
+    (plan.health.interval, plan.engine.interval) = (interval(), interval());
+    plan.health.timeout = Duration::from_millis(100 + chance.below(1000) as u64);
+    plan.health.unhealthy_after = 1 + chance.below(3) as u32;
+    plan.health.healthy_after = 1 + chance.below(3) as u32;
+    plan
 }
 
 fn drawn_retries(faults: &Faults, chance: &mut Chance) -> RetryPlan {

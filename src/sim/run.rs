@@ -106,6 +106,7 @@ fn live(world: &SimWorld, house: &Rc<House>) {
         breach(format!("it does not become quiet: {:?}", checks::unrest(house, world)));
     }
     house.drain();
+    house.end_probes();
     if !run(QUIET_PATIENCE, &|| house.has_ended()) {
         breach("a shard does not end".to_owned());
     }

@@ -32,6 +32,7 @@ use crate::{
     },
     base::{Chance, Instant},
     exchange::{Deadlines, Limits, PoolPlan, QueuePlan},
+    probe::ProbePlan,
     retry::RetryPlan,
     rt::{Listen, Stream, World},
 };
@@ -275,6 +276,7 @@ fn plan(chooser: Chooser, shards: usize) -> Plan {
         queue: QueuePlan::DEFAULT,
         says: Says::default(),
         panics_at: None,
+        probes: ProbePlan::default(),
     }
 }
 

@@ -91,6 +91,13 @@ fn what_has_an_effect_is_done_although_idle_connections_end() {
 }
 
 #[test]
+fn what_backends_say_of_themselves_loses_no_request() {
+    for more in [&["ills"][..], &["odd probes"], &["ills", "odd probes", "models", "rush"]] {
+        check_with(&[more, &["reloads", "moves"]].concat(), 0..15);
+    }
+}
+
+#[test]
 fn a_world_without_faults_answers_everything() {
     check_with(&[], 0..10);
 }

@@ -5,12 +5,11 @@ use std::{cell::RefCell, num::NonZeroU32, rc::Rc, time::Duration};
 
 use super::{
     backend::Backend,
-    client::front,
+    client::order_once,
     executor::Owner,
-    faults::{Faults, Odds},
+    faults::Faults,
     house::House,
     ledger::{Ledger, Seen, SharedLedger},
-    message::{Framing, Pace, Reader, send_all},
     order::Order,
     plan::Plan,
     world::SimWorld,
@@ -41,15 +40,9 @@ impl Came {
     /// One client with one order, from its beginning to its end.
     async fn order(self: Rc<Self>, order: Order, at: Duration) {
         self.world.sleep(at).await;
-        let stream = Rc::new(self.world.reach(front()).await.expect("a front that listens"));
         let priority = order.priority.and_then(|word| Priority::of(word.as_bytes()));
         self.ranks.borrow_mut()[order.id] = Rank(priority.unwrap_or_default(), self.world.now());
-        assert!(send_all(&stream, &order.request()).await);
-        let pace = Pace::drawn(Odds::default(), &mut Chance::seeded(0));
-        let mut reader = Reader::new(&self.world, Rc::clone(&stream), pace);
-        let head = reader.head().await.expect("an answer");
-        let is_whole = reader.body(head.framing(Framing::UntilClose)).await.is_whole;
-        assert!(is_whole && head.status() == 200, "{head:?}");
+        assert_eq!(order_once(&self.world, &order).await, 200);
         self.ledger.borrow_mut().saw(order.id, Seen::Whole);
     }
 
