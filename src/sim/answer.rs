@@ -48,6 +48,14 @@ impl Drop for AtWork {
     }
 }
 
+/// How an answer stops before its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stop {
+    End,
+    Reset,
+    Silence,
+}
+
 /// One answer on its way out.
 pub struct Answer<'a> {
     pub backend: &'a Backend,
@@ -82,7 +90,12 @@ impl Answer<'_> {
                 self.give_pieces(vec![self.order.overload_event()], None, work, chance).await
             }
             Fate::Cut { at, by_reset } => {
-                self.give_pieces(self.order.pieces(), Some((at, by_reset)), work, chance).await
+                let how = if by_reset { Stop::Reset } else { Stop::End };
+                self.give_pieces(self.order.pieces(), Some((at, how)), work, chance).await
+            }
+            Fate::Halts { at } => {
+                let stops = Some((at, Stop::Silence));
+                self.give_pieces(self.order.pieces(), stops, work, chance).await
             }
             Fate::Good | Fate::Stalls => {
                 self.give_pieces(self.order.pieces(), None, work, chance).await
@@ -117,13 +130,13 @@ impl Answer<'_> {
     async fn give_pieces(
         &self,
         pieces: Vec<Vec<u8>>,
-        cut: Option<(usize, bool)>,
+        stops: Option<(usize, Stop)>,
         work: AtWork,
         chance: &mut Chance,
     ) -> bool {
         let mut work = Some(work);
         let last = pieces.len() - 1;
-        let framing = self.framing(&pieces, cut, chance);
+        let framing = self.framing(&pieces, stops, chance);
         let kind = if self.order.streamed { "text/event-stream" } else { "application/json" };
         let mut out = format!("HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\n").into_bytes();
         out.extend_from_slice(match framing {
@@ -135,13 +148,13 @@ impl Answer<'_> {
             out.extend_from_slice(format!("content-length: {length}\r\n").as_bytes());
         }
         out.extend_from_slice(b"\r\n");
-        let mut left = cut.map_or(usize::MAX, |(at, _)| at);
+        let mut left = stops.map_or(usize::MAX, |(at, _)| at);
         for (place, mut piece) in pieces.into_iter().enumerate() {
             if place == last {
                 // The proxy may be done with it before we are.
                 work.take();
             }
-            let is_cut = piece.len() > left;
+            let is_over = piece.len() > left;
             piece.truncate(left);
             left -= piece.len();
             match framing {
@@ -153,9 +166,11 @@ impl Answer<'_> {
                 return false;
             }
             out.clear();
-            if is_cut {
-                if cut.is_some_and(|(_, by_reset)| by_reset) {
-                    self.stream.abort();
+            if is_over {
+                match stops {
+                    Some((_, Stop::Reset)) => self.stream.abort(),
+                    Some((_, Stop::Silence)) => self.backend.world.sleep(STALL).await,
+                    Some((_, Stop::End)) | None => {}
                 }
                 return false;
             }
@@ -173,10 +188,10 @@ impl Answer<'_> {
     fn framing(
         &self,
         pieces: &[Vec<u8>],
-        cut: Option<(usize, bool)>,
+        stops: Option<(usize, Stop)>,
         chance: &mut Chance,
     ) -> Framing {
-        let can_be_told = self.order.streamed || cut.is_none_or(|(_, by_reset)| by_reset);
+        let can_be_told = self.order.streamed || stops.is_none_or(|(_, how)| how != Stop::End);
         if can_be_told && chance.happens(self.faults.until_close) {
             Framing::UntilClose
         } else if self.order.streamed || chance.below(4) == 0 {

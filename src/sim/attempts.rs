@@ -51,7 +51,8 @@ impl<'r> Scene<'r> {
             && !faults.tight_deadlines
             && ledger.late_bytes == 0;
         // An error that does not come whole in a moment is not held back.
-        let is_prompt = !swarm.has("small pipes") && !swarm.has("hiccups");
+        let is_prompt =
+            faults.pipe_bytes == 0 && !swarm.has("slow backends") && !swarm.has("hiccups");
         let may_go_on = is_clear
             && is_prompt
             && !swarm.blames(Blames::Operator)

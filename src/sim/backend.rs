@@ -6,7 +6,7 @@ use std::{cell::Cell, net::SocketAddr, rc::Rc, time::Duration};
 use super::{
     answer::{Answer, AtWork},
     executor::Owner,
-    faults::{Faults, Odds},
+    faults::Faults,
     ledger::{Asked, Fate, SharedLedger},
     message::{Framing, Head, Pace, Reader},
     network::SimListener,
@@ -82,7 +82,7 @@ impl Backend {
     /// Serves a connection, one order after another.
     async fn serve(self, stream: Rc<SimStream>, mut chance: Chance) {
         let faults = self.faults();
-        let pace = Pace::drawn(Odds::default(), &mut chance);
+        let pace = Pace::drawn(faults.slow_backends, &mut chance);
         let mut reader = Reader::new(&self.world, Rc::clone(&stream), pace);
         for served in 0_usize.. {
             if served > 0 && chance.happens(faults.closes_idle) {
@@ -232,6 +232,8 @@ fn drawn_fate(order: &Order, faults: &Faults, chance: &mut Chance) -> Fate {
     } else if chance.happens(faults.cuts) && whole > END_MARK_BYTES {
         let at = chance.below(whole - END_MARK_BYTES);
         Fate::Cut { at, by_reset: chance.below(2) == 0 }
+    } else if chance.happens(faults.halts) && whole > END_MARK_BYTES {
+        Fate::Halts { at: chance.below(whole - END_MARK_BYTES) }
     } else {
         Fate::Good
     }

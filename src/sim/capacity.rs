@@ -45,14 +45,13 @@ pub fn over(world: &SimWorld, house: &House) -> Option<String> {
 pub fn breaches(house: &House, ledger: &Ledger, swarm: &Swarm) -> Vec<String> {
     let mut breaches = Vec::new();
     let faults = &swarm.faults;
-    let is_clear = ![Blames::Wire, Blames::Client].iter().any(|&whom| swarm.blames(whom))
-        && !(faults.deaths
-            || faults.drains
-            || faults.tight_deadlines
-            || faults.reloads
-            || faults.hedges)
-        && !["stalls", "hasty", "late bytes"].iter().any(|name| swarm.has(name))
-        && house.sum("answers_cut") + house.sum("deadlines_passed") == 0;
+    let leaves_who_works = [faults.deaths, faults.drains, faults.tight_deadlines, faults.reloads]
+        .contains(&true)
+        || faults.hedges
+        || ["stalls", "halts", "hasty", "late bytes"].iter().any(|name| swarm.has(name))
+        || [Blames::Wire, Blames::Client].iter().any(|&whom| swarm.blames(whom));
+    let is_clear =
+        !leaves_who_works && house.sum("answers_cut") + house.sum("deadlines_passed") == 0;
     for (&backend, &(_, found)) in &ledger.at_work {
         let capacity = house.plan.says.capacity(backend).filter(|_| is_clear);
         if let Some(most) = capacity.filter(|most| found > most.get() as usize) {

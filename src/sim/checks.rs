@@ -178,5 +178,8 @@ fn tokens_of(entry: &Entry) -> usize {
 
 /// A backend may have said how many tokens it came to.
 fn is_answered(entry: &Entry) -> bool {
-    entry.asked.iter().any(|asked| matches!(asked.fate, Fate::Good | Fate::Cut { .. }))
+    entry
+        .asked
+        .iter()
+        .any(|asked| matches!(asked.fate, Fate::Good | Fate::Cut { .. } | Fate::Halts { .. }))
 }

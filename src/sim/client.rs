@@ -27,6 +27,8 @@ pub fn front() -> SocketAddr {
 const CONNECTS_MAX: usize = 20;
 /// Requests sent without waiting for the answers between them.
 const AHEAD_MAX: usize = 3;
+/// Longer than any deadline for a client that takes nothing.
+const STUCK: Duration = Duration::from_secs(30);
 const HALF: Odds = Odds(500);
 
 /// Orders once, on a connection of its own, and reads all of the answer. Returns
@@ -126,6 +128,10 @@ impl Client {
                 let bytes = self.chance.below(6000);
                 stay.reader.leaves_after =
                     Some(stay.reader.came + bytes * usize::from(self.chance.happens(HALF)));
+            }
+            if self.chance.happens(self.faults.stuck_clients) {
+                self.own_fault(&batch);
+                self.world.sleep(STUCK).await;
             }
             let mut then = Then::Stays;
             for (place, order) in batch.iter().enumerate() {

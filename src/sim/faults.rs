@@ -68,6 +68,8 @@ pub struct Faults {
     pub rush: bool,
     /// One ends its sending direction behind its request.
     pub half_closes: Odds,
+    /// One takes nothing of an answer for longer than that is borne.
+    pub stuck_clients: Odds,
     /// One sends its request in pieces, with pauses.
     pub dripping: Odds,
     pub old_clients: Odds,
@@ -84,6 +86,10 @@ pub struct Faults {
     pub overloaded: Odds,
     pub stalls: Odds,
     pub cuts: Odds,
+    /// One falls silent in the midst of an answer.
+    pub halts: Odds,
+    /// One takes requests in pieces, with pauses.
+    pub slow_backends: Odds,
     /// A 200 whose first event is an error.
     pub overload_events: Odds,
     pub closes_idle: Odds,
@@ -149,6 +155,10 @@ pub const KNOBS: &[(&str, Blames, Turned)] = &[
     ("pipelining", Blames::Nobody, |f, _| f.pipelining = true),
     ("rush", Blames::Nobody, |f, _| f.rush = true),
     ("half closes", Blames::Client, |f, c| f.half_closes = seldom(c)),
+    ("stuck clients", Blames::Client, |f, c| {
+        // Else all of an answer may be on its way.
+        (f.stuck_clients, f.pipe_bytes) = (seldom(c), 16 + c.below(4096));
+    }),
     ("dripping", Blames::Nobody, |f, c| f.dripping = often(c)),
     ("old clients", Blames::Nobody, |f, c| f.old_clients = often(c)),
     ("large bodies", Blames::Nobody, |f, c| f.large_bodies = often(c)),
@@ -157,6 +167,8 @@ pub const KNOBS: &[(&str, Blames, Turned)] = &[
     ("overloaded", Blames::Backend, |f, c| f.overloaded = often(c)),
     ("stalls", Blames::Backend, |f, c| f.stalls = seldom(c)),
     ("cuts", Blames::Backend, |f, c| f.cuts = often(c)),
+    ("halts", Blames::Backend, |f, c| f.halts = seldom(c)),
+    ("slow backends", Blames::Nobody, |f, c| f.slow_backends = often(c)),
     ("overload events", Blames::Backend, |f, c| f.overload_events = often(c)),
     ("closes idle", Blames::Nobody, |f, c| f.closes_idle = often(c)),
     ("late bytes", Blames::Nobody, |f, c| f.late_bytes = often(c)),

@@ -67,6 +67,10 @@ pub enum Fate {
         at: usize,
         by_reset: bool,
     },
+    /// After so many bytes of the body nothing more comes.
+    Halts {
+        at: usize,
+    },
 }
 
 /// What a client saw of an answer.

@@ -30,7 +30,7 @@ const KNOWN_WITHIN: Duration = Duration::from_millis(350);
 #[track_caller]
 fn check(seed: u64) {
     let mut chance = Chance::seeded(seed);
-    let faults = Faults { ring: seed % 2 == 0, probes: true, ..Faults::default() };
+    let faults = Faults { ring: seed.is_multiple_of(2), probes: true, ..Faults::default() };
     let world = SimWorld::new(seed, faults.clone());
     let ledger: SharedLedger = Rc::new(RefCell::new(Ledger::default()));
     let mut plan = Plan::drawn(&world, &mut chance);

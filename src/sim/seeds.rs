@@ -75,6 +75,8 @@ fn what_the_knobs_are_for_comes_about() {
     check_happens(&["capacities", "short queue", "rush"], "queue_timeouts");
     check_happens(&["closes idle", "delay", "jitter", "rush"], "backend_retries");
     check_happens(&["failing", "effects"], "retries");
+    check_happens(&["halts"], "answers_cut");
+    check_happens(&["stuck clients", "large bodies"], "deadlines_passed");
 }
 
 #[test]

@@ -67,7 +67,7 @@ impl Came {
 #[track_caller]
 fn check(seed: u64, backends: usize) {
     let mut chance = Chance::seeded(seed);
-    let faults = Faults { ring: seed % 2 == 0, any_order: true, ..Faults::default() };
+    let faults = Faults { ring: seed.is_multiple_of(2), any_order: true, ..Faults::default() };
     let world = SimWorld::new(seed, faults.clone());
     let ledger: SharedLedger = Rc::new(RefCell::new(Ledger::default()));
     let mut plan = Plan::drawn(&world, &mut chance);
