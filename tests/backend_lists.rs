@@ -11,43 +11,26 @@ mod support;
 
 use std::{
     collections::BTreeSet,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::{SocketAddr, TcpListener},
     path::PathBuf,
     process::Command,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-        mpsc,
-    },
-    time::Duration,
+    sync::{Mutex, mpsc},
 };
 
 use support::{
-    Client, PATIENCE, Proxy, backend::Backend, chat, eventually, mock, plan, process::Process,
+    Client, PATIENCE, Proxy,
+    backend::Backend,
+    chat, eventually, mock,
+    names::{HERE, NAME, Names, THERE, ask, both},
+    process::Process,
     streamed, url,
 };
 use tempfile::TempDir;
-use tokenring::rt::{Lookup, Resolved};
 
 const CHAT: &str = "/v1/chat/completions";
 const COUNT: &str = "tokenring_backends";
-/// Reserved for tests (RFC 2606), and as long as it is written here.
-const NAME: &str = "backends.test";
-const HERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 1);
-const THERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
-const OFTEN: Duration = Duration::from_millis(10);
-
-/// Listeners at both addresses with the same port, as a name has one.
-fn both() -> ([TcpListener; 2], u16) {
-    loop {
-        let here = TcpListener::bind((HERE, 0)).unwrap();
-        let port = here.local_addr().unwrap().port();
-        // Somebody may have this port at the other address.
-        if let Ok(there) = TcpListener::bind((THERE, port)) {
-            return ([here, there], port);
-        }
-    }
-}
+/// Each address of the name is a backend of its own.
+const EACH: &str = "dns+http";
 
 /// Answers every request with a word and the host that it was asked for.
 fn saying(listener: TcpListener, word: &'static str) -> Backend {
@@ -60,66 +43,9 @@ fn saying(listener: TcpListener, word: &'static str) -> Backend {
     })
 }
 
-#[track_caller]
-fn ask(client: &mut Client) -> String {
-    let answer = client.post(CHAT, "", chat(1));
-    assert_eq!(answer.status, 200, "{}", answer.text());
-    answer.text()
-}
-
 /// Everybody who answers.
 fn who_answers(client: &mut Client) -> BTreeSet<String> {
     (0..40).map(|_| ask(client)).collect()
-}
-
-/// A resolver whose answers a test sets, and which counts what it was asked.
-#[derive(Clone, Default)]
-struct Names {
-    answer: Arc<Mutex<Option<Vec<Ipv4Addr>>>>,
-    asked: Arc<AtomicUsize>,
-}
-
-impl Names {
-    fn standing_for(addresses: &[Ipv4Addr]) -> Self {
-        let names = Self::default();
-        names.now_stand_for(addresses);
-        names
-    }
-
-    fn now_stand_for(&self, addresses: &[Ipv4Addr]) {
-        *self.answer.lock().unwrap() = Some(addresses.to_vec());
-    }
-
-    fn now_fail(&self) {
-        *self.answer.lock().unwrap() = None;
-    }
-
-    /// What is answered now has been told at least twice.
-    #[track_caller]
-    fn are_resolved_again(&self) {
-        let asked = self.asked.load(Ordering::SeqCst);
-        eventually("it is resolved again", || self.asked.load(Ordering::SeqCst) >= asked + 3);
-    }
-
-    fn resolve(&self, name: &str, port: u16) -> Resolved {
-        assert_eq!(name, NAME);
-        self.asked.fetch_add(1, Ordering::SeqCst);
-        let answer = self.answer.lock().unwrap().clone().ok_or("the resolver is down")?;
-        Ok(answer.into_iter().map(|ip| SocketAddr::from((ip, port))).collect())
-    }
-
-    /// A proxy whose backends are the addresses of a name.
-    fn proxy(&self, port: u16) -> Proxy {
-        let names = self.clone();
-        let lookup: Lookup = Arc::new(move |name, port| names.resolve(name, port));
-        let plan = plan(&[format!("dns+http://{NAME}:{port}")], |written| {
-            written.admin = Some("127.0.0.1:0".to_owned());
-            written.resolve_every = OFTEN;
-            // A connection that ends did not end of idleness.
-            written.pool.idle_timeout = 2 * PATIENCE;
-        });
-        Proxy::resolving(plan, lookup)
-    }
 }
 
 #[track_caller]
@@ -134,7 +60,7 @@ fn comes_to(proxy: &Proxy, backends: u64) {
 fn each_address_of_a_name_is_a_backend_that_is_asked_by_the_name() {
     let ([here, there], port) = both();
     let (_here, _there) = (saying(here, "here"), saying(there, "there"));
-    let proxy = Names::standing_for(&[HERE, THERE]).proxy(port);
+    let proxy = Names::standing_for(&[HERE, THERE]).proxy(EACH, port);
     let mut client = proxy.client();
     let expected = ["here", "there"].map(|word| format!("{word} {NAME}:{port}"));
     eventually("both answer", || who_answers(&mut client) == BTreeSet::from(expected.clone()));
@@ -150,7 +76,7 @@ fn an_address_that_comes_is_a_backend_and_one_that_goes_is_none() {
     let ([here, there], port) = both();
     let (old, new) = (saying(here, "here"), saying(there, "there"));
     let names = Names::standing_for(&[HERE]);
-    let proxy = names.proxy(port);
+    let proxy = names.proxy(EACH, port);
     let mut client = proxy.client();
     (0..10).for_each(|_| drop(ask(&mut client)));
     names.now_stand_for(&[HERE, THERE]);
@@ -184,7 +110,7 @@ fn a_request_under_way_at_an_address_that_goes_ends_whole() {
     });
     let _new = saying(there, "there");
     let names = Names::standing_for(&[HERE]);
-    let proxy = names.proxy(port);
+    let proxy = names.proxy(EACH, port);
     let mut waits = proxy.client();
     waits.send_post(CHAT, "", chat(1));
     is_asked.recv_timeout(PATIENCE).unwrap();
@@ -200,7 +126,7 @@ fn a_resolver_that_fails_and_an_answer_without_any_address_change_nothing() {
     let ([here, _there], port) = both();
     let backend = saying(here, "here");
     let names = Names::standing_for(&[HERE]);
-    let proxy = names.proxy(port);
+    let proxy = names.proxy(EACH, port);
     let mut client = proxy.client();
     ask(&mut client);
     names.now_fail();
@@ -219,7 +145,7 @@ fn a_name_that_stands_for_nothing_at_the_start_is_found_later() {
     let ([here, there], port) = both();
     let (_here, _there) = (saying(here, "here"), saying(there, "there"));
     let names = Names::default();
-    let proxy = names.proxy(port);
+    let proxy = names.proxy(EACH, port);
     let mut client = proxy.client();
     assert_eq!(client.post(CHAT, "", chat(1)).status, 502);
     names.now_stand_for(&[HERE, THERE]);

@@ -12,41 +12,22 @@ mod support;
 use std::{
     fs::OpenOptions,
     io::Write,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::{Ipv4Addr, TcpListener},
     process::Command,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-        mpsc,
-    },
-    time::Duration,
+    sync::{Mutex, mpsc},
 };
 
 use support::{
-    Client, PATIENCE, Proxy,
+    PATIENCE,
     backend::{Backend, Conn},
-    chat, eventually, plan,
+    chat, eventually,
+    names::{HERE, NAME, Names, THERE, ask, both},
     process::Process,
 };
-use tokenring::rt::{Lookup, Resolved};
 
 const CHAT: &str = "/v1/chat/completions";
-/// Reserved for tests (RFC 2606), and as long as it is written here.
-const NAME: &str = "backend.test";
-const HERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 1);
-const THERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
-const OFTEN: Duration = Duration::from_millis(10);
-
-/// Listeners at both addresses with the same port, as a name has one.
-fn both() -> [TcpListener; 2] {
-    loop {
-        let here = TcpListener::bind((HERE, 0)).unwrap();
-        // Somebody may have this port at the other address.
-        if let Ok(there) = TcpListener::bind((THERE, here.local_addr().unwrap().port())) {
-            return [here, there];
-        }
-    }
-}
+/// The name is one backend.
+const ONE: &str = "http";
 
 fn say(conn: &mut Conn, word: &str) -> bool {
     let length = word.len();
@@ -58,69 +39,12 @@ fn saying(listener: TcpListener, word: &'static str) -> Backend {
     Backend::on(listener, move |conn| while conn.request().is_some() && say(conn, word) {})
 }
 
-#[track_caller]
-fn ask(client: &mut Client) -> String {
-    let answer = client.post(CHAT, "", chat(1));
-    assert_eq!(answer.status, 200, "{}", answer.text());
-    answer.text()
-}
-
-/// A resolver whose answers a test sets, and which counts what it was asked.
-#[derive(Clone, Default)]
-struct Names {
-    answer: Arc<Mutex<Option<Vec<Ipv4Addr>>>>,
-    asked: Arc<AtomicUsize>,
-}
-
-impl Names {
-    fn standing_for(addresses: &[Ipv4Addr]) -> Self {
-        let names = Self::default();
-        names.now_stand_for(addresses);
-        names
-    }
-
-    fn now_stand_for(&self, addresses: &[Ipv4Addr]) {
-        *self.answer.lock().unwrap() = Some(addresses.to_vec());
-    }
-
-    fn now_fail(&self) {
-        *self.answer.lock().unwrap() = None;
-    }
-
-    /// What is answered now has been told at least twice.
-    #[track_caller]
-    fn are_resolved_again(&self) {
-        let asked = self.asked.load(Ordering::SeqCst);
-        eventually("it is resolved again", || self.asked.load(Ordering::SeqCst) >= asked + 3);
-    }
-
-    fn resolve(&self, name: &str, port: u16) -> Resolved {
-        assert_eq!(name, NAME);
-        self.asked.fetch_add(1, Ordering::SeqCst);
-        let answer = self.answer.lock().unwrap().clone().ok_or("the resolver is down")?;
-        Ok(answer.into_iter().map(|ip| SocketAddr::from((ip, port))).collect())
-    }
-
-    /// A proxy whose one backend is known by name.
-    fn proxy(&self, port: u16) -> Proxy {
-        let names = self.clone();
-        let lookup: Lookup = Arc::new(move |name, port| names.resolve(name, port));
-        let plan = plan(&[format!("http://{NAME}:{port}")], |written| {
-            written.resolve_every = OFTEN;
-            // A connection that ends did not end of idleness.
-            written.pool.idle_timeout = 2 * PATIENCE;
-        });
-        Proxy::resolving(plan, lookup)
-    }
-}
-
 #[test]
 fn requests_go_to_where_the_name_leads_now() {
-    let [here, there] = both();
-    let port = here.local_addr().unwrap().port();
+    let ([here, there], port) = both();
     let (_old, new) = (saying(here, "old"), saying(there, "new"));
     let names = Names::standing_for(&[HERE]);
-    let proxy = names.proxy(port);
+    let proxy = names.proxy(ONE, port);
     let mut client = proxy.client();
     assert_eq!(ask(&mut client), "old");
     names.now_stand_for(&[THERE]);
@@ -139,8 +63,7 @@ fn requests_go_to_where_the_name_leads_now() {
 /// or a busy client would stay at the old address for ever.
 #[test]
 fn a_connection_to_where_the_name_led_is_not_used_again() {
-    let [here, there] = both();
-    let port = here.local_addr().unwrap().port();
+    let ([here, there], port) = both();
     let (go_on, may_go_on) = mpsc::channel::<()>();
     let (asked, is_asked) = mpsc::channel();
     let (ended, has_ended) = mpsc::channel();
@@ -159,7 +82,7 @@ fn a_connection_to_where_the_name_led_is_not_used_again() {
     });
     let _new = saying(there, "new");
     let names = Names::standing_for(&[HERE]);
-    let proxy = names.proxy(port);
+    let proxy = names.proxy(ONE, port);
     let (mut waits, mut client) = (proxy.client(), proxy.client());
     waits.send_post(CHAT, "", chat(1));
     is_asked.recv_timeout(PATIENCE).unwrap();
@@ -173,10 +96,10 @@ fn a_connection_to_where_the_name_led_is_not_used_again() {
 
 #[test]
 fn what_did_not_change_costs_no_connection() {
-    let [here, _there] = both();
+    let ([here, _there], port) = both();
     let backend = saying(here, "old");
     let names = Names::standing_for(&[HERE]);
-    let proxy = names.proxy(backend.address.port());
+    let proxy = names.proxy(ONE, port);
     let mut client = proxy.client();
     for _ in 0..3 {
         assert_eq!(ask(&mut client), "old");
@@ -187,10 +110,10 @@ fn what_did_not_change_costs_no_connection() {
 
 #[test]
 fn a_resolver_that_is_down_takes_no_backend_with_it() {
-    let [here, _there] = both();
-    let backend = saying(here, "old");
+    let ([here, _there], port) = both();
+    let _backend = saying(here, "old");
     let names = Names::standing_for(&[HERE]);
-    let proxy = names.proxy(backend.address.port());
+    let proxy = names.proxy(ONE, port);
     names.now_fail();
     names.are_resolved_again();
     assert_eq!(ask(&mut proxy.client()), "old");
@@ -198,10 +121,10 @@ fn a_resolver_that_is_down_takes_no_backend_with_it() {
 
 #[test]
 fn a_name_that_comes_later_is_found() {
-    let [here, _there] = both();
-    let backend = saying(here, "old");
+    let ([here, _there], port) = both();
+    let _backend = saying(here, "old");
     let names = Names::default();
-    let proxy = names.proxy(backend.address.port());
+    let proxy = names.proxy(ONE, port);
     let mut client = proxy.client();
     assert_eq!(client.post(CHAT, "", chat(1)).status, 502);
     names.now_stand_for(&[HERE]);
@@ -237,8 +160,7 @@ fn the_process_follows_the_hosts_file() {
         file.write_all(format!("{ip} {NAME}\n").as_bytes()).unwrap();
     };
     point_to(HERE);
-    let [here, there] = both();
-    let port = here.local_addr().unwrap().port();
+    let ([here, there], port) = both();
     let (_old, _new) = (saying(here, "old"), saying(there, "new"));
     let words = format!("mount --bind '{}' /etc/hosts", hosts.path().display());
     let backends = [format!("http://{NAME}:{port}")];

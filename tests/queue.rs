@@ -10,11 +10,16 @@ mod support;
 
 use std::{
     num::NonZeroU32,
-    sync::{Arc, Condvar, Mutex},
+    sync::{
+        Arc, Barrier, Condvar, Mutex,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
     time::Duration,
 };
 
-use support::{Client, PATIENCE, Proxy, backend::Backend, chat, error_word, eventually, plan, url};
+use support::{
+    Client, PATIENCE, Proxy, backend::Backend, chat, error_word, eventually, mock_with, plan, url,
+};
 use tokenring::config::{Policy, Written};
 
 const CHAT: &str = "/v1/chat/completions";
@@ -229,6 +234,130 @@ fn who_waits_stands_in_nobodys_way_where_it_will_not_be_sent_again() {
     gate.allow(2);
     assert_eq!((holds.answer().status, waits.answer().status), (200, 200));
     assert_eq!(gate.asked(), ["first", "waits"]);
+}
+
+/// Clients of which so many are connected to each of two shards.
+fn clients_of_both(proxy: &Proxy, each: usize) -> [Vec<Client>; 2] {
+    let mut clients = [vec![], vec![]];
+    let open = || proxy.each_shard(|c| &c.connections_open);
+    for connected in 1.. {
+        assert!(connected < 100, "one shard gets them all");
+        let before = open();
+        let client = proxy.client();
+        eventually("it is connected", || open().iter().sum::<u64>() == connected);
+        clients[usize::from(open()[0] == before[0])].push(client);
+        if clients.iter().all(|clients| clients.len() >= each) {
+            break;
+        }
+    }
+    clients
+}
+
+/// Who gives a place back leaves it to the first of all, though its own shard
+/// would know of it at once.
+#[test]
+fn a_place_goes_to_whoever_is_first_of_all_shards() {
+    for (waiting, expected) in [
+        ([(1, "a", "normal"), (0, "b", "normal")], ["first", "a", "b"]),
+        ([(0, "a", "normal"), (1, "b", "normal")], ["first", "a", "b"]),
+        ([(0, "a", "normal"), (1, "b", "high")], ["first", "b", "a"]),
+        ([(1, "a", "low"), (0, "b", "normal")], ["first", "b", "a"]),
+        ([(0, "a", "low"), (1, "b", "low")], ["first", "a", "b"]),
+    ] {
+        let gate = Gate::new(0);
+        let proxy = gate.behind(1, |written| {
+            written.cores = "0-1".to_owned();
+            written.queue.priorities = true;
+        });
+        let mut clients = clients_of_both(&proxy, 2);
+        let mut ask = |shard: usize, who: &str, priority: &str| {
+            let mut client = clients[shard].pop().unwrap();
+            let headers = format!("x-who: {who}\r\nx-tokenring-priority: {priority}\r\n");
+            client.send_post(CHAT, &headers, chat(1));
+            client
+        };
+        let mut asking = vec![ask(0, "first", "normal")];
+        eventually("the first is at the backend", || gate.asked() == ["first"]);
+        for (place, (shard, who, priority)) in waiting.into_iter().enumerate() {
+            asking.push(ask(shard, who, priority));
+            let waits = || proxy.sum(|c| &c.requests_queued) == place as u64 + 1;
+            eventually(who, waits);
+        }
+        for asked in 2..=3 {
+            gate.allow(1);
+            eventually("the next is at the backend", || gate.asked().len() == asked);
+            assert_eq!(gate.asked(), expected[..asked], "{waiting:?}");
+        }
+        gate.allow(1);
+        assert!(asking.iter_mut().all(|client| client.answer().status == 200));
+        assert_eq!(gate.most_under_way(), 1);
+        proxy.settles();
+    }
+}
+
+#[test]
+fn who_has_left_another_shards_queue_stands_in_nobodys_way() {
+    let gate = Gate::new(0);
+    let proxy = gate.behind(1, |written| written.cores = "0-1".to_owned());
+    let [mut here, mut there] = clients_of_both(&proxy, 2);
+    let ask = |clients: &mut Vec<Client>, who: &str| {
+        let mut client = clients.pop().unwrap();
+        client.send_post(CHAT, &format!("x-who: {who}\r\n"), chat(1));
+        client
+    };
+    let mut first = ask(&mut here, "first");
+    eventually("the first is at the backend", || gate.asked() == ["first"]);
+    let leaves = ask(&mut there, "leaves");
+    eventually("one waits", || proxy.sum(|c| &c.requests_queued) == 1);
+    let mut stays = ask(&mut here, "stays");
+    eventually("two wait", || proxy.sum(|c| &c.requests_queued) == 2);
+    drop(leaves);
+    eventually("one waits", || proxy.sum(|c| &c.requests_queued) == 1);
+    gate.allow(2);
+    assert_eq!((first.answer().status, stays.answer().status), (200, 200));
+    assert_eq!(gate.asked(), ["first", "stays"]);
+}
+
+/// Whatever shard a client is connected to: while it waits for one answer,
+/// nobody else gets many.
+#[test]
+fn no_shard_starves_beside_another() {
+    const CLIENTS: usize = 20;
+    const REQUESTS: u64 = 25;
+    /// A client whose thread is not run for a while asks late itself.
+    const OVERTAKEN_MAX: u64 = 8;
+    let busy = mock_with(|script| script.first_token = Duration::from_millis(5));
+    let mut plan = plan(&[url(busy.address())], |written| written.cores = "0-1".to_owned());
+    plan.backends[0].capacity = NonZeroU32::new(1);
+    let proxy = Proxy::of(plan);
+    let [some, others] = clients_of_both(&proxy, CLIENTS / 2);
+    let clients = some.into_iter().take(CLIENTS / 2).chain(others.into_iter().take(CLIENTS / 2));
+    let answers: Vec<_> = (0..CLIENTS).map(|_| AtomicU64::new(0)).collect();
+    let answered = || answers.iter().map(|count| count.load(SeqCst)).collect::<Vec<_>>();
+    let together = Barrier::new(CLIENTS);
+    let most = std::thread::scope(|scope| {
+        let tell = |(own, mut client): (usize, Client)| {
+            let (answered, together, answers) = (&answered, &together, &answers);
+            scope.spawn(move || {
+                together.wait();
+                let mut most = 0;
+                for _ in 0..REQUESTS {
+                    let before = answered();
+                    assert_eq!(client.post(CHAT, "", chat(1)).status, 200);
+                    let gained = answered().into_iter().zip(before).map(|(now, then)| now - then);
+                    most = most.max(gained.max().unwrap_or_default());
+                    answers[own].fetch_add(1, SeqCst);
+                }
+                most
+            })
+        };
+        let threads: Vec<_> = clients.enumerate().map(tell).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).max()
+    });
+    assert!(most <= Some(OVERTAKEN_MAX), "one got {most:?} answers while another waited");
+    assert_eq!(busy.stats().requests, CLIENTS as u64 * REQUESTS);
+    proxy.settles();
+    assert_eq!(proxy.sum(|c| &c.requests_queued), 0);
 }
 
 #[test]

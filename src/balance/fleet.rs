@@ -15,6 +15,7 @@ use super::{
     choice::Choice,
     cost::{Terms, Usual},
     load::Load,
+    peers::{Peers, bear_without},
     prefixes::Prefixes,
     prompts::Prompts,
     seat::{Seat, mix},
@@ -36,10 +37,10 @@ pub struct Fleet {
     /// Each on cache lines of its own, and shared with the fleets of other
     /// plans that have the same backend.
     loads: Box<[Arc<Load>]>,
-    seats: Box<[Seat]>,
+    pub(super) seats: Box<[Seat]>,
     everyone: Box<[BackendId]>,
-    /// Those that stand in for each other, as they answer for the same.
-    groups: Box<[Box<[BackendId]>]>,
+    /// Who stands in for whom.
+    peers: Box<[Peers]>,
     /// Who has read which conversations; made when it is asked for first, as it
     /// takes megabytes.
     prefixes: OnceLock<Arc<Prefixes>>,
@@ -100,11 +101,10 @@ impl Fleet {
         next
     }
 
-    /// The same, where not everyone stands in for everyone: only those of a
-    /// group do. A backend may be in several of them, and none twice in one.
+    /// The same, where not everyone stands in for everyone.
     #[must_use]
-    pub fn in_groups(mut self, groups: Vec<Vec<BackendId>>) -> Self {
-        self.groups = groups.into_iter().map(Into::into).collect();
+    pub fn with_peers(mut self, peers: Vec<Peers>) -> Self {
+        self.peers = peers.into();
         self
     }
 
@@ -119,7 +119,7 @@ impl Fleet {
         Self {
             loads,
             everyone: (0..seats.len()).map(BackendId).collect(),
-            groups: Box::new([(0..seats.len()).map(BackendId).collect()]),
+            peers: Box::new([Peers::everyone(seats.len())]),
             is_even: first_weight > 0 && seats.iter().all(|seat| seat.weight == first_weight),
             prefixes: OnceLock::new(),
             seats: seats.into(),
@@ -342,21 +342,9 @@ impl Fleet {
         }
     }
 
-    /// Of those that stand in for each other never more than half are left out:
-    /// the others could not bear it, and would fail in their turn. Who is in
-    /// several groups may be missing in each. A group of one bears nothing and
-    /// asks its only one whatever is known of it, so it has no say where there
-    /// are others; who is alone everywhere is never left out.
+    /// Whether the others bear it that a backend is left out.
     fn bears_without(&self, backend: BackendId, now: Instant) -> bool {
-        let is_out = |backend: &BackendId| self.load(*backend).health.is_out(now);
-        let is_more = usize::from(!is_out(&backend));
-        let is_its = |group: &&[BackendId]| group.len() > 1 && group.contains(&backend);
-        let mut its = self.groups.iter().map(|group| &**group).filter(is_its).peekable();
-        its.peek().is_some()
-            && its.all(|group| {
-                let out = group.iter().filter(|&one| is_out(one)).count();
-                2 * (out + is_more) <= group.len()
-            })
+        bear_without(&self.peers, backend, |one| self.load(*one).health.is_out(now))
     }
 
     fn refresh_usual(&self, turn: &mut Turn, now: Instant) {

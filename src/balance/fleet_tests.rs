@@ -60,41 +60,20 @@ fn out(fleet: &Fleet, failing: &[usize], by_probes: bool) -> Vec<usize> {
     (0..fleet.everyone().len()).filter(is_out).collect()
 }
 
-/// Of four backends, in these groups.
-#[track_caller]
-fn check_out(groups: &[&[usize]], failing: &[usize], expected: &[usize]) {
+/// By requests that fail and by probes alike.
+#[test]
+fn an_outage_of_a_model_keeps_none_of_those_that_stand_in_for_it() {
+    let ids = |places: [usize; 2]| places.map(BackendId).to_vec();
     for by_probes in [false, true] {
-        let ids = groups.iter().map(|group| group.iter().copied().map(BackendId).collect());
-        let fleet = Fleet::new(4, Balancing::DEFAULT).in_groups(ids.collect());
-        assert_eq!(out(&fleet, failing, by_probes), expected, "by probes: {by_probes}");
+        let peers = [Peers::of(ids([0, 1]), ids([2, 3])), Peers::of(ids([2, 3]), vec![])];
+        let fleet =
+            Fleet::new(4, Balancing::DEFAULT).with_peers(peers.into_iter().flatten().collect());
+        assert_eq!(out(&fleet, &[0, 1, 2, 3], by_probes), [0, 1, 2], "by probes: {by_probes}");
     }
 }
 
 #[test]
-fn an_outage_of_one_models_backends_keeps_none_of_anothers_in_service() {
-    check_out(&[&[0, 1], &[2, 3]], &[0, 1, 2, 3], &[0, 2]);
-    check_out(&[&[0, 1, 2, 3]], &[0, 1, 2, 3], &[0, 1]);
-}
-
-#[test]
-fn who_answers_for_something_else_does_not_count_as_one_that_is_left() {
-    check_out(&[&[0, 1, 2], &[3]], &[0, 1], &[0]);
-}
-
-#[test]
-fn who_stands_in_two_groups_may_be_missing_in_both() {
-    check_out(&[&[0, 1], &[1, 2, 3]], &[0, 1], &[0]);
-    check_out(&[&[0, 1], &[1, 2, 3]], &[2, 1], &[2]);
-}
-
-#[test]
-fn the_only_one_is_never_out_but_where_it_has_others_too() {
-    check_out(&[&[0], &[1, 2, 3]], &[0], &[]);
-    check_out(&[&[0], &[0, 1], &[2, 3]], &[0], &[0]);
-}
-
-#[test]
-fn without_groups_everyone_stands_in_for_everyone() {
+fn where_nothing_is_said_everyone_stands_in_for_everyone() {
     let fleet = Fleet::new(4, Balancing::DEFAULT);
     assert_eq!(out(&fleet, &[0, 1, 2, 3], false), [0, 1]);
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 
-use super::{engine::Engine, estimate::Estimate, health::Health};
+use super::{engine::Engine, estimate::Estimate, front::Front, health::Health};
 use crate::base::Instant;
 
 /// Aligned to two lines, as the neighbour of a line is fetched along with it.
@@ -34,6 +34,8 @@ pub struct Load {
     /// Requests that it has declined lately, for those who compare requests:
     /// it looks as if it still worked on them.
     pub declined: Estimate,
+    /// Who stands in front of those that wait for a place here.
+    pub front: Front,
     picks: AtomicU64,
     failures: AtomicU64,
     /// Tokens of prompts whose beginning was looked up, and of those that it

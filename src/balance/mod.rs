@@ -10,7 +10,8 @@
 //! ```
 //!
 //! `cost` says how soon a backend would answer and why, `choice` how the
-//! policies choose, `health` when a backend is left alone.
+//! policies choose, `health` when a backend is left alone, `queue` who waits in
+//! a shard, and `front` who of all shards is first.
 
 mod affinity;
 mod ask;
@@ -22,8 +23,10 @@ mod declining_tests;
 mod engine;
 mod estimate;
 mod fleet;
+mod front;
 mod health;
 mod load;
+mod peers;
 mod policy;
 #[cfg(test)]
 mod prefix_scenario_tests;
@@ -43,8 +46,10 @@ pub use ask::{Ask, NoPick, Reach};
 pub use blocks::{BLOCK_BYTES, hashes};
 pub use engine::EngineFigures;
 pub use fleet::Fleet;
+pub use front::Rank;
 pub use health::Probed;
 pub use load::Figures;
+pub use peers::Peers;
 pub use policy::{Balancing, Ejection, Policy};
 pub use queue::{Free, Number, Priority, Queue};
 pub use seat::Seat;

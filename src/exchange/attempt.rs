@@ -32,7 +32,7 @@ use super::{
 use crate::{
     balance::{Ask, BackendId, NoPick, Reach, Ticket},
     llm::Model,
-    retry::{Class, Failed, Failing, GivenUp, Next, Reason, Walk},
+    retry::{Class, Failed, Failing, GivenUp, Next, Paid, Reason, Walk},
     route::Decision,
     rt::World,
 };
@@ -90,8 +90,8 @@ struct Way<'s, 'a, W: World> {
     shared: Shared,
     /// What the client is told if nobody answers.
     first: Option<Word<'s, W::Stream>>,
-    /// The failure after which another attempt has been paid for.
-    after: Option<Class>,
+    /// The failure after which another attempt has been paid for, and how.
+    after: Option<(Class, Paid)>,
 }
 
 /// Why there is no further attempt.
@@ -127,7 +127,7 @@ impl<'s, W: World> Way<'s, '_, W> {
             if let Some(reason) = self.fallback.take() {
                 self.stage.counters.count_fallback(reason);
             }
-            if let Some(class) = self.after.take() {
+            if let Some((class, _)) = self.after.take() {
                 self.stage.counters.count_retry(class);
             }
             let name = self.ways.rename(self.step);
@@ -236,8 +236,9 @@ impl<'s, W: World> Way<'s, '_, W> {
         self.walk.failed(ticket.backend(), self.step, failed, stage.now());
         verdict::failure(stage, ticket, failed);
         let steps_left = self.steps_left();
-        let next = match self.walk.next(class, steps_left).and_then(|next| self.pay(class, next)) {
-            Ok(next) => next,
+        let next = self.walk.next(class, steps_left);
+        let (next, paid) = match next.and_then(|next| Ok((next, self.pay(class)?))) {
+            Ok(paid) => paid,
             Err(given_up) => return self.give_up_with(word, given_up).map(Turn::Told),
         };
         match self.keep(word).await {
@@ -245,7 +246,7 @@ impl<'s, W: World> Way<'s, '_, W> {
             Ok(Some(answer)) => return Ok(Turn::Told((answer, None))),
             Err(fault) => return self.end(fault).map(Turn::Told),
         }
-        self.after = Some(class);
+        self.after = Some((class, paid));
         if next == Next::Step
             && let Some(step) = self.ways.after(self.step, Reason::General)
         {
@@ -304,12 +305,12 @@ impl<'s, W: World> Way<'s, '_, W> {
         std::iter::successors(next(&self.step), next).count()
     }
 
-    fn pay(&self, class: Class, next: Next) -> Result<Next, GivenUp> {
+    fn pay(&self, class: Class) -> Result<Paid, GivenUp> {
         let stage = self.stage;
         let paid = self.walk.pay(class, stage.retry_budget(), stage.now());
         if paid == Err(GivenUp::BudgetSpent) {
             stage.counters.retry_budget_exhausted.increment();
         }
-        paid.map(|()| next)
+        paid
     }
 }

@@ -4,12 +4,15 @@
 use std::{
     cell::{Cell, RefCell},
     future::poll_fn,
-    sync::{Arc, atomic::AtomicUsize},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Poll, Waker},
     time::Duration,
 };
 
-use super::{Counters, settings::PoolPlan};
+use super::{Counters, bells::Bells, settings::PoolPlan};
 use crate::{
     base::{Buffers, Chance, Instant, Seldom, Timer, Wheel},
     retry::{Budget, HedgeCap},
@@ -23,14 +26,37 @@ pub struct Common {
     pub body_bytes: AtomicUsize,
     /// Requests under way.
     pub requests: AtomicUsize,
-    /// Requests that wait for a place at a backend.
-    pub queued: AtomicUsize,
+    /// Requests that wait for a place at a backend, …
+    pub queued: Queued,
+    /// … and how their shards are told of one.
+    pub bells: Bells,
     /// What conversations are told apart with, unknown to those who send them.
     pub hash_seed: u64,
     /// How many attempts beyond the first there may be.
     pub retries: Budget,
     /// How many backends may be asked beside others.
     pub hedges: HedgeCap,
+}
+
+impl Common {
+    /// Of so many shards.
+    #[must_use]
+    pub fn of(shards: usize, hash_seed: u64) -> Self {
+        Self { hash_seed, bells: Bells::new(shards), ..Self::default() }
+    }
+}
+
+/// How many wait. Each request looks whether anybody does, and only those that
+/// wait write it: on lines of its own, so that the look finds it where it was.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct Queued(pub(super) AtomicUsize);
+
+impl Queued {
+    /// Nobody waits, in no shard. One that has just come may be missed.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
+    }
 }
 
 /// One shard's ground.

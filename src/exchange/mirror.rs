@@ -26,7 +26,7 @@ use super::{
     Stage, link::Link, outgoing::Outgoing, queue, understand::Asked, verdict, watch::Wait,
 };
 use crate::{
-    balance::{Ask, BackendId, Outturn, Ticket, Work},
+    balance::{Ask, BackendId, Outturn, Priority, Ticket, Work},
     http::{BodyDecoder, BodyFraming, HeadSearch, HeaderTable, parse_response},
     llm::{Dialect, Model},
     retry::{Class, Failed, Repeatable},
@@ -109,7 +109,7 @@ async fn tell<W: World>(room: Room<W>, copy: Copy) {
     let stage = &*stage;
     let ask = Ask::new(&copy.backends, stage.policies.of(copy.model), copy.work);
     let ask = Ask { conversation: copy.conversation, hashes: &copy.hashes, ..ask };
-    let Ok(mut ticket) = stage.pick_by(&ask) else {
+    let Ok(mut ticket) = queue::at_once(stage, &ask, Priority::Low) else {
         // Nobody waits for a place on behalf of nobody.
         stage.counters.mirrored_requests_skipped.increment();
         return;

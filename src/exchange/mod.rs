@@ -5,7 +5,8 @@
 //! 2. `permit`: is there room for it.
 //! 3. `attempt`, `ways`, `errand`, `ask`, `converse`, `hold`, `link`, `pool`: a
 //!    backend is chosen and asked, and another one if it fails; `hedge`: or if
-//!    it is late. `mirror` sends a copy elsewhere, beside all that.
+//!    it is late; `queue`, `bells`: where all are full, a place is waited for.
+//!    `mirror` sends a copy elsewhere, beside all that.
 //! 4. `answer`: the backend's head, written anew for the client.
 //! 5. `relay`, `pass`, `tee`: every byte as it comes; usage and the end are
 //!    read along.
@@ -21,6 +22,7 @@
 mod answer;
 mod ask;
 mod attempt;
+mod bells;
 mod body;
 mod choose;
 mod client;
@@ -40,6 +42,7 @@ mod outgoing;
 mod own_fields;
 pub mod pages;
 mod pass;
+mod peers;
 mod permit;
 mod pool;
 mod queue;
@@ -63,7 +66,9 @@ pub use body::{consume, receive};
 pub use client::Client;
 pub use counters::{Counter, Counters, Kind};
 pub use generation::Generation;
-pub use ground::{Common, Ground};
+pub use ground::{Common, Ground, Queued};
+pub use peers::peers;
+pub use queue::look_again;
 pub use rule_counts::RuleCounts;
 pub use settings::{
     BackendSettings, Credential, Credentials, Deadlines, HeaderPlan, Limits, PoolPlan, QueuePlan,

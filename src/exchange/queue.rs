@@ -2,10 +2,12 @@
 //! more.
 //!
 //! Each shard has its own queue, in the order of `balance::queue`; how many
-//! wait in all of them is bounded. Those in front are woken when a request of
-//! this shard has ended, and look again at every tick of the wheel, as another
-//! shard may have given a place back. A client that leaves, a drain and a
-//! deadline end the wait like any other.
+//! wait in all of them is bounded. Whoever is in front of its shard's stands in
+//! line with those of the others (`balance::front`), so a place that is given
+//! back goes to the first of all. It is woken by whoever ends a request, in
+//! another shard by its bell, and looks again at every tick of the wheel, as it
+//! may have been missed, or another shard's first has left. A client that
+//! leaves, a drain and a deadline end the wait like any other.
 
 use std::{
     cell::RefCell,
@@ -20,7 +22,7 @@ use super::{
     watch::{Interrupt, Wait},
 };
 use crate::{
-    balance::{Ask, Free, NoPick, Number, Priority, Queue, Ticket},
+    balance::{Ask, BackendId, Fleet, Free, NoPick, Number, Priority, Queue, Rank, Ticket},
     base::{TICK, Wheel},
     llm::Trouble,
     rt::World,
@@ -37,7 +39,7 @@ pub async fn place<'s, W: World>(
     ask: &Ask<'_>,
     priority: Priority,
 ) -> Result<Option<Ticket<'s>>, AttemptFault> {
-    match take(stage, ask, priority, None) {
+    match at_once(stage, ask, priority) {
         Ok(ticket) => Ok(Some(ticket)),
         Err(NoPick::Nobody) => Ok(None),
         Err(NoPick::Full) => wait(stage, client, ask, priority).await,
@@ -50,24 +52,22 @@ pub fn at_once<'s, W: World>(
     ask: &Ask<'_>,
     priority: Priority,
 ) -> Result<Ticket<'s>, NoPick> {
-    take(stage, ask, priority, None)
+    if stage.common.queued.is_empty() {
+        return stage.pick_by(ask);
+    }
+    let free = stage.waiting.borrow().free_for_new(priority, ask.among);
+    take(stage, ask, free, Rank::new(priority, stage.now(), stage.index))
 }
 
-/// Tries to take a place that nobody in front wants.
+/// Takes a place at one of those that nobody in front of it in this shard wants,
+/// if nobody of another shard stands before it there.
 fn take<'s, W: World>(
     stage: &'s Stage<W>,
     ask: &Ask<'_>,
-    priority: Priority,
-    number: Option<Number>,
+    mut free: Free,
+    rank: Rank,
 ) -> Result<Ticket<'s>, NoPick> {
-    let queue = stage.waiting.borrow();
-    if queue.is_empty() {
-        return stage.pick_by(ask);
-    }
-    let free = match number {
-        Some(number) => queue.free_for(number, ask.among),
-        None => queue.free_for_new(priority, ask.among),
-    };
+    free.retain(|backend| !stage.fleet.has_before(*backend, rank));
     match stage.pick_by(&Ask { among: &free, ..*ask }) {
         // Those that are left are wanted by others, and full at best.
         Err(NoPick::Nobody) if stage.fleet.is_open(ask, stage.now()) => Err(NoPick::Full),
@@ -84,7 +84,7 @@ async fn wait<'s, W: World>(
     let counters = &stage.counters;
     let plan = stage.settings.queue;
     let gauge = &counters.requests_queued;
-    let Some(_permit) = Permit::take(&stage.common.queued, gauge, 1, Some(plan.length)) else {
+    let Some(_permit) = Permit::take(&stage.common.queued.0, gauge, 1, Some(plan.length)) else {
         counters.queue_refusals.increment();
         return Err(Trouble::QueueFull.into());
     };
@@ -109,22 +109,23 @@ async fn turn_comes<'s, W: World>(
     // It stands in nobody's way at those that it will not be sent to again.
     let among = untried(ask);
     let ask = &Ask { among: &among, ..*ask };
-    let number = stage.waiting.borrow_mut().enter(priority, ask.among, None);
-    let _place = InQueue { waiting: &stage.waiting, number };
+    let place = InQueue::enter(stage, ask.among, priority);
     let tick = Wheel::timer();
     poll_fn(|cx| {
-        match take(stage, ask, priority, Some(number)) {
+        let free = stage.waiting.borrow().free_for(place.number, ask.among);
+        let is_in_front = !free.is_empty();
+        stage.fleet.say_rank(&free, place.rank);
+        match take(stage, ask, free, place.rank) {
             Ok(ticket) => return Poll::Ready(Some(ticket)),
             Err(NoPick::Nobody) => return Poll::Ready(None),
             Err(NoPick::Full) => {}
         }
-        let mut queue = stage.waiting.borrow_mut();
-        if !queue.free_for(number, ask.among).is_empty() {
-            // Other shards give places back, and do not say so.
+        if is_in_front {
             tick.wakes(cx.waker());
             stage.set_timer(&tick, stage.now().after(TICK));
         }
-        if let Some(waker) = queue.known(number)
+        let mut queue = stage.waiting.borrow_mut();
+        if let Some(waker) = queue.known(place.number)
             && !waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()))
         {
             *waker = Some(cx.waker().clone());
@@ -139,8 +140,20 @@ fn untried(ask: &Ask<'_>) -> Free {
     ask.among.iter().copied().filter(|backend| !ask.tried.contains(backend)).collect()
 }
 
-/// A request of this shard has ended: its place may be free.
+/// A request of this shard has ended: its place may be free, for whoever stands
+/// in front.
 pub fn wake<W: World>(stage: &Stage<W>) {
+    if stage.common.queued.is_empty() {
+        return;
+    }
+    look_again(stage);
+    for shard in stage.fleet.called().filter(|&shard| shard != stage.index) {
+        stage.common.bells.ring(shard);
+    }
+}
+
+/// Has those in front of this shard's queue look whether there is a place.
+pub fn look_again<W: World>(stage: &Stage<W>) {
     wake_fronts(&stage.waiting);
 }
 
@@ -152,12 +165,25 @@ fn wake_fronts(waiting: &Waiting) {
 /// One that waits; it leaves the queue however its wait ends.
 struct InQueue<'s> {
     waiting: &'s Waiting,
+    fleet: &'s Fleet,
+    among: Free,
     number: Number,
+    rank: Rank,
+}
+
+impl<'s> InQueue<'s> {
+    fn enter<W: World>(stage: &'s Stage<W>, among: &[BackendId], priority: Priority) -> Self {
+        let number = stage.waiting.borrow_mut().enter(priority, among, None);
+        let rank = Rank::new(priority, stage.now(), stage.index);
+        let (waiting, fleet) = (&stage.waiting, &*stage.fleet);
+        Self { waiting, fleet, among: among.into(), number, rank }
+    }
 }
 
 impl Drop for InQueue<'_> {
     fn drop(&mut self) {
         self.waiting.borrow_mut().leave(self.number);
+        self.fleet.take_back_rank(&self.among, self.rank);
         // Whoever stood behind it may be in front now.
         wake_fronts(self.waiting);
     }

@@ -44,6 +44,8 @@ pub struct Stage<W: World> {
     pub ground: Rc<Ground<W>>,
     /// Which generation it is.
     pub number: u64,
+    /// The place of its shard among all of them.
+    pub index: usize,
     pub settings: Settings,
     pub http_limits: http::Limits,
     /// What is known of the backends, by all shards.
@@ -123,6 +125,7 @@ impl<W: World> Stage<W> {
         Self {
             ground,
             number: plan.number,
+            index,
             http_limits: http::Limits {
                 head_bytes_max: settings.limits.head_bytes,
                 headers_max: settings.limits.headers,

@@ -1,12 +1,14 @@
 //! How many attempts beyond the first all shards together may make: a share of
 //! the requests of the last seconds, so that retries cannot multiply the load
 //! that has caused them, and a few each second besides, so that a quiet proxy
-//! can retry at all.
+//! can retry at all. What is not needed after all goes back to where it came
+//! from.
 //!
 //! ```text
-//! requests ──deposit──► balance ──withdraw──► a retry
-//!                          │ fades                 ▲
-//!                          ▼             a few each second
+//! requests ──deposit──► balance ──┐
+//!                          │ fades├──withdraw──► a retry ──give back──► either
+//!                          ▼      │
+//!         a few each second ──────┘
 //! ```
 
 use std::{
@@ -25,6 +27,16 @@ const STEP: Duration = Duration::from_millis(250);
 /// Retries each second that need no balance.
 const FLOOR: u64 = 5;
 const FLOOR_INTERVAL: Duration = Duration::from_millis(1000 / FLOOR);
+
+/// What was taken for an attempt beyond the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Paid {
+    /// It costs nothing.
+    Nothing,
+    OfBalance,
+    /// One of the few of each second.
+    OfFloor,
+}
 
 /// The budget. On a cache line of its own.
 #[derive(Debug, Default)]
@@ -45,17 +57,31 @@ impl Budget {
         self.balance.fetch_add(u64::from(requests) * u64::from(percent), Relaxed);
     }
 
-    /// Takes room for one retry; false if there is none.
+    /// Takes room for one retry, if there is any.
     #[must_use]
-    pub fn withdraw(&self, now: Instant) -> bool {
+    pub fn withdraw(&self, now: Instant) -> Option<Paid> {
         self.fade(now);
         let take = |balance: u64| balance.checked_sub(RETRY);
-        self.balance.fetch_update(Relaxed, Relaxed, take).is_ok() || self.withdraw_floor(now)
+        if self.balance.fetch_update(Relaxed, Relaxed, take).is_ok() {
+            return Some(Paid::OfBalance);
+        }
+        self.withdraw_floor(now).then_some(Paid::OfFloor)
     }
 
-    /// What was taken last was not needed.
-    pub fn give_back(&self) {
-        self.balance.fetch_add(RETRY, Relaxed);
+    /// What was taken was not needed. The floor's does not become balance,
+    /// which would be there beside the floor of the seconds that come.
+    pub fn give_back(&self, paid: Paid) {
+        match paid {
+            Paid::Nothing => {}
+            Paid::OfBalance => {
+                self.balance.fetch_add(RETRY, Relaxed);
+            }
+            Paid::OfFloor => {
+                let before = |until: u64| until.checked_sub(FLOOR_INTERVAL.as_nanos() as u64);
+                // The interval was added when it was taken, so it is there.
+                let _ = self.floor_until.fetch_update(Relaxed, Relaxed, before);
+            }
+        }
     }
 
     fn fade(&self, now: Instant) {
@@ -92,7 +118,7 @@ mod tests {
     }
 
     fn granted(budget: &Budget, now: Instant, asked: usize) -> usize {
-        (0..asked).filter(|_| budget.withdraw(now)).count()
+        (0..asked).filter(|_| budget.withdraw(now).is_some()).count()
     }
 
     #[test]
@@ -138,6 +164,25 @@ mod tests {
             let granted = granted(&budget, at((quiet_seconds + 60) * 1000), 1000);
             assert!((180..=215).contains(&granted), "{quiet_seconds}: {granted}");
         }
+    }
+
+    #[test]
+    fn what_was_not_needed_goes_back_to_where_it_came_from() {
+        let budget = Budget::default();
+        for second in 10..20 {
+            let taken: Vec<_> = (0..9).filter_map(|_| budget.withdraw(at(second * 1000))).collect();
+            assert_eq!(taken, [Paid::OfFloor; 5], "nothing of the last second's is saved");
+            taken.into_iter().for_each(|paid| budget.give_back(paid));
+        }
+        assert_eq!(granted(&budget, at(19_000), 9), 5, "what was given back is there");
+        budget.give_back(Paid::OfFloor);
+        assert_eq!(granted(&budget, at(60_000), 9), 5, "and it grows no older than a second");
+
+        budget.deposit(5, 20, at(60_000));
+        assert_eq!(budget.withdraw(at(60_000)), Some(Paid::OfBalance));
+        budget.give_back(Paid::OfBalance);
+        budget.give_back(Paid::Nothing);
+        assert_eq!(granted(&budget, at(60_000), 9), 1);
     }
 
     #[test]

@@ -20,7 +20,7 @@ mod plan;
 mod walk;
 
 pub use after::{Asked, read_after};
-pub use budget::Budget;
+pub use budget::{Budget, Paid};
 pub use class::{Class, Classes, Repeatable};
 pub use hedge::{HedgeAfter, HedgeCap};
 pub use plan::RetryPlan;

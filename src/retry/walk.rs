@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use super::{Budget, Class, Repeatable, RetryPlan};
+use super::{Budget, Class, Paid, Repeatable, RetryPlan};
 use crate::base::{BackendId, Chance, Instant};
 
 /// Connections that may end on one request before a byte of an answer. Once is
@@ -189,11 +189,11 @@ impl<'p> Walk<'p> {
 
     /// Pays for an attempt after this failure. Where nothing was sent nobody
     /// has worked on the request, and to ask another is no more load.
-    pub fn pay(&self, class: Class, budget: &Budget, now: Instant) -> Result<(), GivenUp> {
-        if class.is_before_sending() || budget.withdraw(now) {
-            return Ok(());
+    pub fn pay(&self, class: Class, budget: &Budget, now: Instant) -> Result<Paid, GivenUp> {
+        if class.is_before_sending() {
+            return Ok(Paid::Nothing);
         }
-        Err(GivenUp::BudgetSpent)
+        budget.withdraw(now).ok_or(GivenUp::BudgetSpent)
     }
 
     /// Everybody has been asked. Says when some of them may be asked again, if

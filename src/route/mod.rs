@@ -9,8 +9,7 @@
 //!
 //! `plan` is what the operator has said; a table is compiled from it once.
 //! `decide` walks the rules, `names` says what a name means, `split` whose
-//! share a conversation is, `near` what an unknown name was meant to be; `groups`
-//! is who stands in for whom.
+//! share a conversation is, `near` what an unknown name was meant to be.
 
 mod complexity;
 #[cfg(test)]
@@ -20,7 +19,6 @@ mod decide;
 mod decide_tests;
 mod decision;
 mod explain;
-mod groups;
 mod head;
 mod names;
 mod near;
@@ -33,7 +31,6 @@ pub use complexity::{Sign, complexity, signs};
 pub use decide::{Content, Query, Unrouted};
 pub use decision::{Cause, Decision, RuleId, SHADOWS_MAX, STEPS_MAX, Shadow, Step, Why};
 pub use explain::{Explanation, Tried};
-pub use groups::groups;
 pub use head::{HEAD_CONDITIONS_MAX, HeadFacts, SESSION_HEADERS, head_conditions};
 pub use plan::{
     Arm, Candidate, Conditions, Fallbacks, HeaderCondition, Mirror, ModelId, ModelPlan, Pattern,

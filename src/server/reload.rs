@@ -33,9 +33,8 @@ use super::{
 use crate::{
     balance::Fleet,
     config::{Addresses, BackendPlan, FileInForce, Look, Plan, Taken},
-    exchange::{Generation, RuleCounts},
+    exchange::{Generation, RuleCounts, peers},
     probe::ProbeFigures,
-    route::groups,
     rt::{Clock, ConnectAddress, Lookup, Resolver, Unsent, spawn_thread, unix_time},
     shard::Letter,
     tls::UnixTime,
@@ -263,7 +262,7 @@ impl Planner {
         let now = self.clock.now();
         let before = self.fleet.load();
         let fleet = before.followed_by(&known, seats(&plan), plan.balancing, now);
-        let fleet = Arc::new(fleet.in_groups(groups(&plan.routes)));
+        let fleet = Arc::new(fleet.with_peers(peers(&plan.routes)));
         // From here on nothing fails.
         self.resolver = None;
         self.number += 1;

@@ -21,9 +21,8 @@ use crate::{
     admin::Reloads,
     balance::{BackendId, Fleet},
     config::{Addresses, BackendPlan, FileInForce, Plan},
-    exchange::{Common, Counters, Generation, RuleCounts},
+    exchange::{Common, Counters, Generation, RuleCounts, peers},
     probe,
-    route::groups,
     rt::{
         self, Clock, ConnectAddress, DriverInForce, Letterbox, Lookup, Mailbox, Resolver, Unsent,
         mailbox, seed,
@@ -69,7 +68,7 @@ pub fn start(
         generation: first,
         driver: Arc::clone(&shown.driver),
         counters: Arc::clone(&counters),
-        common: Arc::new(Common { hash_seed: seed(), ..Common::default() }),
+        common: Arc::new(Common::of(shards, seed())),
         house: house_of(&plan),
         clock,
     };
@@ -191,7 +190,7 @@ fn at_start(
     addresses: &[Vec<ConnectAddress>],
 ) -> Backends {
     Backends {
-        fleet: Arc::new(Fleet::of(seats(plan), plan.balancing).in_groups(groups(&plan.routes))),
+        fleet: Arc::new(Fleet::of(seats(plan), plan.balancing).with_peers(peers(&plan.routes))),
         security: certificates.backends.clone(),
         addresses: addresses.to_vec(),
         kept: vec![None; plan.backends.len()],

@@ -4,7 +4,7 @@
 //! listener ─► accept ─┬─► a task for each connection (connection.rs)
 //!                     └─► the mailbox of a less loaded shard
 //! mailbox ─► sockets handed over, a new plan, news of addresses, drain, cut
-//! wheel, sweep: one task each
+//! wheel, sweep, bell: one task each
 //! ```
 
 mod accept;
@@ -20,7 +20,7 @@ pub use registry::{House, Seat};
 
 use crate::{
     balance::BackendId,
-    exchange::{Generation, Ground, Stage},
+    exchange::{Generation, Ground, Stage, look_again},
     rt::{Accepted, ConnectAddress, Letterbox, Mailbox, World},
 };
 use registry::Registry;
@@ -97,6 +97,10 @@ impl<W: World> Shard<W> {
         let (wheel, sweep) = (Rc::clone(&self.ground), Rc::clone(&self));
         world.spawn_vital(async move { wheel.turn_wheel().await });
         world.spawn_vital(async move { sweep.sweep().await });
+        if let Some(ear) = self.ground.common.bells.listen(self.index) {
+            let shard = Rc::clone(&self);
+            world.spawn_vital(async move { shard.heed(&ear).await });
+        }
         for (listener, admin) in listeners {
             let shard = Rc::clone(&self);
             self.registry.accepts();
@@ -170,6 +174,15 @@ impl<W: World> Shard<W> {
             let client = shard.registry.enter(stream, peer, seat, &shard.ground.counters);
             connection::serve(&shard, &client, admin).await;
         });
+    }
+
+    /// Has those in front of the queue look when another shard has left them a
+    /// place. Those that wait by a plan before find it at their next tick.
+    async fn heed(&self, ear: &Letterbox<()>) {
+        loop {
+            ear.recv().await;
+            look_again(&self.stage());
+        }
     }
 
     /// Closes what lies idle, again and again.

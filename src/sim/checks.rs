@@ -13,8 +13,9 @@ use super::{
 };
 use crate::{balance::BackendId, rt::World};
 
-/// Tasks that every shard has until its process ends: the wheel, the sweep.
-const VITAL_TASKS: usize = 2;
+/// Tasks that every shard has until its process ends: the wheel, the sweep, the
+/// bell.
+const VITAL_TASKS: usize = 3;
 
 /// Budgets are kept at every moment.
 pub fn after_each_step(world: &SimWorld, house: &House) {

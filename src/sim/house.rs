@@ -22,9 +22,9 @@ use crate::{
     admin::{self, Facts},
     balance::{BackendId, Fleet},
     base::{Chance, Instant},
-    exchange::{Common, Counters, Generation, Ground, Kind, Stage},
+    exchange::{Common, Counters, Generation, Ground, Kind, Stage, peers},
     retry::Class,
-    route::{RouteTable, groups},
+    route::RouteTable,
     rt::{ConnectAddress, Mailbox, World, mailbox},
     shard::{self, Letter, Shard},
 };
@@ -68,15 +68,15 @@ impl House {
         let (mailboxes, letterboxes): (Vec<_>, Vec<_>) =
             (0..plan.shards).map(|_| mailbox(MAILBOX_LETTERS)).unzip();
         let set: Vec<usize> = (0..plan.backends).collect();
-        let groups = groups(&plan.says.models.routes(&set));
-        let fleet = Fleet::of(plan.says.seats(&set), plan.balancing).in_groups(groups);
+        let peers = peers(&plan.says.models.routes(&set));
+        let fleet = Fleet::of(plan.says.seats(&set), plan.balancing).with_peers(peers);
         let fleet = Arc::new(fleet);
         let counters: Arc<[Arc<Counters>]> =
             (0..plan.shards).map(|_| Arc::new(Counters::default())).collect();
         let seats = Arc::new(shard::House::new(plan.shards, None));
         let now = InForce { number: 1, set, says: plan.says.clone(), fleet };
         let mut house = Self {
-            common: Arc::new(Common::default()),
+            common: Arc::new(Common::of(plan.shards, 0)),
             counters,
             opened_at: world.now(),
             world: world.clone(),
@@ -151,7 +151,7 @@ impl House {
             let seats = says.seats(&set);
             let at = self.world.now();
             let fleet = now.fleet.followed_by(&kept, seats, self.plan.balancing, at);
-            let fleet = Arc::new(fleet.in_groups(groups(&says.models.routes(&set))));
+            let fleet = Arc::new(fleet.with_peers(peers(&says.models.routes(&set))));
             InForce { number: now.number + 1, set, says, fleet }
         };
         self.probes.follow(&self.plan.probes, &next);

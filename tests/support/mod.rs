@@ -7,6 +7,7 @@
 
 pub mod backend;
 pub mod client;
+pub mod names;
 pub mod process;
 pub mod tls;
 

@@ -1,11 +1,9 @@
 //! What becomes of the keys of a LiteLLM configuration.
 
-use super::yaml::{Node, Value};
 use super::*;
-use proptest::prelude::*;
 
 /// A deployment, so that only what stands beside it can be wrong.
-const MODEL: &str = "model_list:\n- model_name: m\n  litellm_params:\n    model: openai/m\n    \
+pub(super) const MODEL: &str = "model_list:\n- model_name: m\n  litellm_params:\n    model: openai/m\n    \
                      api_base: http://a:1/v1\n";
 
 #[track_caller]
@@ -301,124 +299,4 @@ fn what_is_no_configuration_is_refused() {
     check_refused("\nmodel_list: 7\n", &format!("c.yaml:2: model_list is no list; {MEND}"));
     let refused = litellm("c.yaml", "a: [\n").map(|_| ()).unwrap_err().to_string();
     assert!(refused.starts_with("c.yaml:1: this is not YAML ("), "{refused}");
-}
-
-/// Paths of everything that holds a value, and of what holds nothing.
-fn leaves(path: &str, node: &Node, into: &mut Vec<String>) {
-    match &node.value {
-        Value::Map(entries) if !entries.is_empty() => {
-            for (key, node) in entries {
-                let dot = if path.is_empty() { "" } else { "." };
-                leaves(&format!("{path}{dot}{}", finding::shown(key)), node, into);
-            }
-        }
-        Value::List(nodes) if !nodes.is_empty() => {
-            for (index, node) in nodes.iter().enumerate() {
-                leaves(&format!("{path}[{index}]"), node, into);
-            }
-        }
-        _ => into.push(path.to_owned()),
-    }
-}
-
-/// Each value of the input is told, itself or a part that it belongs to; and
-/// the file can be read as TOML.
-fn check_complete(yaml: &str) {
-    let Ok(Imported { file, findings }) = litellm("c.yaml", yaml) else { return };
-    let mut all = Vec::new();
-    leaves("", &yaml::read(yaml).unwrap(), &mut all);
-    for leaf in &all {
-        let is_above = |path: &str| {
-            let rest = leaf.strip_prefix(path);
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-        };
-        let told = findings.iter().any(|finding| is_above(&finding.path));
-        assert!(told, "{leaf} is not told: {findings:#?}\n{yaml}");
-    }
-    let (_, errors) = toml::de::DeTable::parse_recoverable(&file);
-    assert!(errors.is_empty(), "{errors:?}\n{file}");
-}
-
-const REALISTIC: &str = include_str!("../../../tests/import/litellm.yaml");
-
-#[test]
-fn nothing_is_passed_over_in_silence() {
-    check_complete(REALISTIC);
-    check_complete(MODEL);
-}
-
-/// Words that lead deep into the reading.
-const WORDS: &[&str] = &[
-    "model_list",
-    "model_name",
-    "litellm_params",
-    "model",
-    "api_base",
-    "api_key",
-    "weight",
-    "rpm",
-    "order",
-    "max_parallel_requests",
-    "router_settings",
-    "fallbacks",
-    "default_fallbacks",
-    "*",
-    "model_group_alias",
-    "hidden",
-    "timeout",
-    "num_retries",
-    "os.environ/A",
-    "openai/x",
-    "gpt-4",
-    "http://a/v1",
-    "azure/x",
-    "anthropic/*",
-    "a\"b",
-    "é",
-    "7",
-    "0.5",
-    "-1",
-    "1e999",
-    "true",
-    "null",
-];
-
-fn tree() -> impl Strategy<Value = String> {
-    let word = prop::sample::select(WORDS).prop_map(|word| match word {
-        "null" | "true" | "7" | "0.5" | "-1" | "1e999" => word.to_owned(),
-        word => format!("'{word}'"),
-    });
-    let key = prop::sample::select(WORDS);
-    word.prop_recursive(5, 60, 6, move |inner| {
-        let entry = (key.clone(), inner.clone()).prop_map(|(key, node)| format!("'{key}': {node}"));
-        prop_oneof![
-            prop::collection::vec(inner, 0..5).prop_map(|list| format!("[{}]", list.join(", "))),
-            prop::collection::vec(entry, 0..6).prop_map(|map| format!("{{{}}}", map.join(", "))),
-        ]
-    })
-}
-
-proptest! {
-    #[test]
-    fn no_text_panics(text in "\\PC{0,200}") {
-        let _ = litellm("c.yaml", &text);
-    }
-
-    #[test]
-    fn no_part_of_a_configuration_panics(from in 0..REALISTIC.len(), to in 0..REALISTIC.len()) {
-        let cut = REALISTIC.as_bytes();
-        let rest: Vec<u8> = [&cut[..from.min(to)], &cut[from.max(to)..]].concat();
-        if let Ok(text) = String::from_utf8(rest) {
-            check_complete(&text);
-        }
-    }
-
-    #[test]
-    fn no_tree_of_words_panics_and_each_value_is_told(list in tree(), router in tree()) {
-        check_complete(&format!("model_list: {list}\nrouter_settings: {router}\n"));
-        check_complete(&format!(
-            "model_list: [{{model_name: m, litellm_params: {list}}}, {list}]\n\
-             litellm_settings: {router}\n"
-        ));
-    }
 }

@@ -7,6 +7,8 @@
 //! ```
 
 mod address;
+#[cfg(test)]
+mod complete_tests;
 mod deployment;
 mod finding;
 mod known;

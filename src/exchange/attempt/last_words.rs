@@ -73,8 +73,8 @@ impl<'s, W: World> Way<'s, '_, W> {
         &mut self,
         given_up: GivenUp,
     ) -> Result<Begun<'s, W::Stream>, AttemptFault> {
-        if self.after.take().is_some_and(|class| !class.is_before_sending()) {
-            self.stage.retry_budget().give_back();
+        if let Some((_, paid)) = self.after.take() {
+            self.stage.retry_budget().give_back(paid);
         }
         match self.first.take() {
             Some(Word::Answer(mut answer)) => {
