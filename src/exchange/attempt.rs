@@ -62,6 +62,7 @@ pub async fn attempt<'s, W: World>(
         full: None,
         waits: false,
         fallback: None,
+        owed: None,
         shared: Shared::default(),
         first: None,
         after: None,
@@ -86,6 +87,9 @@ struct Way<'s, 'a, W: World> {
     waits: bool,
     /// The step that is walked is a fallback, and has asked nobody yet.
     fallback: Option<Reason>,
+    /// The same of the step where a round begins, however often the round is
+    /// walked before somebody is asked there.
+    owed: Option<Reason>,
     /// What its asks have in common.
     shared: Shared,
     /// What the client is told if nobody answers.
@@ -126,6 +130,7 @@ impl<'s, W: World> Way<'s, '_, W> {
             self.walk.begins();
             if let Some(reason) = self.fallback.take() {
                 self.stage.counters.count_fallback(reason);
+                self.owed = self.owed.filter(|_| self.step != self.round_from);
             }
             if let Some((class, _)) = self.after.take() {
                 self.stage.counters.count_retry(class);
@@ -263,14 +268,15 @@ impl<'s, W: World> Way<'s, '_, W> {
             return Ok(());
         }
         if self.reach == Reach::Well {
-            (self.step, self.reach, self.fallback) = (self.round_from, Reach::Anyone, None);
+            (self.step, self.fallback) = (self.round_from, self.owed);
+            self.reach = Reach::Anyone;
             return Ok(());
         }
         let (stage, client) = (self.stage, self.client);
         let (now, deadline) = (stage.now(), client.must_end_at());
         let round = self.walk.next_round(now, deadline, &mut stage.chance.borrow_mut());
         let begins = round.map_err(Stuck::GivenUp)?;
-        (self.step, self.fallback) = (self.round_from, None);
+        (self.step, self.fallback) = (self.round_from, self.owed);
         (self.reach, self.full) = (self.ways.first_reach(self.step), None);
         client.pause(stage, begins).await.map_err(Stuck::Interrupted)
     }
@@ -292,11 +298,12 @@ impl<'s, W: World> Way<'s, '_, W> {
 
     fn go_to(&mut self, step: usize, reason: Reason) {
         self.step = step;
+        let fallback = self.ways.is_fallback(step).then_some(reason);
         if reason != Reason::General {
-            self.round_from = step;
+            (self.round_from, self.owed) = (step, fallback);
             (self.reach, self.full) = (self.ways.first_reach(step), None);
         }
-        self.fallback = self.ways.is_fallback(step).then_some(reason);
+        self.fallback = if step == self.round_from { self.owed } else { fallback };
     }
 
     /// How many general fallbacks are behind this step.
