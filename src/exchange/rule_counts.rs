@@ -175,6 +175,7 @@ mod tests {
             .map(|name| ModelPlan {
                 name: Pattern((*name).into()),
                 is_named: true,
+                leaves_others: false,
                 aliases: Vec::new(),
                 candidates: vec![Candidate {
                     model: None,
