@@ -39,6 +39,8 @@ mod prefixes;
 mod prompts;
 mod queue;
 #[cfg(test)]
+pub mod scenario;
+#[cfg(test)]
 mod scenario_tests;
 mod seat;
 mod ticket;

@@ -68,6 +68,7 @@ pub async fn attempt<'s, W: World>(
         full: Full::new(),
         waits: false,
         fallback: None,
+        owed: None,
         shared: Shared::default(),
         first: None,
         after: None,
@@ -109,6 +110,9 @@ struct Way<'s, 'a, W: World> {
     waits: bool,
     /// The step that is walked is a fallback, and has asked nobody yet.
     fallback: Option<Reason>,
+    /// The same of the step where a round begins, however often the round is
+    /// walked before somebody is asked there.
+    owed: Option<Reason>,
     /// What its asks have in common.
     shared: Shared,
     /// What the client is told if nobody answers.
@@ -183,6 +187,7 @@ impl<'s, W: World> Way<'s, '_, W> {
         self.walk.begins(at);
         if let Some(reason) = self.fallback.take() {
             self.stage.counters.count_fallback(reason);
+            self.owed = self.owed.filter(|_| self.step != self.round_from);
         }
         if let Some(class) = self.after.take() {
             self.stage.counters.count_retry(class);

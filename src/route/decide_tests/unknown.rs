@@ -17,7 +17,7 @@ fn plan(rules: &[(&str, bool, &[&str])]) -> RoutePlan {
         backends: backends(&[&[]]),
         models: vec![model("chat", vec![candidate(Some("chat"), &[0], 1, 0)])],
         rules: rules.collect(),
-        ..RoutePlan::default()
+        session_headers: Vec::new(),
     }
 }
 

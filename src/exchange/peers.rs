@@ -12,7 +12,8 @@ use crate::{
 /// may be left out, and its fallback is asked without waiting for it. Where
 /// only backends name models, those that serve the name; and those that serve
 /// every name, where any name may come.
-pub(super) fn peers(plan: &RoutePlan) -> Vec<Peers> {
+#[must_use]
+pub fn peers(plan: &RoutePlan) -> Vec<Peers> {
     let mut found: Vec<[Vec<BackendId>; 2]> = Vec::new();
     for model in &plan.models {
         let fallbacks = model.fallbacks.general.iter();
