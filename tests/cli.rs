@@ -358,7 +358,8 @@ fn the_help_of_serve_shows_every_setting_with_its_default() {
             ("--retry-attempts", "3"),
             (
                 "--retry-on",
-                "connect, tls, cut, timeout, no_room, server_error, error_event, protocol",
+                "connect, tls, cut, timeout, no_room, server_error, error_event, protocol, \
+                 credential",
             ),
             ("--retry-budget-percent", "20"),
             ("--retry-backoff", &time(RetryPlan::DEFAULT.backoff)),
@@ -401,6 +402,7 @@ fn the_help_of_serve_shows_every_setting_with_its_default() {
             ("--body-rate-min", &size(deadlines.body_rate_min)),
             ("--body-rate-grace", &time(deadlines.body_rate_grace)),
             ("--first-byte-timeout", &time(deadlines.first_byte)),
+            ("--session-headers", ""),
             ("--silence-timeout", &time(deadlines.idle_between_reads)),
             ("--total-timeout", &time(deadlines.total)),
             ("--client-write-timeout", &time(deadlines.client_write)),

@@ -296,6 +296,11 @@ impl Reader<'_> {
     }
 
     fn unknown(&mut self, table: &str, name: &str, at: Option<usize>, span: Range<usize>) {
+        if self.faults.len() >= FAULTS_READ_MAX {
+            // What was meant costs a look at every setting.
+            self.more += 1;
+            return;
+        }
         let fault = match nearest::nearest(table, name) {
             Some(near) => {
                 self.meant.below(near, at);

@@ -263,7 +263,9 @@ pub(super) fn shown(value: &str) -> Cow<'_, str> {
         return HIDDEN.into();
     }
     let end = value.find(|c| c == '?' || is_url && c == '#').map(|at| at + 1);
-    let end = end.unwrap_or(value.len()).min(value.floor_char_boundary(SHOWN_BYTES_MAX));
+    let mut fits = (0..=SHOWN_BYTES_MAX.min(value.len())).rev();
+    let most = fits.find(|at| value.is_char_boundary(*at)).unwrap_or_default();
+    let end = end.unwrap_or(value.len()).min(most);
     match value.split_at(end) {
         (_, "") => value.into(),
         (shown, _) => format!("{shown}{HIDDEN}").into(),
