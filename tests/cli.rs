@@ -358,7 +358,7 @@ fn the_help_of_serve_shows_every_setting_with_its_default() {
             ("--retry-attempts", "3"),
             (
                 "--retry-on",
-                "connect, tls, cut, timeout, no_room, server_error, error_event, protocol",
+                "connect, tls, cut, timeout, no_room, server_error, error_event, protocol, credential",
             ),
             ("--retry-budget-percent", "20"),
             ("--retry-backoff", &time(RetryPlan::DEFAULT.backoff)),
