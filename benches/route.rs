@@ -44,6 +44,7 @@ fn plan() -> RoutePlan {
     let model = |id| ModelPlan {
         name: pattern(format!("model-{id}")),
         is_named: true,
+        leaves_others: false,
         aliases: vec![pattern(format!("alias-{id}-*"))],
         candidates: vec![Candidate {
             model: Some("sent".into()),
@@ -77,6 +78,7 @@ fn plan() -> RoutePlan {
         backends: vec![Serves::default(); BACKENDS],
         models: (0..MODELS).map(model).collect(),
         rules: (0..RULES).map(rule).collect(),
+        session_headers: Vec::new(),
     }
 }
 

@@ -194,6 +194,34 @@ fn a_backend_that_asks_for_a_pause_gets_it() {
     assert_eq!((count(&statuses, 429), count(&statuses, 200)), (1, 19), "{statuses:?}");
 }
 
+/// A provider's limits are each model's own.
+#[test]
+fn a_model_that_is_spent_at_a_provider_leaves_it_to_the_others() {
+    let provider = Backend::start(|conn| {
+        while let Some(request) = conn.request() {
+            let is_spent = String::from_utf8_lossy(&request.body).contains("\"spent\"");
+            conn.say(match is_spent {
+                true => "HTTP/1.1 429 No\r\nretry-after: 30\r\ncontent-length: 2\r\n\r\n{}",
+                false => "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}",
+            });
+        }
+    });
+    let other = mock();
+    let proxy = Proxy::with(&[provider.address, other.address()], |written| {
+        written.balancing.policy = Policy::RoundRobin;
+        written.retry.attempts = 2;
+    });
+    let spent = chat(1).replace("\"m\"", "\"spent\"");
+    let mut client = proxy.client();
+    assert_eq!(count(&statuses(&mut client, 20, &spent), 200), 20);
+    let figures = proxy.backends()[0];
+    let shown = (figures.picks, figures.failures, figures.ejected, figures.ejected_models);
+    assert_eq!(shown, (1, 1, false, 1));
+    assert_eq!(count(&statuses(&mut client, 20, &chat(1)), 200), 20);
+    // Who was away makes up for one turn at most.
+    assert!((11..=12).contains(&proxy.backends()[0].picks), "each in its turn");
+}
+
 #[test]
 fn a_backend_that_never_answers_is_left_alone() {
     let stalled = Backend::start(|conn| {

@@ -323,12 +323,12 @@ fn check_help(job: &str, rows: &[(&str, &str)]) {
 #[test]
 fn refuses_a_choice_of_backends_that_cannot_be_made() {
     check_serve(&["--policy", "best"], "--policy", "invalid value 'best'", "");
-    check_serve(&["--backend-capacity", "0"], "--backend-capacity 0", "at least 1", "raise it");
+    check_serve(&["--decode-slots", "0"], "--decode-slots 0", "at least 1", "raise it");
     check_serve(&["--eject-after", "33"], "--eject-after 33", "at most 32", "lower it");
     check_serve(&["--eject-below", "50%"], "--eject-below", "no whole number", "digits only");
     check_serve(&["--eject-pause", "2m"], "--eject-pause 2m", "--eject-pause-max allows", "lower");
-    let random = ["--policy", "random", "--backend-capacity", "9"];
-    check_serve(&random, "--backend-capacity 9", "random does not ask", "leave it out");
+    let random = ["--policy", "random", "--decode-slots", "9"];
+    check_serve(&random, "--decode-slots 9", "random does not ask", "leave it out");
     let never = ["--eject-after", "0", "--eject-below", "0", "--eject-pause", "1s"];
     check_serve(&never, "--eject-pause 1s", "ever ejected", "give --eject-after");
 }
@@ -348,7 +348,7 @@ fn the_help_of_serve_shows_every_setting_with_its_default() {
             ("--admin", "none"),
             ("--backend", ""),
             ("--policy", "least_latency"),
-            ("--backend-capacity", "256"),
+            ("--decode-slots", "256"),
             ("--affinity-percent", "200"),
             ("--prefix-bytes", "4MiB"),
             ("--slow-start", &time(Balancing::DEFAULT.slow_start)),

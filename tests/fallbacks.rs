@@ -17,7 +17,7 @@ use std::{
 
 use support::{
     Answer, Proxy,
-    backend::{Backend, Request},
+    backend::{Backend, Request, nowhere},
 };
 use tokenring::config::{CandidateWritten, ModelWritten, Written};
 
@@ -305,6 +305,29 @@ fn the_only_backend_of_all_models_is_asked_whatever_it_did() {
     let page = proxy.admin().get("/metrics").text();
     assert!(page.contains("tokenring_fallbacks_total{kind=\"general\"} 1\n"), "{page}");
     assert_eq!(heard.lock().unwrap().len(), 0);
+}
+
+/// Where nobody of the fallback is well the round is walked twice.
+#[test]
+fn a_fallback_is_counted_whatever_became_of_its_backends() {
+    let (small, _heard) = saying(answer("400 Bad Request", TOO_LONG));
+    let proxy = Proxy::with(&[small.address, nowhere(), nowhere()], |written| {
+        with_fallbacks(written);
+        let mut long = model("long", "b");
+        long.candidates.extend(model("long", "c").candidates);
+        long.candidates[1].order = 1;
+        written.models.truncate(1);
+        written.models[0].fallbacks.clear();
+        written.models[0].content_policy_fallbacks.clear();
+        written.models.push(long);
+        written.admin = Some("127.0.0.1:0".to_owned());
+    });
+    for asked in 1..=3 {
+        assert_eq!(proxy.client().post(CHAT, "", hello("small")).status, 400);
+        let page = proxy.admin().get("/metrics").text();
+        let line = format!("tokenring_fallbacks_total{{kind=\"context_window\"}} {asked}\n");
+        assert!(page.contains(&line), "{page}");
+    }
 }
 
 /// What it complains of is not known in time, so it is nothing to act upon.

@@ -151,6 +151,25 @@ fn a_stream_that_does_not_begin_is_overtaken() {
     }
 }
 
+#[test]
+fn what_was_lost_on_the_one_that_is_cut_is_told() {
+    let ((stalling, seen), well) = (stalling(), mock());
+    let proxy = proxy(&[stalling.address, well.address()], |_| ());
+    let prompt = "word ".repeat(800);
+    let body = format!(
+        "{{\"model\":\"m\",\"messages\":[{{\"role\":\"user\",\"content\":\"{prompt}\"}}]}}"
+    );
+    assert_eq!(proxy.client().post(CHAT, "", &body).status, 200);
+    seen.is_cut(1);
+    let tokens = proxy.sum(|c| &c.hedges_lost_prompt_tokens);
+    assert!((500..2000).contains(&tokens), "{tokens}");
+    let ran = proxy.sum(|c| &c.hedges_lost_milliseconds);
+    assert!((50..3000).contains(&ran), "{ran}");
+    // Nobody is late any more, and nothing is lost.
+    assert_eq!(proxy.client().post(CHAT, "", &body).status, 200);
+    assert_eq!(proxy.sum(|c| &c.hedges_lost_prompt_tokens), tokens);
+}
+
 /// A backend that is late, and no later than the other.
 #[test]
 fn a_late_backend_that_answers_first_is_told_and_the_other_is_cut() {

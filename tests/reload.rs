@@ -105,6 +105,33 @@ fn a_stream_under_way_at_a_backend_that_went_ends_whole() {
     served.process.comes_to_rest(at_rest);
 }
 
+/// Renamed, or gone and come back: it bears as much as before, and works on what
+/// it was given before.
+#[test]
+fn a_backend_is_not_given_twice_its_capacity_by_a_reload() {
+    let (mock, other) = (mock(), mock());
+    let backend = |mock: &MockHandle, name: &str| {
+        let url = url(mock.address());
+        format!("[[backend]]\nurl = \"{url}\"\nname = \"{name}\"\ncapacity = 1\n")
+    };
+    let as_g = backend(&mock, "g");
+    let renamed = vec![backend(&mock, "h")];
+    let gone_and_back = vec![backend(&other, "o"), as_g.clone()];
+    for changes in [renamed, gone_and_back] {
+        let served = Served::by(&as_g, "10ms");
+        let mut stream = served.process.client();
+        stream.send_post(CHAT, "x-mock-token-gap: 20ms\r\n", streamed(50));
+        assert_eq!(stream.head().status, 200);
+        changes.iter().for_each(|change| served.change(change));
+        let mut second = served.process.client();
+        second.send_post(CHAT, "", chat(1));
+        let queued = || served.process.metric("tokenring_requests_queued");
+        eventually("it waits for the place", || queued() == 1);
+        while stream.event().is_some() {}
+        assert_eq!(second.head().status, 200);
+    }
+}
+
 #[test]
 fn a_broken_file_changes_nothing_and_is_told_with_its_line() {
     let mock = mock();

@@ -132,6 +132,7 @@ const SENT: &str = "connection: keep-alive, x-private\r\nx-private: 1\r\nkeep-al
     trailer: x-sum\r\nupgrade: h2c\r\nauthorization: Bearer secret\r\nx-api-key: secret\r\n\
     api-key: secret\r\nx-goog-api-key: secret\r\nx-auth-token: secret\r\n\
     ocp-apim-subscription-key: secret\r\ncookie: secret\r\nx-thing: kept\r\n\
+    openai-organization: secret\r\nopenai-project: secret\r\n\
     anthropic-version: 2023-06-01\r\nanthropic-beta: a,b\r\naccept-encoding: gzip\r\n\
     x-forwarded-for: 192.0.2.1\r\nx-request-id: mine-7\r\n";
 
@@ -162,6 +163,8 @@ fn hop_by_hop_fields_and_credentials_end_with_us() {
         "x-auth-token",
         "ocp-apim-subscription-key",
         "cookie",
+        "openai-organization",
+        "openai-project",
     ] {
         assert_eq!(request.all(name), [""; 0], "{name}");
     }
@@ -184,9 +187,13 @@ fn hop_by_hop_fields_and_credentials_end_with_us() {
 #[test]
 fn credentials_travel_where_the_operator_says_so() {
     let request = ask_with_every_field(|written| written.credentials = Credentials::Pass);
-    for (name, value) in
-        [("authorization", "Bearer secret"), ("x-api-key", "secret"), ("cookie", "secret")]
-    {
+    for (name, value) in [
+        ("authorization", "Bearer secret"),
+        ("x-api-key", "secret"),
+        ("cookie", "secret"),
+        ("openai-organization", "secret"),
+        ("openai-project", "secret"),
+    ] {
         assert_eq!(request.all(name), [value]);
     }
     // This one is for us alone (RFC 9110, section 11.7.1).

@@ -568,7 +568,8 @@ fn each_backend_gets_the_same_request_and_its_own_credential() {
         plan.backends[0].credential = Some(Secret::new(b"key-of-one"));
         plan.backends[2].credential = Some(Secret::new(b"key-of-three"));
         let proxy = Proxy::of(plan);
-        let own = "authorization: Bearer key-of-client\r\n";
+        let own = "authorization: Bearer key-of-client\r\nopenai-organization: org\r\n\
+                   openai-project: project\r\n";
         assert_eq!(proxy.client().post(path, own, &body).status, 200);
         let heard: Vec<Request> = [heard_one, heard_two, heard_three]
             .iter()
@@ -577,6 +578,11 @@ fn each_backend_gets_the_same_request_and_its_own_credential() {
         for (request, expected) in heard.iter().zip(["key-of-one", "key-of-client", "key-of-three"])
         {
             assert!(request.body == body.as_bytes(), "{path}: another body");
+            // Whose account it is goes with the client's key, and with no other.
+            for account in ["openai-organization", "openai-project"] {
+                let travels = expected == "key-of-client";
+                assert_eq!(request.all(account).len(), usize::from(travels), "{path} {account}");
+            }
             let shown: Vec<_> =
                 request.fields.iter().filter(|(_, v)| v.contains("key-of")).collect();
             let [(name, value)] = shown[..] else { panic!("{path}: {shown:?}") };

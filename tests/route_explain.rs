@@ -118,7 +118,7 @@ fn a_decision_is_told_whole() {
             "step 2 fallback, model big, sent as big-70b, to b",
             "mirror model big, sent as big-70b, to b",
             "shadow maybe would have chosen big",
-            "header x-tokenring-route: rule=easy; model=small; step=candidate; shadow=maybe",
+            "header x-tokenring-route: rule=easy; model=small; step=candidate; shadow=maybe; shadow-model=big",
         ],
     );
 }
@@ -162,6 +162,16 @@ fn without_rules_every_backend_is_a_step() {
     );
 }
 
+#[test]
+fn a_key_that_a_rule_asks_for_is_not_told() {
+    let toml = "[[backend]]\nurl = \"http://127.0.0.1:1\"\nmodels = \"m\"\n[[route]]\n\
+                name = \"r\"\nwhen.header.Authorization = \"Bearer sk-secret\"\nto = \"m\"\n";
+    let (code, page, said) = told(toml, &[], &hello("m"));
+    assert_eq!((code, said.as_str()), (Some(0), ""), "{page}");
+    assert!(page.contains("header authorization is none of its values"), "{page}");
+    assert!(!page.contains("sk-"), "{page}");
+}
+
 #[track_caller]
 fn check_refused(toml: &str, flags: &[&str], body: &str, reason: &str) {
     let (code, page, said) = told(toml, flags, body);
@@ -172,6 +182,8 @@ fn check_refused(toml: &str, flags: &[&str], body: &str, reason: &str) {
 #[test]
 fn what_cannot_be_routed_ends_in_2_with_its_reason() {
     check_refused(TOML, &[], &hello("smal"), "nobody serves smal; near are small");
+    let images = ["--path", "/v1/images/generations"];
+    check_refused(TOML, &images, &hello("smal"), "nobody serves smal; near are small");
     check_refused(TOML, &[], "{", "at byte 1 of the body");
     check_refused(TOML, &[], "{}", "model: you must provide a model parameter");
     check_refused(TOML, &["--body-bytes", "20B"], &hello("auto"), "more than the 20 bytes");

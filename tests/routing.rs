@@ -172,7 +172,7 @@ fn rules_decide_by_head_and_body_and_say_so() {
     ] {
         let answer = ask(&proxy, fields, &body);
         assert_eq!(answer.field("x-tokenring-backend"), Some(backend), "{rule}");
-        let expected = format!("rule={rule}; step=candidate; shadow=maybe");
+        let expected = format!("rule={rule}; step=candidate; shadow=maybe; shadow-model=big");
         assert_eq!(answer.field("x-tokenring-route"), Some(&*expected));
     }
     let page = proxy.admin().get("/metrics").text();
@@ -182,7 +182,7 @@ fn rules_decide_by_head_and_body_and_say_so() {
         "tokenring_route_requests_total{rule=\"easy\"} 1",
         "tokenring_route_requests_total{rule=\"none\"} 1",
         "tokenring_route_requests_total{rule=\"maybe\"} 0",
-        "tokenring_route_shadow_requests_total{rule=\"maybe\"} 4",
+        "tokenring_route_shadow_requests_total{rule=\"maybe\",model=\"big\"} 4",
     ] {
         assert!(page.lines().any(|found| found == line), "{line} is not in\n{page}");
     }

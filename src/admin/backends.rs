@@ -37,6 +37,8 @@ pub fn render(page: &mut String, facts: &Facts, now: Instant) {
     family("tokenring_backend_streams", gauge, help, &|f| shown(f.streams));
     let help = "Whether it is left alone for its failures.";
     family("tokenring_backend_ejected", gauge, help, &|f| shown(u8::from(f.ejected)));
+    let help = "Models that leave it alone, as it has no room for them.";
+    family("tokenring_backend_ejected_models", gauge, help, &|f| shown(f.ejected_models));
     let help = "Whether active checks have found it unhealthy, and it is left out.";
     let is_unhealthy = |f: &Figures| shown(u8::from(f.probed_unhealthy));
     family("tokenring_backend_unhealthy", gauge, help, &is_unhealthy);

@@ -1,5 +1,5 @@
-//! How often each rule of the plan has decided. As many labels as the plan has
-//! rules.
+//! How often each rule of the plan has decided, or what it would have chosen in
+//! shadow. As many labels as the plan has rules, and they have models.
 
 use std::fmt::Write;
 
@@ -11,23 +11,22 @@ pub(super) fn render(page: &mut String, rules: &RuleCounts) {
     if rules.is_empty() {
         return;
     }
-    type Figure = fn(u64, u64) -> u64;
-    let decided: Figure = |decided, _| decided;
-    let shadowed: Figure = |_, shadowed| shadowed;
-    let figures = [
-        ("tokenring_route_requests_total", "Requests that the rule has decided.", decided),
-        (
-            "tokenring_route_shadow_requests_total",
-            "Requests that the rule, in shadow, would have decided.",
-            shadowed,
-        ),
-    ];
-    for (name, help, figure) in figures {
-        // Writing to memory does not fail.
-        let _ = writeln!(page, "# HELP {name} {help}\n# TYPE {name} counter");
-        rules.each(|rule, decided, shadowed| {
-            let rule = escaped(rule.unwrap_or("none"));
-            let _ = writeln!(page, "{name}{{rule=\"{rule}\"}} {}", figure(decided, shadowed)); // The same.
-        });
-    }
+    let name = "tokenring_route_requests_total";
+    head(page, name, "Requests that the rule has decided.");
+    rules.each(|rule, decided| {
+        let rule = escaped(rule.unwrap_or("none"));
+        let _ = writeln!(page, "{name}{{rule=\"{rule}\"}} {decided}"); // As for the head.
+    });
+    let name = "tokenring_route_shadow_requests_total";
+    head(page, name, "Requests that the rule, in shadow, would have sent to the model.");
+    rules.each_shadow(|rule, model, chosen| {
+        let (rule, model) = (escaped(rule), escaped(model.unwrap_or("none")));
+        // As for the head.
+        let _ = writeln!(page, "{name}{{rule=\"{rule}\",model=\"{model}\"}} {chosen}");
+    });
+}
+
+fn head(page: &mut String, name: &str, help: &str) {
+    // Writing to memory does not fail.
+    let _ = writeln!(page, "# HELP {name} {help}\n# TYPE {name} counter");
 }

@@ -1,6 +1,6 @@
 //! What a fleet is asked: a backend for one request.
 
-use super::{BackendId, Policy, Work};
+use super::{BackendId, ModelKey, Policy, Work};
 
 /// One request that is to be sent somewhere.
 #[derive(Clone, Copy, Debug)]
@@ -10,8 +10,12 @@ pub struct Ask<'a> {
     /// Those of them that it has been sent to.
     pub tried: &'a [BackendId],
     pub reach: Reach,
+    /// Its client's request has been sent nowhere yet, and it is no copy of one.
+    pub is_first: bool,
     pub policy: Policy,
     pub work: Work,
+    /// The model that backends are asked for, where it is known.
+    pub model: Option<ModelKey>,
     /// What stands for its conversation, where that is known (`session_hash`).
     pub conversation: Option<u64>,
     /// What its conversation begins with (`prefix`; see [`hashes`](super::hashes)).
@@ -23,7 +27,17 @@ impl<'a> Ask<'a> {
     #[must_use]
     pub fn new(among: &'a [BackendId], policy: Policy, work: Work) -> Self {
         let reach = Reach::Anyone;
-        Self { among, tried: &[], reach, policy, work, conversation: None, hashes: &[] }
+        Self {
+            among,
+            tried: &[],
+            reach,
+            is_first: true,
+            policy,
+            work,
+            model: None,
+            conversation: None,
+            hashes: &[],
+        }
     }
 }
 

@@ -69,6 +69,7 @@ pub struct Choice<'f> {
     pub patience: f32,
     /// Backends that this request has been sent to.
     pub tried: &'f [BackendId],
+    pub is_first: bool,
     pub reach: Reach,
 }
 
@@ -112,9 +113,9 @@ impl Choice<'_> {
     }
 
     pub(super) fn admits(&self, group: Group, place: usize) -> bool {
-        let (health, now) = (&self.load(place).health, self.terms.now);
+        let (load, terms) = (self.load(place), &self.terms);
         let has_share = || self.is_even || self.seat(place).weight > 0;
-        let is_well = || health.is_well(now);
+        let is_well = || load.is_well(terms.model, terms.now);
         let is_in = match group {
             Group::WithRoom => {
                 has_share() && is_well() && self.passes_gate(place) && !self.is_empty_handed(place)
@@ -123,9 +124,7 @@ impl Choice<'_> {
             Group::Reserve => !has_share() && is_well(),
             Group::Anyone => self.reach == Reach::Anyone,
         };
-        is_in
-            && !self.tried.contains(&self.among[place])
-            && self.load(place).has_room(self.room(group, place))
+        is_in && !self.tried.contains(&self.among[place]) && load.has_room(self.room(group, place))
     }
 
     /// It has just come, and fails or declines what it is given: that its few
@@ -137,7 +136,7 @@ impl Choice<'_> {
             return false;
         }
         let usual = self.terms.usual.first_byte.max(self.terms.line.floor);
-        load.penalty.drifting(0.0, self.terms.now, PEAK_DECAY) > usual / 2.0
+        load.penalty(self.terms.model, self.terms.now) > usual / 2.0
     }
 
     /// Where a backend's part is no factor of what is compared, its part is
@@ -169,7 +168,8 @@ impl Choice<'_> {
     fn in_turn(&self, group: Group, turn: &mut Turn) -> Option<usize> {
         let admitted = (0..self.among.len()).filter(|&place| self.admits(group, place));
         let candidates = admitted.map(|place| (self.among[place], self.part(place), place));
-        turn.next(candidates)
+        let turns = if self.is_first { &mut turn.firsts } else { &mut turn.others };
+        turns.next(candidates)
     }
 
     /// The first that fits, of all, in order from this place on.
@@ -317,7 +317,7 @@ impl Choice<'_> {
     /// Who declines requests at once is not taken for the faster.
     fn peak(&self, load: &Load) -> f32 {
         let seconds = load.first_byte.drifting(0.0, self.terms.now, PEAK_DECAY);
-        let penalty = load.penalty.drifting(0.0, self.terms.now, PEAK_DECAY);
+        let penalty = load.penalty(self.terms.model, self.terms.now);
         seconds.max(penalty).max(self.terms.line.floor) * with_one_more(load)
     }
 

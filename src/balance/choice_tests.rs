@@ -43,6 +43,7 @@ impl Bench {
             capacity: 100.0,
             tokens: 100,
             shape: Shape::Streamed,
+            model: None,
             now: NOW,
         };
         let ids = |indices: &[usize]| indices.iter().copied().map(BackendId).collect::<Vec<_>>();
@@ -62,6 +63,7 @@ impl Bench {
             patience: 2.0,
             among: &ids(among),
             tried: &ids(tried),
+            is_first: tried.is_empty(),
         };
         choice.make(&mut self.turn, &mut self.chance).map(|chosen| chosen.backend.0)
     }
@@ -101,6 +103,27 @@ impl Bench {
             self.loads[backend].health.eject(Duration::from_secs(1), true, NOW);
         }
         self
+    }
+}
+
+/// One backend always fails, or is late: each time somebody else is asked after
+/// it, or beside it.
+#[test]
+fn a_further_attempt_takes_no_turn() {
+    for backends in [2, 4] {
+        let mut bench = Bench::of(backends, Policy::RoundRobin);
+        let mut firsts = vec![0; backends];
+        let mut seconds = vec![0; backends];
+        for _ in 0..100 * backends {
+            let first = bench.pick(&[]).unwrap();
+            firsts[first] += 1;
+            if first == 0 {
+                seconds[bench.pick(&[first]).unwrap()] += 1;
+            }
+        }
+        assert_eq!(firsts, vec![100; backends]);
+        let rest = 100 / (backends - 1);
+        assert!(seconds[1..].iter().all(|n| (rest..=rest + 1).contains(n)), "{seconds:?}");
     }
 }
 

@@ -16,7 +16,7 @@
 //! while nothing is seen of it: a slow backend that idles must not become the
 //! cheapest, and one that was slow once must be tried again.
 
-use super::{load::Load, prompts::Line, ticket::Shape};
+use super::{apart::ModelKey, load::Load, prompts::Line, ticket::Shape};
 use crate::base::Instant;
 
 /// Seconds in which a peak is forgotten.
@@ -60,6 +60,8 @@ pub struct Terms {
     /// Of the request that is to be sent.
     pub tokens: u64,
     pub shape: Shape,
+    /// Whose request it is, where it names a model.
+    pub model: Option<ModelKey>,
     pub now: Instant,
 }
 
@@ -82,7 +84,7 @@ pub fn cost(load: &Load, terms: &Terms) -> f32 {
         // the pace is to have half of such answers under way.
         decoding += pace * (in_flight + 1.0);
     }
-    prefill + stall + decoding + load.penalty.drifting(0.0, now, PEAK_DECAY)
+    prefill + stall + decoding + load.penalty(terms.model, now)
 }
 
 fn slowness(load: &Load, usual: f32, now: Instant) -> f32 {
@@ -106,6 +108,7 @@ mod tests {
         capacity: 100.0,
         tokens: 1000,
         shape: Shape::Streamed,
+        model: None,
         now: Instant::from_nanos(1_000_000_000_000),
     };
 

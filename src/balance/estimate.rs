@@ -48,6 +48,10 @@ impl Estimate {
         self.0.store(u64::from(figure.to_bits()) << 32 | u64::from(tick(now)), Relaxed);
     }
 
+    pub fn forget(&self) {
+        self.0.store(NONE, Relaxed);
+    }
+
     /// A sample above the figure replaces it; to one below it the figure comes
     /// down in `decay` seconds to a third of what lay between.
     pub fn peak(&self, sample: f32, now: Instant, decay: f32) {

@@ -10,10 +10,12 @@ use std::{
 };
 
 use super::{
-    Ask, BackendId, Balancing, EngineFigures, Figures, NoPick, Policy, Probed, Reach, Ticket, Turn,
+    Ask, BackendId, Balancing, EngineFigures, Figures, ModelKey, NoPick, Policy, Reach, Ticket,
+    Turn,
     blocks::BLOCK_BYTES,
     choice::Choice,
     cost::{Terms, Usual},
+    left::Left,
     load::Load,
     peers::{Peers, bear_without},
     prefixes::Prefixes,
@@ -36,7 +38,9 @@ const RACES_MAX: usize = 16;
 pub struct Fleet {
     /// Each on cache lines of its own, and shared with the fleets of other
     /// plans that have the same backend.
-    loads: Box<[Arc<Load>]>,
+    pub(super) loads: Box<[Arc<Load>]>,
+    /// Those of plans before that may still work on requests of these plans.
+    left: Left,
     pub(super) seats: Box<[Seat]>,
     everyone: Box<[BackendId]>,
     /// Who stands in for whom.
@@ -46,13 +50,13 @@ pub struct Fleet {
     prefixes: OnceLock<Arc<Prefixes>>,
     /// Whether all weigh the same, and something.
     is_even: bool,
-    balancing: Balancing,
+    pub(super) balancing: Balancing,
     pub(super) prompts: Arc<Prompts>,
     /// The bits of the numbers of [`Usual`] that are medians.
     usual: [AtomicU32; 3],
     /// A shard decides whether to eject: no other does at that moment, or
     /// both might find that there is room for one more.
-    ejecting: AtomicBool,
+    pub(super) ejecting: AtomicBool,
 }
 
 impl Fleet {
@@ -71,8 +75,9 @@ impl Fleet {
 
     /// The fleet of a plan that follows this one's, of `seats`. `known` says of
     /// each of them which backend it was here; what is known of it goes on,
-    /// requests under way included. The share of the others grows from `now`
-    /// on.
+    /// requests under way included. So it is with one that left and comes back
+    /// while requests of that time are under way. The share of the others grows
+    /// from `now` on.
     #[must_use]
     pub fn followed_by(
         &self,
@@ -81,15 +86,24 @@ impl Fleet {
         balancing: Balancing,
         now: Instant,
     ) -> Self {
-        let load = |place| {
-            let known = known.get(place).copied().flatten();
-            known.and_then(|known: BackendId| self.loads.get(known.0)).map(Arc::clone)
+        let is_of = |place: usize| known.get(place).copied().flatten();
+        let mut left = self.left.clone();
+        left.forget();
+        let load = |(place, seat): (usize, &Seat)| match is_of(place) {
+            Some(known) => self.loads.get(known.0).map(Arc::clone),
+            None => left.take(seat),
         };
-        let loads: Vec<_> = (0..seats.len()).map(load).collect();
+        let loads: Vec<_> = seats.iter().enumerate().map(load).collect();
+        for (place, load) in self.loads.iter().enumerate() {
+            if !known.contains(&Some(BackendId(place))) {
+                left.add(self.seats[place], load);
+            }
+        }
         let came: Vec<_> = (0..loads.len()).filter(|&place| loads[place].is_none()).collect();
         let loads = loads.into_iter().map(Option::unwrap_or_default).collect();
         let prompts = Arc::clone(&self.prompts);
         let mut next = Self::with(loads, prompts, self.usual(), seats, balancing);
+        next.left = left;
         // Who has read what is told by the backends' places.
         let same =
             (0..next.loads.len()).all(|place| known.get(place) == Some(&Some(BackendId(place))));
@@ -118,6 +132,7 @@ impl Fleet {
         let first_weight = seats.first().map_or(1, |seat| seat.weight);
         Self {
             loads,
+            left: Left::default(),
             everyone: (0..seats.len()).map(BackendId).collect(),
             peers: Box::new([Peers::everyone(seats.len())]),
             is_even: first_weight > 0 && seats.iter().all(|seat| seat.weight == first_weight),
@@ -146,9 +161,10 @@ impl Fleet {
         let terms = Terms {
             line: self.prompts.line(),
             usual: self.usual(),
-            capacity: self.balancing.capacity as f32,
+            capacity: self.balancing.decode_slots as f32,
             tokens,
             shape: ask.work.shape,
+            model: ask.model,
             now,
         };
         let prefixes = (ask.policy == Policy::Prefix).then(|| self.prefixes());
@@ -167,15 +183,17 @@ impl Fleet {
             terms,
             among: ask.among,
             tried: ask.tried,
+            is_first: ask.is_first && ask.tried.is_empty(),
             reach: ask.reach,
         };
         for _ in 0..RACES_MAX {
             let Some(chosen) = choice.make(turn, chance) else { break };
             let work = (ask.work, chosen.tokens);
             // Another shard may have taken the place meanwhile.
-            let Some(ticket) = Ticket::begin(self, chosen.backend, work, chosen.room, now) else {
-                continue;
-            };
+            let begun = Ticket::begin(self, chosen.backend, work, chosen.room, now);
+            let Some(ticket) = begun else { continue };
+            let is_apart = !self.seats[chosen.backend.0].serves_one;
+            let ticket = ticket.of_model(ask.model.filter(|_| is_apart));
             if ask.policy.is_affine() {
                 turn.give(chosen.backend);
             }
@@ -192,10 +210,10 @@ impl Fleet {
     #[must_use]
     pub fn is_open(&self, ask: &Ask<'_>, now: Instant) -> bool {
         ask.among.iter().any(|backend| {
-            let health = &self.load(*backend).health;
+            let load = self.load(*backend);
             // Who proves itself is not waited for where others need not.
-            let is_in_reach =
-                ask.reach == Reach::Anyone || health.is_well(now) && !health.is_on_probation();
+            let is_in_reach = ask.reach == Reach::Anyone
+                || load.is_well(ask.model, now) && !load.health.is_on_probation();
             is_in_reach && !ask.tried.contains(backend)
         })
     }
@@ -256,6 +274,7 @@ impl Fleet {
             waiting: counts.waiting(),
             streams: counts.streams(),
             ejected: load.health.is_ejected(now),
+            ejected_models: load.ejected_models(now),
             probed_unhealthy: load.health.is_probed_unhealthy(),
             share: load.health.share(self.balancing.slow_start, now),
             engine_waiting: others.waiting,
@@ -276,54 +295,6 @@ impl Fleet {
         self.prompts.tokens(prompt_bytes)
     }
 
-    /// How long a backend is left alone that asks for so long.
-    pub(super) fn bearable(&self, asked: Duration) -> Duration {
-        asked.min(self.balancing.ejection.pause_max)
-    }
-
-    /// A backend has failed. It may have asked to be left alone for a time.
-    /// Returns for how long it is, if it is from now on.
-    pub(super) fn judge(
-        &self,
-        backend: BackendId,
-        asked: Option<Duration>,
-        now: Instant,
-    ) -> Option<Duration> {
-        let ejection = &self.balancing.ejection;
-        let load = self.load(backend);
-        load.count_failure();
-        let pause = load.health.failed(ejection, now);
-        let longest = pause.max(asked).filter(|pause| !pause.is_zero())?;
-        if self.ejecting.swap(true, Ordering::Acquire) {
-            return None; // Its next failure is soon enough.
-        }
-        let is_borne = self.bears_without(backend, now);
-        if is_borne {
-            load.health.eject(longest, pause.is_some(), now);
-        }
-        self.ejecting.store(false, Ordering::Release);
-        is_borne.then_some(longest)
-    }
-
-    /// What active checks have found of a backend: to be told each time they
-    /// find it, as an unhealthy one is only left out while half of those that
-    /// stand in for each other are there. Says whether it is left out.
-    pub fn set_probed(&self, backend: BackendId, probed: Probed, now: Instant) -> bool {
-        let Some(load) = self.loads.get(backend.0) else { return false };
-        if probed == Probed::Healthy {
-            load.health.set_probed(probed, now);
-            return false;
-        }
-        if self.ejecting.swap(true, Ordering::Acquire) {
-            return load.health.is_probed_unhealthy(); // The next check is soon enough.
-        }
-        if self.bears_without(backend, now) {
-            load.health.set_probed(probed, now);
-        }
-        self.ejecting.store(false, Ordering::Release);
-        load.health.is_probed_unhealthy()
-    }
-
     /// What a backend's engine has told of itself.
     pub fn note_engine(&self, backend: BackendId, figures: EngineFigures, now: Instant) {
         if let Some(load) = self.loads.get(backend.0) {
@@ -342,9 +313,15 @@ impl Fleet {
         }
     }
 
-    /// Whether the others bear it that a backend is left out.
-    fn bears_without(&self, backend: BackendId, now: Instant) -> bool {
-        bear_without(&self.peers, backend, |one| self.load(*one).health.is_out(now))
+    /// Whether the others bear it that a backend is left out, by this model at
+    /// least.
+    pub(super) fn bears_without(
+        &self,
+        backend: BackendId,
+        model: Option<ModelKey>,
+        now: Instant,
+    ) -> bool {
+        bear_without(&self.peers, backend, |one| self.load(*one).is_out(model, now))
     }
 
     fn refresh_usual(&self, turn: &mut Turn, now: Instant) {

@@ -1,7 +1,7 @@
 //! Facts about what is known of all backends.
 
 use super::*;
-use crate::balance::Work;
+use crate::balance::{Probed, Work};
 
 const NOW: Instant = Instant::from_nanos(1);
 
@@ -44,6 +44,33 @@ fn a_backend_that_was_none_of_the_plan_before_begins_anew() {
         let after = before.followed_by(known, seats(1), Balancing::DEFAULT, NOW);
         assert_eq!(failures(&after), [0]);
     }
+}
+
+/// The request that is under way keeps the plan by which it is told.
+#[test]
+fn one_that_comes_back_while_its_requests_are_under_way_has_them_still() {
+    let first = Fleet::new(2, Balancing::DEFAULT);
+    let both =
+        |known| move |fleet: &Fleet| fleet.followed_by(known, seats(2), Balancing::DEFAULT, NOW);
+    let (mut turn, mut chance) = (Turn::new(&first, 0), Chance::seeded(1));
+    let only = [BackendId(1)];
+    let ask = Ask::new(&only, first.policy(), Work::default());
+    let ticket = first.pick(&mut turn, &ask, NOW, &mut chance).unwrap();
+    let known = [Some(BackendId(0))];
+    let without = first.followed_by(&known, seats(1), Balancing::DEFAULT, NOW);
+    let without = without.followed_by(&known, seats(1), Balancing::DEFAULT, NOW);
+    let again = both(&[Some(BackendId(0)), None])(&without);
+    let waiting = |fleet: &Fleet| fleet.figures(BackendId(1), NOW).unwrap().waiting;
+    assert_eq!(waiting(&again), 1);
+    // It is there once, so that whoever else comes to that place is another.
+    let twice = [seats(2), seats(2).split_off(1)].concat();
+    let known = [Some(BackendId(0)), None, None];
+    let twice = without.followed_by(&known, twice, Balancing::DEFAULT, NOW);
+    assert_eq!((waiting(&twice), twice.figures(BackendId(2), NOW).unwrap().waiting), (1, 0));
+    drop((again, twice, ticket));
+    drop(first);
+    let anew = both(&[Some(BackendId(0)), None])(&without);
+    assert_eq!(anew.figures(BackendId(1), NOW).unwrap().picks, 0, "nobody knows it any more");
 }
 
 /// Who is out when all of these fail, one after the other.

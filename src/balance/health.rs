@@ -48,7 +48,12 @@ pub struct Health {
     /// Answers since it came, or came back.
     proven: AtomicU32,
     probed_unhealthy: AtomicBool,
+    /// Until when any of its models is told apart, in ticks of 2^30 ns: it
+    /// stands here as this is looked at by every choice (`apart`).
+    apart_until: AtomicU32,
 }
+
+const APART_TICK_BITS: u32 = 30;
 
 /// What active checks have found of a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +108,17 @@ impl Health {
     /// Whether nothing speaks against it.
     pub fn is_well(&self, now: Instant) -> bool {
         !self.is_resting(now) && !self.is_ejected(now) && !self.is_probed_unhealthy()
+    }
+
+    /// Whether some of its models may be told apart.
+    pub fn tells_apart(&self, now: Instant) -> bool {
+        self.apart_until.load(Relaxed) > (now.as_nanos() >> APART_TICK_BITS) as u32
+    }
+
+    /// Some of its models are told apart until then.
+    pub fn tell_apart(&self, until: Instant) {
+        let tick = (until.as_nanos() >> APART_TICK_BITS) as u32;
+        self.apart_until.fetch_max(tick.saturating_add(1), Relaxed);
     }
 
     /// Whether it has been taken out of its own accord or by the checks.
@@ -208,6 +224,15 @@ impl Health {
         if counts {
             self.pauses.fetch_add(1, Relaxed);
         }
+    }
+
+    /// Nothing is known any more.
+    pub fn forget(&self) {
+        let words = [&self.answers, &self.resting_until, &self.ejected_until, &self.came_at];
+        words.into_iter().for_each(|word| word.store(0, Relaxed));
+        self.pauses.store(0, Relaxed);
+        self.proven.store(0, Relaxed);
+        self.probed_unhealthy.store(false, Relaxed);
     }
 
     fn note(&self, failed: bool) -> Answers {

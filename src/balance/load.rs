@@ -6,7 +6,7 @@ use std::sync::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 
-use super::{engine::Engine, estimate::Estimate, front::Front, health::Health};
+use super::{apart::Apart, engine::Engine, estimate::Estimate, front::Front, health::Health};
 use crate::base::Instant;
 
 /// Aligned to two lines, as the neighbour of a line is fetched along with it.
@@ -42,6 +42,8 @@ pub struct Load {
     /// had read already.
     prompt_tokens: AtomicU64,
     prompt_tokens_read: AtomicU64,
+    /// Models that it has had no room for.
+    pub apart: Apart,
 }
 
 /// Requests of one backend, 20 bits for each count: a change of several is
@@ -113,6 +115,8 @@ pub struct Figures {
     pub waiting: u32,
     pub streams: u32,
     pub ejected: bool,
+    /// Models that leave it alone, as it has no room for them.
+    pub ejected_models: usize,
     pub probed_unhealthy: bool,
     /// The part of its share that it is given since it came.
     pub share: f32,
@@ -311,7 +315,8 @@ mod tests {
 
     #[test]
     fn a_backend_has_its_lines_to_itself() {
-        assert_eq!((size_of::<Load>(), align_of::<Load>()), (256, 128));
+        assert_eq!((size_of::<Load>(), align_of::<Load>()), (768, 128));
+        assert!(std::mem::offset_of!(Load, apart) >= 128);
         let read_by_all = std::mem::offset_of!(Load, first_byte);
         assert!(read_by_all <= 128, "{read_by_all}");
     }

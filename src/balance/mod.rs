@@ -14,18 +14,23 @@
 //! a shard, and `front` who of all shards is first.
 
 mod affinity;
+mod apart;
 mod ask;
 mod blocks;
 mod choice;
 mod cost;
 #[cfg(test)]
 mod declining_tests;
+mod ejecting;
 mod engine;
 mod estimate;
 mod fleet;
 mod front;
 mod health;
+mod left;
 mod load;
+#[cfg(test)]
+mod no_room_tests;
 mod peers;
 mod policy;
 #[cfg(test)]
@@ -34,12 +39,15 @@ mod prefixes;
 mod prompts;
 mod queue;
 #[cfg(test)]
+pub mod scenario;
+#[cfg(test)]
 mod scenario_tests;
 mod seat;
 mod ticket;
 mod turn;
 
 pub use crate::base::BackendId;
+pub use apart::ModelKey;
 pub use ask::{Ask, NoPick, Reach};
 pub use blocks::{BLOCK_BYTES, hashes};
 pub use engine::EngineFigures;
@@ -49,6 +57,7 @@ pub use health::Probed;
 pub use load::Figures;
 pub use peers::Peers;
 pub use policy::{Balancing, Ejection, Policy};
+pub use prefixes::PREFIX_BYTES_MAX;
 pub use queue::{Free, Number, Priority, Queue};
 pub use seat::Seat;
 pub use ticket::{Outturn, Shape, Ticket, Work};

@@ -73,8 +73,8 @@ impl Policy {
 pub struct Balancing {
     pub policy: Policy,
     /// Answers that a backend works on at once before each of them slows; at
-    /// least one.
-    pub capacity: u32,
+    /// least one. It bounds nothing.
+    pub decode_slots: u32,
     /// How long the share of a backend grows that has come, or come back; zero
     /// is not at all.
     pub slow_start: Duration,
@@ -103,7 +103,7 @@ impl Balancing {
     pub const DEFAULT: Self = Self {
         policy: Policy::LeastLatency,
         // What vLLM runs at once by default (`--max-num-seqs`).
-        capacity: 256,
+        decode_slots: 256,
         // As long as an engine takes to warm its caches.
         slow_start: Duration::from_secs(10),
         affinity_percent: 200,

@@ -29,6 +29,8 @@ use super::{
 const HOLDERS: usize = 7;
 /// 16 MiB in all.
 const SLOTS_MAX: usize = 1 << 18;
+/// Text that all backends' caches may hold, for each block of it to have a slot.
+pub const PREFIX_BYTES_MAX: usize = SLOTS_MAX * BLOCK_BYTES;
 const SLOTS_MIN: usize = 1 << 10;
 const WHEN_BITS: u32 = 48;
 const EMPTY: u64 = 0;

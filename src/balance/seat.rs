@@ -8,17 +8,23 @@ pub struct Seat {
     /// Stands for its name, so that a conversation finds it again whatever
     /// place it has in a later plan.
     pub key: u64,
+    /// Stands for where it is reached: one that comes back there is the same,
+    /// whatever its name.
+    pub place: u64,
     /// Its share beside the others; zero is none while others are there.
     pub weight: u32,
     /// Most requests under way at it, of all shards; `None` is no bound.
     pub capacity: Option<NonZeroU32>,
+    /// It answers for one model alone: what that has no room for, nobody has.
+    pub serves_one: bool,
 }
 
 impl Seat {
     /// A backend of which nothing is said but its name.
     #[must_use]
     pub fn of(name: &str) -> Self {
-        Self { key: key_of(name), weight: 1, capacity: None }
+        let key = key_of(name);
+        Self { key, place: key, weight: 1, capacity: None, serves_one: false }
     }
 }
 

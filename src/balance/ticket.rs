@@ -5,7 +5,8 @@
 use std::time::Duration;
 
 use super::{
-    BackendId, Fleet,
+    BackendId, Fleet, ModelKey,
+    apart::Slot,
     cost::{PACE_DECAY, PEAK_DECAY},
     load::{Load, Room},
     seconds,
@@ -65,6 +66,8 @@ pub struct Ticket<'f> {
     fleet: &'f Fleet,
     backend: BackendId,
     work: Work,
+    /// Where the backend has others, too, and may have room for them.
+    model: Option<ModelKey>,
     tokens: u64,
     /// Tokens that waited when it was sent, its own included.
     ahead: u64,
@@ -99,7 +102,19 @@ impl<'f> Ticket<'f> {
     ) -> Option<Self> {
         let due = work.shape.shows_first_token();
         let ahead = fleet.load(backend).begin(tokens, due, room, now)?;
-        Some(Self { fleet, backend, work, tokens, ahead, sent_at: now, phase: Phase::Waiting })
+        let (model, phase) = (None, Phase::Waiting);
+        Some(Self { fleet, backend, work, model, tokens, ahead, sent_at: now, phase })
+    }
+
+    pub(super) fn of_model(mut self, model: Option<ModelKey>) -> Self {
+        self.model = model;
+        self
+    }
+
+    /// Whether it asks for one of the models that the backend has.
+    #[must_use]
+    pub fn is_of_model(&self) -> bool {
+        self.model.is_some()
     }
 
     #[must_use]
@@ -123,6 +138,13 @@ impl<'f> Ticket<'f> {
         Duration::try_from_secs_f32(seconds).ok()
     }
 
+    /// What it has been worth to the backend until now: tokens of the prompt
+    /// that it had not read, and how long it has been there.
+    #[must_use]
+    pub fn spent(&self, now: Instant) -> (u64, Duration) {
+        (self.tokens, now.since(self.sent_at))
+    }
+
     /// A connection to the backend was made.
     pub fn reached(&self) {
         self.load().health.reached();
@@ -137,6 +159,9 @@ impl<'f> Ticket<'f> {
         let load = self.load();
         load.to_stream(self.tokens, self.is_due(), now);
         load.health.begun(now);
+        if let Some(slot) = self.slot(now) {
+            slot.health.begun(now);
+        }
         let taken = seconds(now.since(self.sent_at));
         load.first_byte.peak(taken, now, PEAK_DECAY);
         if self.is_due() {
@@ -157,7 +182,12 @@ impl<'f> Ticket<'f> {
         self.first_byte(now);
         let load = self.load();
         load.health.succeeded();
-        for counts_against_it in [&load.penalty, &load.declined] {
+        let slot = self.slot(now);
+        if let Some(slot) = slot {
+            slot.health.succeeded();
+        }
+        let for_model = slot.map(|slot| &slot.penalty);
+        for counts_against_it in [&load.penalty, &load.declined].into_iter().chain(for_model) {
             if counts_against_it.last().is_some_and(|figure| figure > 0.0) {
                 let left = counts_against_it.drifting(0.0, now, PEAK_DECAY) * PENALTY_LEFT;
                 counts_against_it.set(left, now);
@@ -188,6 +218,21 @@ impl<'f> Ticket<'f> {
         load.penalty.peak(sample, now, PEAK_DECAY);
         load.first_byte.peak(sample, now, PEAK_DECAY);
         let pause = self.fleet.judge(self.backend, retry_after, now);
+        self.give_back();
+        pause
+    }
+
+    /// The backend has no room for the request. Where it has other models, that
+    /// is said of this one alone. `retry_after` and what is returned are as of
+    /// [`Self::failed`].
+    pub fn no_room(mut self, retry_after: Option<Duration>, now: Instant) -> Option<Duration> {
+        let load = self.load();
+        let slot = self.model.and_then(|model| Some((model, load.tell_apart(model, now)?)));
+        let Some((model, slot)) = slot else { return self.failed(retry_after, now) };
+        let asked = retry_after.map(|asked| self.fleet.bearable(asked));
+        let sample = seconds(asked.unwrap_or_default().max(FAILURE));
+        slot.penalty.peak(sample, now, PEAK_DECAY);
+        let pause = self.fleet.judge_for(self.backend, (model, slot), asked, now);
         self.give_back();
         pause
     }
@@ -237,6 +282,11 @@ impl<'f> Ticket<'f> {
 
     fn load(&self) -> &'f Load {
         self.fleet.load(self.backend)
+    }
+
+    /// What is known of its model, where that had no room lately.
+    fn slot(&self, now: Instant) -> Option<&'f Slot> {
+        self.load().apart(self.model, now)
     }
 
     fn is_due(&self) -> bool {

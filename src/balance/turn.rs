@@ -6,16 +6,26 @@ use crate::base::Instant;
 /// One shard's part in the choice.
 #[derive(Debug)]
 pub struct Turn {
-    /// Who stands first among those whose turn it is alike.
-    first: usize,
-    /// How far each backend is in its turns; the one furthest behind is next.
-    passes: Vec<u64>,
+    /// Whose turn it is to be sent a request that was sent nowhere yet.
+    pub(super) firsts: Turns,
+    /// The same for all others, so that their turns do not shift the first's:
+    /// with two backends of which one fails, it would get every request first.
+    pub(super) others: Turns,
     /// Requests that each backend was given of late, and all of them.
     given: Vec<f32>,
     given_in_all: f32,
     pub(super) usual_at: Option<Instant>,
     /// Room to sort estimates in.
     pub(super) sorted: Vec<f32>,
+}
+
+/// Turns that are taken, each backend in its own.
+#[derive(Clone, Debug)]
+pub(super) struct Turns {
+    /// Who stands first among those whose turn it is alike.
+    first: usize,
+    /// How far each backend is in its turns; the one furthest behind is next.
+    passes: Vec<u64>,
 }
 
 /// How far one turn brings a backend of weight one. Weights go up to a million,
@@ -35,9 +45,10 @@ impl Turn {
     #[must_use]
     pub fn new(fleet: &Fleet, first: usize) -> Self {
         let backends = fleet.everyone().len();
+        let turns = Turns { first: first % backends.max(1), passes: vec![0; backends] };
         Self {
-            first: first % backends.max(1),
-            passes: vec![0; backends],
+            firsts: turns.clone(),
+            others: turns,
             given: vec![0.0; backends],
             given_in_all: 0.0,
             usual_at: None,
@@ -61,7 +72,9 @@ impl Turn {
     pub(super) fn recent(&self, backend: BackendId) -> f32 {
         self.given.get(backend.0).copied().unwrap_or_default()
     }
+}
 
+impl Turns {
     /// Whose turn it is of these, each with its part and place. It is the
     /// one that is furthest behind, and its turn takes it the further the less
     /// its part is (Waldspurger and Weihl, "Stride scheduling", 1995): so each
@@ -107,7 +120,7 @@ mod tests {
         for _ in 0..turns {
             let those = among.iter().enumerate();
             let those = those.map(|(place, &(index, part))| (BackendId(index), part, place));
-            counts[turn.next(those).unwrap()] += 1;
+            counts[turn.firsts.next(those).unwrap()] += 1;
         }
         counts
     }
@@ -143,9 +156,9 @@ mod tests {
     #[test]
     fn who_comes_to_the_end_of_the_passes_goes_on_as_before() {
         let mut turn = turn(2);
-        turn.passes.fill(PASS_MAX - 8 * STRIDE);
+        turn.firsts.passes.fill(PASS_MAX - 8 * STRIDE);
         assert_eq!(count(&mut turn, &[(0, 3.0), (1, 1.0)], 400), [300, 100]);
-        assert!(turn.passes.iter().all(|&pass| pass < PASS_MAX));
+        assert!(turn.firsts.passes.iter().all(|&pass| pass < PASS_MAX));
     }
 
     #[test]

@@ -7,7 +7,9 @@ use crate::balance::Fleet;
 use crate::base::{BackendId, Chance};
 use crate::config::Plan;
 use crate::http::Fields;
-use crate::llm::{Dialect, Endpoint, Features, MODEL_BYTES_MAX, Peek, Reading, is_json, peek};
+use crate::llm::{
+    Dialect, Endpoint, Features, MODEL_BYTES_MAX, Peek, Reading, is_json, peek, peek_unknown,
+};
 use crate::route::{
     Content, Decision, Explanation, ModelId, Query, RouteTable, Step, Tried, Unrouted, complexity,
     signs,
@@ -68,6 +70,8 @@ fn understood(
         is_json(body).map_err(|fault| fault.reason().to_owned())?;
         let is_object = body.trim_ascii_start().starts_with(b"{");
         (is_object && !table.is_plain()).then(|| peek(body, Endpoint::Other))
+    } else if endpoint == Endpoint::Other && !table.is_plain() {
+        peek_unknown(body).transpose()
     } else {
         endpoint.needs_model().then(|| peek(body, endpoint))
     };
@@ -214,6 +218,9 @@ impl Told<'_> {
             Err(Unrouted::Unknown { near }) => {
                 let near = near.join(", ");
                 format!("404 model_not_found: nobody serves {name}; near are {near}")
+            }
+            Err(Unrouted::NoRule) => {
+                format!("404 model_not_found: only routes know {name}, and none of them applies")
             }
             Err(Unrouted::OtherDialect) => {
                 format!("404 model_not_found: {name} is served in the other API only")

@@ -110,11 +110,14 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     cli.job.run()
 }
 
-/// In the name of a flag, `_` stands for `-`.
+/// In the name of a flag, `_` stands for `-`, and whoever starts engines and
+/// router at once writes `--router-` before the router's.
 fn with_dashes(word: OsString) -> OsString {
     let Some(text) = word.to_str().filter(|text| text.starts_with("--")) else { return word };
     let (name, value) = text.split_at(text.find('=').unwrap_or(text.len()));
-    (name.replace('_', "-") + value).into()
+    let name = name.replace('_', "-");
+    let own = name.strip_prefix("--router-").map(|own| format!("--{own}"));
+    (own.unwrap_or(name) + value).into()
 }
 
 impl Job {
@@ -230,6 +233,8 @@ mod tests {
             ("--worker_urls", "--worker-urls"),
             ("--body-bytes=a_b", "--body-bytes=a_b"),
             ("--proxy_path=/a_b", "--proxy-path=/a_b"),
+            ("--router-policy", "--policy"),
+            ("--router_policy=x", "--policy=x"),
             ("a_b", "a_b"),
         ] {
             assert_eq!(with_dashes(word.into()), OsString::from(expected));

@@ -97,7 +97,10 @@ fn each_setting_of_balancing_has_its_flag() {
             check(&["--policy", &word], |w| w.balancing.policy = policy);
         }
     }
-    check(&["--backend-capacity", "7"], |w| w.balancing.capacity = 7);
+    check(&["--session-headers", "a", "--session-headers", "b"], |w| {
+        w.session_headers = vec!["a".into(), "b".into()];
+    });
+    check(&["--decode-slots", "7"], |w| w.balancing.decode_slots = 7);
     check(&["--affinity-percent", "170"], |w| w.balancing.affinity_percent = 170);
     check(&["--prefix-bytes", "1MiB"], |w| w.balancing.prefix_bytes = 1 << 20);
     check(&["--slow-start", "123ms"], |w| w.balancing.slow_start = time);

@@ -51,7 +51,10 @@ pub(super) fn read_backend(written: &str) -> Result<BackendPlan, Fault> {
         let names = (written.to_owned(), "localhost".to_owned());
         return Ok(BackendPlan::new(names, address));
     }
-    let (scheme, rest) = written.split_once("://").ok_or(Fault::BackendNoScheme)?;
+    let (scheme, rest) = written.split_once("://").ok_or_else(|| match is_runtime(written) {
+        true => Fault::BackendRuntime,
+        false => Fault::BackendNoScheme,
+    })?;
     let (each_address, scheme) = match scheme.get(..EACH_ADDRESS.len()) {
         Some(each) if each.eq_ignore_ascii_case(EACH_ADDRESS) => {
             (true, &scheme[EACH_ADDRESS.len()..])
@@ -78,6 +81,12 @@ pub(super) fn read_backend(written: &str) -> Result<BackendPlan, Fault> {
     let names = (format!("{authority}{base_path}"), authority.to_owned());
     let plan = BackendPlan::new(names, BackendAddress::Tcp { host, port });
     Ok(BackendPlan { base_path: base_path.to_owned(), each_address, tls_name, ..plan })
+}
+
+/// What the SGLang gateway calls its backends: the engine that runs there.
+pub(super) fn is_runtime(written: &str) -> bool {
+    const RUNTIMES: [&str; 6] = ["sglang", "vllm", "trtllm", "mlx", "openai", "anthropic"];
+    RUNTIMES.contains(&written)
 }
 
 /// `authority = host [ ":" port ]` (RFC 3986, section 3.2, without userinfo,

@@ -41,7 +41,7 @@ pub fn check(written: &Written, machine: &Machine) -> Result<Plan, Vec<PlanError
     let admin = check_admin(written.admin.as_deref(), [&listeners, &tls_listeners], &mut faults);
     let all_listeners = [listeners.as_slice(), &tls_listeners].concat();
     let backends = check_backends(written, &all_listeners, &mut faults);
-    let (routes, models) = check_routes(written, &names(&backends), &mut faults);
+    let (routes, models) = check_routes(written, &names(written, &backends), &mut faults);
     let backends: Vec<_> = backends.into_iter().flatten().collect();
     let tls = check_tls::check(written, &mut faults);
     let cores = cores::resolve(&written.cores, &machine.allowed_cores);
@@ -54,7 +54,8 @@ pub fn check(written: &Written, machine: &Machine) -> Result<Plan, Vec<PlanError
     faults.at_most("--drain", Time(written.drain), Time(Deadlines::LONGEST), LONGER_IS_NO_END);
     let limits = check_limits(&written.limits, &written.pool, &mut faults);
     let pool = check_pool(&written.pool, deadlines.keep_alive, &mut faults);
-    let balancing = check_balancing(&written.balancing, &written.models, &mut faults);
+    let balancing =
+        check_balancing(&written.balancing, &written.models, backends.len(), &mut faults);
     let queue = check_queue(&written.queue, &mut faults);
     let retry = check_retry(written, &mut faults);
     check_probes(&written.probes, &mut faults);

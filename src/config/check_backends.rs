@@ -7,7 +7,7 @@ use super::check_models::{WEIGHT_MAX, WEIGHTS_SUM};
 use super::check_tls;
 use super::error::Fault;
 use super::faults::Faults;
-use super::plan::{Address, BackendPlan};
+use super::plan::{Address, BackendAddress, BackendPlan};
 use super::route_fault::RouteFault;
 use super::written::{BackendWritten, Written};
 
@@ -16,6 +16,8 @@ use super::written::{BackendWritten, Written};
 pub(super) const BACKENDS_MAX: usize = 1024;
 /// Names stand in headers and metrics; DNS names are no longer.
 pub(super) const PLAIN_BYTES_MAX: usize = 253;
+
+const NAME: &str = "backend.name";
 
 /// In the order of what was written; `None` where a URL is not understood.
 pub(super) fn check_backends(
@@ -32,17 +34,32 @@ pub(super) fn check_backends(
         return vec![None; count];
     }
     let mut backends: Vec<Option<BackendPlan>> = Vec::new();
+    let mut names = Vec::new();
     for (place, one) in written.backends.iter().enumerate() {
-        let read = faults.take((FLAG, place), &one.url, read_backend(&one.url));
-        let backend = read.map(|mut backend| {
-            name(place, one, &mut backend, &backends, faults);
+        let mut backend = faults.take((FLAG, place), &one.url, read_backend(&one.url));
+        // Also of one whose URL is not understood: all faults are told at once.
+        let capacity = own(place, one, faults);
+        let called = called(one, backend.as_ref());
+        let twin = names.iter().position(|name| called.is_some() && *name == called);
+        if let Some(twin) = twin {
+            let address = |plan: Option<&BackendPlan>| plan.map(|plan| plan.address.clone());
+            let addresses = (address(backend.as_ref()), address(backends[twin].as_ref()));
+            named_alike(place, one, addresses, faults);
+        }
+        if let (Some(backend), Some(called)) = (&mut backend, &called) {
+            backend.name.clone_from(called);
             if listeners.iter().any(|listener| is_same_place(&backend.address, listener)) {
                 faults.add((FLAG, place), &one.url, Fault::BackendIsListener);
             }
-            check_tls::name_backend(&written.tls.backend.or(&one.tls), &mut backend);
-            backend
-        });
-        backends.push(backend.map(|backend| own(place, one, backend, faults)));
+            check_tls::name_backend(&written.tls.backend.or(&one.tls), backend);
+        }
+        names.push(called);
+        backends.push(backend.map(|backend| BackendPlan {
+            weight: one.weight,
+            capacity,
+            dialect: one.dialect,
+            ..backend
+        }));
     }
     if written.backends.is_empty() && !written.demo {
         faults.add(FLAG, "", Fault::NoBackend);
@@ -53,49 +70,41 @@ pub(super) fn check_backends(
     backends
 }
 
-/// What candidates may call them.
-pub(super) fn names(backends: &[Option<BackendPlan>]) -> Vec<Option<String>> {
-    backends.iter().map(|one| one.as_ref().map(|one| one.name.clone())).collect()
+/// What candidates may call them: also one whose URL is not understood, by the
+/// name that is written for it.
+pub(super) fn names(written: &Written, backends: &[Option<BackendPlan>]) -> Vec<Option<String>> {
+    let pairs = written.backends.iter().zip(backends);
+    pairs.map(|(one, backend)| called(one, backend.as_ref())).collect()
 }
 
-fn name(
+fn called(written: &BackendWritten, backend: Option<&BackendPlan>) -> Option<String> {
+    written.name.clone().or_else(|| backend.map(|backend| backend.name.clone()))
+}
+
+/// One before it has the same name; these are the addresses of both.
+fn named_alike(
     place: usize,
     written: &BackendWritten,
-    backend: &mut BackendPlan,
-    others: &[Option<BackendPlan>],
+    (address, twin): (Option<BackendAddress>, Option<BackendAddress>),
     faults: &mut Faults,
 ) {
-    const NAME: &str = "backend.name";
-    if let Some(name) = &written.name {
-        if !is_plain(name) {
-            faults.add((NAME, place), name, RouteFault::NotPlain(PLAIN_BYTES_MAX));
-        }
-        backend.name.clone_from(name);
-    }
-    let Some(twin) = others.iter().flatten().find(|known| known.name == backend.name) else {
-        return;
-    };
     let url = &written.url;
     match &written.name {
         Some(name) => {
             let taken = RouteFault::NameTaken("a backend".to_owned());
             faults.add((NAME, place), name, taken);
         }
-        None if twin.address == backend.address => {
-            faults.add(("--backend", place), url, Fault::BackendTwice);
-        }
+        None if twin == address => faults.add(("--backend", place), url, Fault::BackendTwice),
         None => faults.add(("--backend", place), url, Fault::BackendSchemes),
     }
 }
 
-/// What a backend has beside its place.
-fn own(
-    place: usize,
-    written: &BackendWritten,
-    backend: BackendPlan,
-    faults: &mut Faults,
-) -> BackendPlan {
+/// What a backend has beside its place; its capacity, if it has any.
+fn own(place: usize, written: &BackendWritten, faults: &mut Faults) -> Option<NonZeroU32> {
     const WEIGHT: &str = "backend.weight";
+    if let Some(name) = written.name.as_ref().filter(|name| !is_plain(name)) {
+        faults.add((NAME, place), name, RouteFault::NotPlain(PLAIN_BYTES_MAX));
+    }
     if written.weight > WEIGHT_MAX {
         let most = WEIGHT_MAX.to_string();
         faults.add((WEIGHT, place), written.weight, Fault::TooLarge { most, reason: WEIGHTS_SUM });
@@ -104,7 +113,7 @@ fn own(
     if written.capacity.is_some() && capacity.is_none() {
         faults.add(("backend.capacity", place), 0, Fault::BackendCapacityZero);
     }
-    BackendPlan { weight: written.weight, capacity, dialect: written.dialect, ..backend }
+    capacity
 }
 
 /// Whether the name can stand in a header, a log line and a metric as it is.

@@ -67,6 +67,35 @@ fn backends_are_called_apart() {
     );
 }
 
+/// A name that is written is a name, whatever stands beside it.
+#[test]
+fn a_backend_whose_url_is_not_understood_has_its_other_faults_told() {
+    const NAME: &str = "name = \"x\"";
+    check_refused(
+        &format!(
+            "[[backend]]\nurl = \"htp://a\"\n{NAME}\ncapacity = 0\n\
+             [[backend]]\nurl = \"http://b:x\"\n{NAME}\nweight = 2000000\n\
+             [[backend]]\n{NAME}\n\
+             [[model]]\nname = \"m\"\ncandidates = [{{ backends = [\"x\", \"y\"] }}]\n"
+        ),
+        &[
+            "t:2: backend.url htp://a: the scheme must be http or https; write http://HOST:PORT, \
+             https://HOST or unix:/PATH",
+            "t:4: backend.capacity 0: a backend that bears nothing is never asked; raise it, or \
+             leave it out for no bound",
+            "t:6: backend.url http://b:x: the port is not a number from 1 to 65535; write \
+             http://HOST:PORT",
+            "t:7: backend.name x: a backend is called so already; give each a name of its own",
+            "t:8: backend.weight 2000000: the value must be at most 1000000, as the sum of many \
+             is counted in 32 bits; lower it",
+            "t:9: backend: a backend without url; add a line like url = \"http://10.0.0.1:8000\"",
+            "t:10: backend.name x: a backend is called so already; give each a name of its own",
+            "t:13: model.candidates.backends y: there is no backend.name like this, and no URL; \
+             did you mean x?",
+        ],
+    );
+}
+
 #[test]
 fn a_backend_bears_something_and_one_of_them_has_a_weight() {
     check_refused(

@@ -5,29 +5,49 @@ use super::error::Fault;
 use super::faults::Faults;
 use super::written::ModelWritten;
 use super::{Balancing, Ejection, QueuePlan};
-use crate::balance::BLOCK_BYTES;
+use crate::balance::{BLOCK_BYTES, PREFIX_BYTES_MAX};
 use crate::base::units::{Size, Time};
 
+/// `backends` is how many there are.
 pub(super) fn check_balancing(
     written: &Balancing,
     models: &[ModelWritten],
+    backends: usize,
     faults: &mut Faults,
 ) -> Balancing {
-    const CAPACITY: &str = "--backend-capacity";
+    const SLOTS: &str = "--decode-slots";
     let policies = models.iter().filter_map(|model| model.policy).chain([written.policy]);
     let is_asked = policies.into_iter().any(|policy| policy.asks_cost());
-    if !is_asked && faults.is_typed(CAPACITY) {
+    if !is_asked && faults.is_typed(SLOTS) {
         // In a file it may stand for the day when the policy changes.
         let policy = written.policy.name();
-        faults.add(CAPACITY, written.capacity, Fault::PolicyWithoutCapacity(policy));
+        faults.add(SLOTS, written.decode_slots, Fault::PolicyWithoutSlots(policy));
     }
-    faults.at_least(CAPACITY, written.capacity, 1);
+    faults.at_least(SLOTS, written.decode_slots, 1);
     faults.at_least("--affinity-percent", written.affinity_percent, 100);
-    faults.at_least("--prefix-bytes", Size(written.prefix_bytes), Size(BLOCK_BYTES));
+    let prefix_bytes = check_prefix_bytes(written.prefix_bytes, backends, faults);
     if !written.slow_start.is_zero() {
         check_time("--slow-start", written.slow_start, faults);
     }
-    Balancing { ejection: check_ejection(&written.ejection, faults), ..*written }
+    Balancing { ejection: check_ejection(&written.ejection, faults), prefix_bytes, ..*written }
+}
+
+/// What has no slot in the table puts out what has one. The default gives way
+/// where there are many backends.
+fn check_prefix_bytes(bytes: usize, backends: usize, faults: &mut Faults) -> usize {
+    const FLAG: &str = "--prefix-bytes";
+    const MIB: usize = 1 << 20;
+    faults.at_least(FLAG, Size(bytes), Size(BLOCK_BYTES));
+    let most = PREFIX_BYTES_MAX / backends.max(1);
+    let most = most - most % if most >= MIB { MIB } else { BLOCK_BYTES };
+    if bytes <= most {
+        return bytes;
+    }
+    if bytes != Balancing::DEFAULT.prefix_bytes || faults.is_given(FLAG) {
+        let (all, most) = (Size(PREFIX_BYTES_MAX).to_string(), Size(most).to_string());
+        faults.add(FLAG, Size(bytes), Fault::PrefixBytes { all, backends, most });
+    }
+    most
 }
 
 pub(super) fn check_queue(written: &QueuePlan, faults: &mut Faults) -> QueuePlan {

@@ -30,7 +30,7 @@ fn what_was_written_is_in_the_plan() {
     assert_eq!(plan_of(&[], |_| {}).unwrap().balancing, Balancing::DEFAULT);
     let written = Balancing {
         policy: Policy::PeakEwma,
-        capacity: 1,
+        decode_slots: 1,
         slow_start: Duration::from_millis(10),
         affinity_percent: 100,
         prefix_bytes: 256,
@@ -60,9 +60,9 @@ fn a_default_pause_gives_way_to_a_shorter_longest_one() {
 #[test]
 fn what_has_no_effect_is_said() {
     check_refused(
-        &["--backend-capacity"],
+        &["--decode-slots"],
         |balancing| balancing.policy = Policy::Random,
-        "--backend-capacity 256: random does not ask how much a backend bears, \
+        "--decode-slots 256: random does not ask how full a backend is, \
          so this has no effect; leave it out",
     );
     check_refused(
@@ -121,8 +121,8 @@ fn a_queue_is_bounded_and_one_without_places_has_no_timeout() {
 fn a_bound_that_cannot_be_met_is_refused() {
     check_refused(
         &[],
-        |balancing| balancing.capacity = 0,
-        "--backend-capacity 0: the value must be at least 1; raise it",
+        |balancing| balancing.decode_slots = 0,
+        "--decode-slots 0: the value must be at least 1; raise it",
     );
     check_refused(
         &[],
@@ -151,4 +151,36 @@ fn a_bound_that_cannot_be_met_is_refused() {
         |balancing| balancing.ejection.pause = Duration::ZERO,
         "--eject-pause 0s: the value must be at least 10ms; raise it",
     );
+}
+
+#[test]
+fn caches_that_hold_more_than_is_known_of_them_are_refused() {
+    let plan = |backends: usize, given: Option<usize>| {
+        let mut written = Written {
+            backends: (0..backends)
+                .map(|n| format!("http://a:{}", n + 1).as_str().into())
+                .collect(),
+            ..Written::default()
+        };
+        if let Some(bytes) = given {
+            written.balancing.prefix_bytes = bytes;
+            written.given.by_flag("--prefix-bytes");
+        }
+        let machine = Machine { allowed_cores: vec![0], open_files: None };
+        let plan = check(&written, &machine).map(|plan| plan.balancing.prefix_bytes);
+        plan.map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())
+    };
+    const MIB: usize = 1 << 20;
+    assert_eq!(plan(1, Some(64 * MIB)), Ok(64 * MIB));
+    assert_eq!(plan(16, None), Ok(4 * MIB));
+    assert_eq!(plan(20, None), Ok(3 * MIB), "the default gives way");
+    assert_eq!(plan(1000, None), Ok(262 * 256));
+    let refused = |value: &str, backends: &str, most: &str| {
+        Err(vec![format!(
+            "--prefix-bytes {value}: 64MiB of text are known at a time, of all {backends} \
+             backends, so more than {most} of each would have no effect; lower it to that"
+        )])
+    };
+    assert_eq!(plan(3, Some(64 * MIB)), refused("64MiB", "3", "21MiB"));
+    assert_eq!(plan(20, Some(4 * MIB)), refused("4MiB", "20", "3MiB"));
 }

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use super::error::Fault;
 use super::fallback_cycles;
 use super::faults::Faults;
-use super::pattern::{covers, has_star, overlap, read_name, read_sent};
+use super::listed::Listed;
+use super::pattern::{has_star, read_name, read_sent};
 use super::plan::ModelSettings;
 use super::route_fault::{Near, RouteFault};
 use super::written::{CandidateWritten, ModelWritten, Written};
@@ -32,6 +33,8 @@ pub(super) struct Models<'a> {
     /// is not understood.
     backend_names: &'a [Option<String>],
     pub serves: Vec<Serves>,
+    listed: Listed,
+    backends: BTreeMap<&'a str, usize>,
     pub plans: Vec<ModelPlan>,
     /// Every name and alias as it is written.
     by_name: BTreeMap<Box<str>, ModelId>,
@@ -56,6 +59,8 @@ impl<'a> Models<'a> {
         let mut this = Self {
             written: models,
             backend_names,
+            listed: Listed::of(&serves),
+            backends: places_of(backend_names),
             serves,
             plans: Vec::new(),
             by_name: BTreeMap::new(),
@@ -103,6 +108,7 @@ impl<'a> Models<'a> {
             self.plans.push(ModelPlan {
                 name: name.unwrap_or_else(|| Pattern("".into())),
                 is_named: true,
+                leaves_others: model.leaves_others,
                 aliases,
                 candidates: Vec::new(),
                 fallbacks: Fallbacks::default(),
@@ -155,7 +161,7 @@ impl<'a> Models<'a> {
             // Its name was not understood.
             return None;
         }
-        let backends = self.serving(std::slice::from_ref(name));
+        let backends = self.listed.serving(std::slice::from_ref(name));
         if backends.is_empty() {
             let fault = RouteFault::NotServed(name.0.to_string());
             faults.add(("model.name", place), "", fault);
@@ -192,14 +198,14 @@ impl<'a> Models<'a> {
             None => [&plan.name].into_iter().chain(&plan.aliases).cloned().collect(),
         };
         let name = names.first().map(|name| name.0.to_string()).unwrap_or_default();
+        let serving = self.listed.serving(&names);
         let backends = if written.backends.is_empty() {
-            let serving = self.serving(&names);
             if serving.is_empty() && !name.is_empty() {
                 faults.add(("model.candidates.model", at), "", RouteFault::NotServed(name));
             }
             serving
         } else {
-            self.listed(at, written, &names, faults)
+            self.chosen(at, written, (&name, &serving), faults)
         };
         (!backends.is_empty()).then(|| Candidate {
             model: written.model.as_deref().map(Into::into),
@@ -209,45 +215,34 @@ impl<'a> Models<'a> {
         })
     }
 
-    /// The backends that a candidate lists.
-    fn listed(
+    /// The backends that a candidate lists, of those that serve its name.
+    fn chosen(
         &self,
         at: usize,
         written: &CandidateWritten,
-        names: &[Pattern],
+        (name, serving): (&str, &[BackendId]),
         faults: &mut Faults,
     ) -> Vec<BackendId> {
         let spot = ("model.candidates.backends", at);
-        let name = names.first().map_or("", |name| name.0.as_ref());
         let mut backends = Vec::new();
         for word in &written.backends {
-            let known = self.backend_names.iter().flatten().map(String::as_str);
-            let place = self.backend_names.iter().position(|one| one.as_deref() == Some(word));
-            let Some(place) = place else {
+            let Some(place) = self.backends.get(word.as_str()).copied() else {
+                let known = self.backend_names.iter().flatten().map(String::as_str);
                 if self.backend_names.iter().all(Option::is_some) {
+                    // Of those beyond the bound nothing is told.
+                    let known = known.take(if faults.are_many() { 0 } else { usize::MAX });
                     faults.add(spot, word, RouteFault::UnknownBackend(Near::of(word, known)));
                 }
                 continue;
             };
             if backends.contains(&BackendId(place)) {
                 faults.add(spot, word, RouteFault::BackendTwice);
-            } else if !name.is_empty() && !self.serves_any(place, names) {
+            } else if !name.is_empty() && serving.binary_search(&BackendId(place)).is_err() {
                 faults.add(spot, word, RouteFault::NotServedBy(name.to_owned()));
             }
             backends.push(BackendId(place));
         }
         backends
-    }
-
-    fn serving(&self, names: &[Pattern]) -> Vec<BackendId> {
-        let all = 0..self.serves.len();
-        all.filter(|place| self.serves_any(*place, names)).map(BackendId).collect()
-    }
-
-    fn serves_any(&self, place: usize, names: &[Pattern]) -> bool {
-        let Some(serves) = self.serves.get(place) else { return false };
-        let is_any = |known: &Pattern| names.iter().any(|name| overlap(known, name));
-        serves.models.is_empty() || serves.models.iter().any(is_any)
     }
 
     fn find_fallbacks(&mut self, faults: &mut Faults) {
@@ -309,18 +304,17 @@ impl<'a> Models<'a> {
             return Some(*id);
         }
         let name = faults.take(spot, word, read_name(word).map_err(Fault::Route))?;
-        let is_listed = |serves: &Serves| serves.models.iter().any(|listed| covers(listed, &name));
-        if !self.serves.iter().any(is_listed) {
-            let of_backends = self.serves.iter().flat_map(|serves| &serves.models);
-            let known = self.by_name.keys().map(AsRef::as_ref);
-            let near = Near::of(word, known.chain(of_backends.map(|name| name.0.as_ref())));
-            faults.add(spot, word, RouteFault::UnknownModel(near));
+        if !self.listed.has(&name) {
+            // Of those beyond the bound nothing is told.
+            let known = self.by_name.keys().map(AsRef::as_ref).chain(self.listed.names());
+            let known = known.take(if faults.are_many() { 0 } else { usize::MAX });
+            faults.add(spot, word, RouteFault::UnknownModel(Near::of(word, known)));
             return None;
         }
         let id = ModelId(self.plans.len());
         let candidate = Candidate {
             model: (!has_star(&name)).then(|| name.0.clone()),
-            backends: self.serving(std::slice::from_ref(&name)),
+            backends: self.listed.serving(std::slice::from_ref(&name)),
             weight: 1,
             order: 0,
         };
@@ -328,6 +322,7 @@ impl<'a> Models<'a> {
         self.plans.push(ModelPlan {
             name,
             is_named: false,
+            leaves_others: false,
             aliases: Vec::new(),
             candidates: vec![candidate],
             fallbacks: Fallbacks::default(),
@@ -356,6 +351,12 @@ impl<'a> Models<'a> {
             }
         }
     }
+}
+
+/// The first of each name.
+fn places_of(names: &[Option<String>]) -> BTreeMap<&str, usize> {
+    let named = names.iter().enumerate().rev();
+    named.filter_map(|(place, name)| Some((name.as_deref()?, place))).collect()
 }
 
 impl Speaks {

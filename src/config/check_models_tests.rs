@@ -210,8 +210,8 @@ fn a_fallback_is_known_and_speaks_the_same_api() {
             (
                 4,
                 "model.context_window_fallbacks zzzzzzzz: there is no model.name, model.aliases \
-                 or backend.models with this name; known are big, small, big, gpt-*, big, small, \
-                 claude",
+                 or backend.models with this name; known are big, small, claude, \
+                 gpt-*",
             ),
             (
                 7,
@@ -289,6 +289,43 @@ fn what_was_not_understood_is_not_found_wanting() {
         "[[model]]\nname = \"m\"\ncandidates = [{ backends = \"x\" }]",
     );
     assert_eq!(told.unwrap_err().len(), 1);
+}
+
+/// A generated file may have as many faults as lines.
+#[test]
+fn so_many_faults_are_told_and_the_others_counted() {
+    let words: Vec<_> = (0..2000).map(|n| format!("\"unknown-{n}\"")).collect();
+    let text = format!("[[model]]\nname = \"big\"\nfallbacks = [{}]", words.join(", "));
+    let told = read(BACKENDS, &text).unwrap_err();
+    assert_eq!(told.len(), 101);
+    assert_eq!(told[100], "t: 1900 more faults; mend those above first");
+    assert_eq!(
+        told[99],
+        "t:17: model.fallbacks unknown-99: there is no model.name, model.aliases or \
+         backend.models with this name; known are big, claude, small, gpt-*",
+    );
+}
+
+/// Of two patterns the first in the file counts, not the more exact one.
+#[test]
+fn a_model_whose_names_are_all_an_earlier_ones_is_never_named() {
+    let hidden = "model.name gpt-4*: every name that meets this goes to gpt* before it; put this \
+                  model first, or leave it out";
+    const WIDE: &str = "[[model]]\nname = \"chat\"\naliases = \"gpt*\"\n\
+                        candidates = [{ model = \"big\" }]\n";
+    let narrow = |more: &str| {
+        format!("[[model]]\nname = \"gpt-4*\"\ncandidates = [{{ model = \"big\" }}]\n{more}")
+    };
+    check_refused(&format!("{WIDE}{}", narrow("")), &[(6, hidden)]);
+    check_refused(&format!("{WIDE}{}", narrow("aliases = \"gpt-*-mini\"\n")), &[(6, hidden)]);
+    plan(&format!("{}{WIDE}", narrow("")));
+    plan(&format!("{WIDE}{}", narrow("aliases = \"gpt-4o\"\n")));
+    plan(&format!("{WIDE}{}", narrow("aliases = \"g*\"\n")));
+    // Something else leads there.
+    let route = "[[route]]\nname = \"r\"\nwhen.stream = true\nto = \"gpt-4*\"\n";
+    plan(&format!("{WIDE}{}", narrow(route)));
+    let other = "[[model]]\nname = \"small\"\nfallbacks = \"gpt-4*\"\n";
+    plan(&format!("{WIDE}{}", narrow(other)));
 }
 
 #[test]

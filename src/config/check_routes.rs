@@ -6,18 +6,20 @@ use std::ops::RangeInclusive;
 
 use super::check_backends::{PLAIN_BYTES_MAX, is_plain};
 use super::check_models::{MODELS_MAX, Models, Speaks, WEIGHT_MAX, WEIGHTS_SUM};
+use super::check_shares::check_shares;
 use super::error::Fault;
 use super::faults::Faults;
+use super::given::HIDDEN;
 use super::pattern::{read_name, read_pattern};
 use super::plan::ModelSettings;
 use super::reach;
 use super::route_fault::RouteFault;
 use super::written::{MirrorWritten, RouteWritten, WhenWritten, Written};
-use crate::http::is_token;
+use crate::http::{Name, is_token};
 use crate::llm::{Dialect, Endpoint};
 use crate::route::{
     Arm, Conditions, HEAD_CONDITIONS_MAX, HeaderCondition, Mirror, ModelId, Pattern, RoutePlan,
-    Rule, Serves, head_conditions,
+    Rule, SESSION_HEADERS, SESSION_HEADERS_MAX, Serves, head_conditions,
 };
 
 /// They are looked through in order, a few nanoseconds each; five times what the
@@ -44,9 +46,40 @@ pub(super) fn check_routes(
     };
     models.check_sticky(is_parted, faults);
     let settings = models.settings();
-    let plan = RoutePlan { backends: models.serves, models: models.plans, rules };
+    let session_headers = check_session_headers(&written.session_headers, faults);
+    let (backends, models) = (models.serves, models.plans);
+    let plan = RoutePlan { backends, models, rules, session_headers };
     check_head_conditions(written, &plan, faults);
+    check_shares(written, &plan, faults);
+    for (place, by) in reach::covered(&plan) {
+        let name = &plan.models[place].name.0;
+        faults.add(("model.name", place), name, RouteFault::NameCovered(by.0.to_string()));
+    }
     (plan, settings)
+}
+
+fn check_session_headers(written: &[String], faults: &mut Faults) -> Vec<Box<str>> {
+    const FLAG: &str = "--session-headers";
+    let count = written.len();
+    if count > SESSION_HEADERS_MAX {
+        let reason = "each of them is looked for in every head";
+        let (what, most) = ("headers", SESSION_HEADERS_MAX);
+        faults.add(FLAG, "", RouteFault::TooMany { what, count, most, reason });
+        return Vec::new();
+    }
+    let mut names: Vec<Box<str>> = Vec::new();
+    for (place, word) in written.iter().enumerate() {
+        let name = word.to_ascii_lowercase();
+        if !is_token(name.as_bytes()) {
+            faults.add((FLAG, place), word, RouteFault::HeaderName);
+        } else if SESSION_HEADERS.contains(&name.as_str()) {
+            faults.add((FLAG, place), word, RouteFault::SessionHeaderKnown);
+        } else if names.iter().any(|known| **known == *name) {
+            faults.add((FLAG, place), word, RouteFault::SessionHeaderTwice);
+        }
+        names.push(name.into());
+    }
+    names
 }
 
 /// Each different condition on a path or a header is asked of every request,
@@ -104,24 +137,21 @@ impl Rules<'_, '_> {
             self.faults.add("route.name", "", fault);
             return Vec::new();
         }
-        let faults = self.faults.count();
         let mut names = BTreeMap::new();
-        let mut rules: Vec<Rule> = Vec::new();
+        let (mut rules, mut sure) = (Vec::new(), Vec::new());
         for (place, route) in written.iter().enumerate() {
+            let faults = self.faults.count();
             let name = self.name(place, route, &mut names);
             let when = self.when(place, &route.when);
             let to = self.arms(place, route, &when);
             let mirror = self.mirror(place, route);
+            sure.push(self.faults.count() == faults);
             rules.push(Rule { name: name.into(), when, to, shadow: route.shadow, mirror });
         }
-        if self.faults.count() > faults {
-            // A condition that was not understood hides nothing.
-            return rules;
-        }
-        for (place, by) in reach::hidden(&rules) {
+        for (place, by) in reach::hidden(&rules, &sure) {
             let rule = written[place].name.clone().unwrap_or_default();
-            let by = rules[by].name.to_string();
-            self.faults.add(("route.name", place), rule, RouteFault::Unreachable(by));
+            let fault = RouteFault::Unreachable { by: rules[by].name.to_string(), place: by };
+            self.faults.add(("route.name", place), rule, fault);
         }
         rules
     }
@@ -219,8 +249,10 @@ impl Rules<'_, '_> {
     }
 
     fn when(&mut self, place: usize, written: &WhenWritten) -> Conditions {
-        let models = self.patterns(("route.when.model", place), &written.models, read_name);
-        let paths = self.patterns(("route.when.path", place), &written.paths, read_path);
+        let models =
+            self.patterns(("route.when.model", place), &written.models, (read_name, |word| word));
+        let paths =
+            self.patterns(("route.when.path", place), &written.paths, (read_path, |word| word));
         let headers = self.headers(written);
         let [tokens_min, tokens_max] =
             ["route.when.prompt_tokens_min", "route.when.prompt_tokens_max"];
@@ -242,7 +274,7 @@ impl Rules<'_, '_> {
         &mut self,
         spot: (&'static str, usize),
         words: &[String],
-        read: fn(&str) -> Result<Pattern, RouteFault>,
+        (read, tell): (ReadPattern, Tell),
     ) -> Vec<Pattern> {
         let count = words.len();
         if count > PATTERNS_MAX {
@@ -251,7 +283,8 @@ impl Rules<'_, '_> {
             self.faults.add(spot, "", fault);
             return Vec::new();
         }
-        let take = |word: &String| self.faults.take(spot, word, read(word).map_err(Fault::Route));
+        let take =
+            |word: &String| self.faults.take(spot, tell(word), read(word).map_err(Fault::Route));
         words.iter().filter_map(take).collect()
     }
 
@@ -266,7 +299,9 @@ impl Rules<'_, '_> {
             } else if headers.iter().any(|known| *known.name == name) {
                 self.faults.add(spot, &one.name, RouteFault::HeaderTwice);
             }
-            let values = self.patterns(spot, &one.values, read_pattern);
+            let is_secret = Name::is_secret(name.as_bytes());
+            let tell: Tell = if is_secret { |_| HIDDEN } else { |word| word };
+            let values = self.patterns(spot, &one.values, (read_value, tell));
             headers.push(HeaderCondition { name: name.into(), values });
         }
         headers
@@ -292,6 +327,19 @@ impl Rules<'_, '_> {
         let is_open = min.is_none() && max.is_none();
         (!is_open).then(|| min.unwrap_or(least)..=max.unwrap_or(most))
     }
+}
+
+type ReadPattern = fn(&str) -> Result<Pattern, RouteFault>;
+
+/// A word as faults show it.
+type Tell = fn(&str) -> &str;
+
+/// RFC 9110, section 5.5: a value has no control byte but the tab.
+fn read_value(word: &str) -> Result<Pattern, RouteFault> {
+    if word.contains(|c: char| c.is_control() && c != '\t') {
+        return Err(RouteFault::HeaderValue);
+    }
+    read_pattern(word)
 }
 
 fn read_path(word: &str) -> Result<Pattern, RouteFault> {

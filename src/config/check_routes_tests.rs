@@ -185,6 +185,30 @@ fn conditions_can_be_met() {
     );
 }
 
+/// A rule may go by a client's key, and faults are read by many.
+#[test]
+fn the_value_of_a_header_that_holds_a_secret_is_not_shown() {
+    const TWO_STARS: &str = "a pattern has one * at most; keep one of them";
+    const CONTROL: &str = "no header's value holds a control byte, such as a line break, so no \
+                           request meets this; leave it out";
+    let rule = |header: &str, value: &str| {
+        format!("[[route]]\nname = \"r\"\nto = \"big\"\nwhen.header.{header} = \"{value}\"\n")
+    };
+    for (header, value, said) in [
+        ("x-tier", "a*b*", format!("a*b*: {TWO_STARS}")),
+        ("authorization", "Bearer sk-*b*", format!("…: {TWO_STARS}")),
+        ("X-Api-Key", "sk-*b*", format!("…: {TWO_STARS}")),
+        ("x-our-token", "sk-*b*", format!("…: {TWO_STARS}")),
+        ("cookie", "sk-\\n", format!("…: {CONTROL}")),
+        ("x-tier", "gold\\r\\n", format!("…: {CONTROL}")),
+        ("x-tier", "\\u0000", format!("…: {CONTROL}")),
+    ] {
+        let said = format!("route.when.header {said}");
+        check_refused(&rule(header, value), &[(4, &said)]);
+    }
+    assert_eq!(rules(&rule("x-tier", "a\\tb")).len(), 1, "a tab may stand in a value");
+}
+
 #[test]
 fn a_path_of_one_api_leads_to_models_that_speak_it() {
     let never = |line, model: &str, speaks: &str| {
@@ -268,6 +292,43 @@ fn a_condition_that_was_not_understood_hides_none() {
     );
 }
 
+/// A fault in one rule is told beside what is certain of the others.
+#[test]
+fn faulty_rules_hide_no_unreachable_ones() {
+    const ALL: &str = "[[route]]\nname = \"all\"\nto = \"big\"\n";
+    const NEVER: &str = "[[route]]\nname = \"never\"\nto = \"small\"\nwhen.stream = true\n";
+    let hidden = "route.name never: every request that meets this is taken by route all before \
+                  it; put this one first, or leave it out";
+    check_refused(
+        &format!("[[route]]\nname = \"x\"\nto = \"bigg\"\n{ALL}{NEVER}"),
+        &[
+            (
+                3,
+                "route.to.model bigg: there is no model.name, model.aliases or backend.models \
+                 with this name; did you mean big?",
+            ),
+            (8, hidden),
+        ],
+    );
+    check_refused(
+        &format!("[[route]]\nto = \"big\"\n{ALL}[[route]]\nname = \"y\"\nto = 5\n{NEVER}"),
+        &[
+            (1, "route: a route without name; add a line like name = \"hard\""),
+            (
+                8,
+                "route.to: this is a whole number, and the models of a route are a list of \
+                 tables; write to = [{ model = \"big\", weight = 9 }]",
+            ),
+            (10, hidden),
+        ],
+    );
+    // What hides it is not known here.
+    let unsure = format!("{ALL}when.header.x = 5\n{NEVER}");
+    let header = "route.when.header: this is a whole number; write it like header = \
+                  { x-tier = [\"gold\", \"plat*\"] }";
+    check_refused(&unsure, &[(4, header)]);
+}
+
 #[test]
 fn more_than_are_looked_through_are_refused() {
     let routes: String = (0..1025)
@@ -314,4 +375,33 @@ fn more_conditions_on_heads_than_are_kept_are_refused_where_they_begin() {
              request; use the same lists again, or leave some out",
         )],
     );
+}
+
+#[test]
+fn further_headers_name_a_session() {
+    let list = |names: &[&str]| {
+        let file = ConfigFile {
+            name: "t".to_owned(),
+            text: format!("[balancing]\nsession_headers = {names:?}\n{ABOVE}"),
+        };
+        let machine = Machine { allowed_cores: vec![0], open_files: None };
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(1));
+        let plan = check_file_and_flags(Some(&file), |_| (), &machine, now);
+        plan.map(|(_, plan)| plan.routes.session_headers)
+    };
+    assert_eq!(list(&["X-User-Id", "thread"]), Ok(vec!["x-user-id".into(), "thread".into()]));
+    let told = |said: &str| Err(vec![format!("t:2: balancing.session_headers {said}")]);
+    assert_eq!(
+        list(&["a b"]),
+        told(
+            "a b: a header's name is letters, digits and signs like - and _; write it without others"
+        )
+    );
+    assert_eq!(list(&["a", "A"]), told("A: this header stands in the list twice; name it once"));
+    let known = "this header is looked for without being named; leave it out";
+    assert_eq!(list(&["X-Session-Id"]), told(&format!("X-Session-Id: {known}")));
+    let many = ["a", "b", "c", "d", "e", "f", "g", "h", "i"];
+    assert_eq!(list(&many[..8]).map(|names| names.len()), Ok(8));
+    let said = list(&many).unwrap_err();
+    assert!(said[0].contains("there are 9 headers and at most 8 are taken"), "{said:?}");
 }

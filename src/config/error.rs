@@ -74,6 +74,10 @@ pub enum Fault {
     #[error("the socket's path has {0} bytes and the kernel takes 107; choose a shorter path")]
     UnixPathLong(usize),
 
+    /// So many others were found: they are told when these are mended.
+    #[error("{0} more faults; mend those above first")]
+    More(usize),
+
     // Flags of other routers.
     #[error(transparent)]
     Quick(#[from] QuickFault),
@@ -88,6 +92,11 @@ pub enum Fault {
     BackendScheme,
     #[error("a backend is told by URL; write http://HOST:PORT or unix:/PATH")]
     BackendNoScheme,
+    #[error(
+        "requests go on as they are, whatever engine runs there; leave this word out, and name \
+         each server, as with {BACKEND}"
+    )]
+    BackendRuntime,
     #[error("the host is not a name or an IP address; write http://HOST:PORT or http://[::1]:PORT")]
     BackendHost,
     #[error("an IP address stands for itself alone; write a name, or leave out dns+")]
@@ -113,8 +122,13 @@ pub enum Fault {
     BackendIsListener,
 
     // Balancing.
-    #[error("{0} does not ask how much a backend bears, so this has no effect; leave it out")]
-    PolicyWithoutCapacity(&'static str),
+    #[error("{0} does not ask how full a backend is, so this has no effect; leave it out")]
+    PolicyWithoutSlots(&'static str),
+    #[error(
+        "{all} of text are known at a time, of all {backends} backends, so more than {most} of \
+         each would have no effect; lower it to that"
+    )]
+    PrefixBytes { all: String, backends: usize, most: String },
     #[error("with {0} 0 no request waits, so this has no effect; leave it out")]
     NobodyWaits(&'static str),
     #[error("no backend is ever ejected, so this has no effect; leave it out, or give {0}")]
@@ -275,6 +289,7 @@ impl Fault {
             Self::CoreForbidden { .. } => vec![CORES],
             Self::CoresUnknown => vec![CORES, NO_PIN],
             Self::NoBackend => vec![BACKEND, DEMO],
+            Self::BackendRuntime => vec![BACKEND],
             Self::ListenTwice(id)
             | Self::NobodyWaits(id)
             | Self::NeverEjected(id)

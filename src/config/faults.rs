@@ -1,12 +1,17 @@
 //! Faults as they are found in a check: gathered, so that all are told at once.
 
 use super::error::{Fault, PlanError};
-use super::given::Given;
+use super::given::{Given, Told};
+
+/// More than anybody mends in one go: it may be no configuration at all.
+pub(super) const FAULTS_MAX: usize = 100;
 
 /// The faults found so far.
 #[derive(Default)]
 pub(super) struct Faults {
     found: Vec<PlanError>,
+    /// How many were found beyond `FAULTS_MAX`, of which no more is known.
+    more: usize,
     given: Given,
 }
 
@@ -26,10 +31,21 @@ impl From<(&'static str, usize)> for Spot {
     }
 }
 
+/// The first of these by their lines, and how many more there are.
+pub(super) fn first_of(mut told: Vec<Told>, file: Option<&str>) -> Vec<Told> {
+    let mut more = told.iter().map(Told::more).sum();
+    told.retain(|one| one.more() == 0);
+    told.sort_by_key(Told::order);
+    more += told.len().saturating_sub(FAULTS_MAX);
+    told.truncate(FAULTS_MAX);
+    told.extend((more > 0).then(|| Told::of_more(more, file)));
+    told
+}
+
 impl Faults {
     /// Those that were found in the words, in what was written so.
     pub(super) fn of(given: &Given, found: &[PlanError]) -> Self {
-        Self { found: found.to_vec(), given: given.clone() }
+        Self { found: found.to_vec(), more: 0, given: given.clone() }
     }
 
     pub(super) fn add(
@@ -38,6 +54,10 @@ impl Faults {
         value: impl ToString,
         fault: impl Into<Fault>,
     ) {
+        if self.are_many() {
+            self.more += 1;
+            return;
+        }
         let Spot(id, place) = spot.into();
         let (value, fault) = (value.to_string(), fault.into());
         self.found.push(PlanError { id, place, value, fault });
@@ -45,7 +65,12 @@ impl Faults {
 
     /// How many were found so far.
     pub(super) fn count(&self) -> usize {
-        self.found.len()
+        self.found.len() + self.more
+    }
+
+    /// Whether there are so many that further ones are only counted.
+    pub(super) fn are_many(&self) -> bool {
+        self.found.len() >= FAULTS_MAX
     }
 
     pub(super) fn is_given(&self, id: &str) -> bool {
@@ -68,7 +93,11 @@ impl Faults {
     }
 
     /// `plan` if nothing was found.
-    pub(super) fn none_or<T>(self, plan: Option<T>) -> Result<T, Vec<PlanError>> {
+    pub(super) fn none_or<T>(mut self, plan: Option<T>) -> Result<T, Vec<PlanError>> {
+        if self.more > 0 {
+            let (id, value, fault) = ("", String::new(), Fault::More(self.more));
+            self.found.push(PlanError { id, place: 0, value, fault });
+        }
         match plan {
             Some(plan) if self.found.is_empty() => Ok(plan),
             _ => Err(self.found),

@@ -8,11 +8,13 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::error::{Fault, PlanError};
+use super::error::PlanError;
+use super::faults::{FAULTS_MAX, first_of};
 use super::file_fault::FileFault;
-use super::given::{Given, Told, shown};
+use super::given::{Given, HIDDEN, Told, shown};
 use super::nearest;
-use super::settings::{Form, LISTS, List, Misread, Setting, by_key, settings};
+use super::settings::{Form, LISTS, List, Misread, Setting, by_key};
+use super::unsure::Unsure;
 use super::written::Written;
 
 /// A file as it was read.
@@ -34,15 +36,10 @@ pub(super) struct Read {
     unsure: Unsure,
 }
 
-/// Settings that were given and not understood, by what they are known as and
-/// their place. They are not
-/// to be found faulty a second time, for what they are without their words.
-#[derive(Default)]
-struct Unsure(BTreeSet<(&'static str, usize)>);
-
 const URL: &str = "--backend";
-/// More than anybody mends in one go: it may be no configuration at all.
-const FAULTS_MAX: usize = 100;
+/// Faults that are kept until they are sorted; those of lines that are broken as
+/// TOML, and of what stands below them, are told once.
+const FAULTS_READ_MAX: usize = 20 * FAULTS_MAX;
 
 impl ConfigFile {
     pub(super) fn read(&self) -> Read {
@@ -53,6 +50,7 @@ impl ConfigFile {
             line_ends: memchr::memchr_iter(b'\n', self.text.as_bytes()).collect(),
             written,
             faults: Vec::new(),
+            more: 0,
             unsure: Unsure::default(),
             meant: Unsure::default(),
             counted: BTreeMap::new(),
@@ -81,6 +79,8 @@ struct Reader<'a> {
     line_ends: Vec<usize>,
     written: Written,
     faults: Vec<Told>,
+    /// How many were found beyond `FAULTS_READ_MAX`.
+    more: usize,
     unsure: Unsure,
     /// Those that an unknown key comes near to.
     meant: Unsure,
@@ -90,7 +90,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn ended(self, is_whole: bool) -> Read {
-        let Self { file, written, mut faults, mut unsure, meant, .. } = self;
+        let Self { file, written, mut faults, more, mut unsure, meant, .. } = self;
         // What stands there beside a slip of the pen was not meant by it.
         unsure.0.extend(meant.0.into_iter().filter(|spot| !written.given.is_in_file(*spot)));
         faults.sort_by_key(Told::order);
@@ -98,11 +98,8 @@ impl Reader<'_> {
             // What could not be read as TOML is not told twice.
             faults.dedup_by_key(|told| told.order());
         }
-        if let Some(more) = faults.len().checked_sub(FAULTS_MAX).filter(|more| *more > 0) {
-            faults.truncate(FAULTS_MAX);
-            let sentence = format!("{}: {more} more faults; mend those above first", file.name);
-            faults.push(Told::at(usize::MAX, sentence));
-        }
+        faults.extend((more > 0).then(|| Told::of_more(more, Some(&file.name))));
+        let faults = first_of(faults, Some(&file.name));
         Read { written, faults, is_whole, unsure }
     }
 
@@ -278,7 +275,8 @@ impl Reader<'_> {
         if let Err(misread) = read {
             self.unsure.0.insert((setting.id(), place));
             let words = words.join(" ");
-            let shown = if misread == Misread::NoKeySource { "…" } else { shown(&words) };
+            let is_secret = misread == Misread::NoKeySource;
+            let shown = if is_secret { HIDDEN.into() } else { shown(&words) };
             let what = format!("{} {shown}", setting.key);
             self.fault(span, &what, misread.into());
         }
@@ -313,6 +311,10 @@ impl Reader<'_> {
 
     /// `what` is empty where the file's words cannot be told.
     fn fault(&mut self, span: Range<usize>, what: &str, fault: FileFault) {
+        if self.faults.len() >= FAULTS_READ_MAX {
+            self.more += 1;
+            return;
+        }
         let line = self.line(span.start);
         let colon = if what.is_empty() { "" } else { ": " };
         let sentence = format!("{}:{line}: {what}{colon}{fault}", self.file.name);
@@ -329,28 +331,7 @@ impl Read {
     /// Whether the error comes of words that were not understood, which has
     /// been told already.
     pub(super) fn explains(&self, error: &PlanError) -> bool {
-        let Unsure(unsure) = &self.unsure;
-        let is_of_backend = settings().any(|s| s.id() == error.id && s.is_of_backend());
-        let names = error.fault.names();
-        let is_of_absence = matches!(&error.fault, Fault::Route(fault) if fault.is_of_absence());
-        let in_lists =
-            || unsure.iter().any(|(id, _)| id.starts_with("model.") || id.starts_with("route."));
-        is_of_absence && in_lists()
-            || unsure.contains(&(error.id, error.place))
-            || is_of_backend && unsure.contains(&(URL, error.place))
-            || unsure.iter().any(|(id, _)| names.iter().any(|named| named.id == *id))
-    }
-}
-
-impl Unsure {
-    /// The setting of this key, or every one in the table of this name.
-    fn below(&mut self, key: &str, at: Option<usize>) {
-        let is_below = |setting: &&Setting| {
-            let rest = setting.key.strip_prefix(key);
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        };
-        let place = at.unwrap_or_default();
-        self.0.extend(settings().filter(is_below).map(|setting| (setting.id(), place)));
+        self.unsure.explains(error)
     }
 }
 

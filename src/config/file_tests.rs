@@ -102,6 +102,17 @@ fn what_is_no_configuration_is_told_in_a_few_lines() {
 }
 
 #[test]
+fn the_first_faults_are_told_wherever_they_are_found() {
+    let rings: String = (0..90).map(|n| format!("key{n} = 1\n")).collect();
+    let routes: String = (0..90).map(|n| format!("[[route]]\nname = \"r{n}\"\n")).collect();
+    let told = told(&format!("{rings}{BACKEND}{routes}"), |_| ());
+    assert_eq!(told.len(), FAULTS_MAX + 1);
+    assert!(told[89].starts_with("t.toml:90: key89: "), "{}", told[89]);
+    assert!(told[99].starts_with("t.toml:112: route.name r9: "), "{}", told[99]);
+    assert_eq!(told[100], "t.toml: 80 more faults; mend those above first");
+}
+
+#[test]
 fn an_unknown_key_is_told_with_the_nearest_known_one() {
     check_line(
         "limits.bodybytes = 1",

@@ -1,6 +1,7 @@
 //! Where settings were given, and how errors name them: by the flag that was
 //! typed, or by the key and its line in the file.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::{Fault, PlanError};
@@ -42,6 +43,8 @@ struct InList {
 pub struct Told {
     /// Whether it stands nowhere in the file, else its line.
     order: (bool, usize),
+    /// How many others it stands for that are not told.
+    more: usize,
     pub sentence: String,
 }
 
@@ -124,6 +127,9 @@ impl Given {
     /// The error, at the place where it is mended.
     #[must_use]
     pub fn tell(&self, error: &PlanError) -> Told {
+        if let Fault::More(more) = error.fault {
+            return Told::of_more(more, self.file.as_deref());
+        }
         let setting = by_id(error.id).filter(|setting| setting.is_of_backend());
         if let Some((setting, &origin)) = setting.zip(self.origins.get(error.place)) {
             let error = PlanError { id: setting.id(), place: origin, ..error.clone() };
@@ -145,11 +151,10 @@ impl Given {
         };
         let name = theirs.map_or_else(|| self.name(error.id), |(_, theirs)| (*theirs).to_owned());
         let reason = self.sentence(&error.fault);
-        let sentence = match shown(&error.value) {
-            "" => format!("{place}{name}: {reason}"),
-            value => format!("{place}{name} {value}: {reason}"),
-        };
-        Told { order: (line.is_none(), line.unwrap_or_default()), sentence }
+        let value = shown(&error.value);
+        let space = if value.is_empty() { "" } else { " " };
+        let sentence = format!("{place}{name}{space}{value}: {reason}");
+        Told { order: (line.is_none(), line.unwrap_or_default()), more: 0, sentence }
     }
 
     /// What was typed for all backends stands in no list.
@@ -219,24 +224,50 @@ impl Told {
         (!nowhere).then_some(line)
     }
 
+    /// So many others, which come behind all.
+    pub(super) fn of_more(more: usize, file: Option<&str>) -> Self {
+        let place = file.map(|file| format!("{file}: ")).unwrap_or_default();
+        let sentence = format!("{place}{}", Fault::More(more));
+        Self { order: (true, usize::MAX), more, sentence }
+    }
+
+    pub(super) fn more(&self) -> usize {
+        self.more
+    }
+
     /// At no line of the file.
     pub(super) fn elsewhere(sentence: String) -> Self {
-        Self { order: (true, 0), sentence }
+        Self { order: (true, 0), more: 0, sentence }
     }
 
     /// At this line of the file.
     pub(super) fn at(line: usize, sentence: String) -> Self {
-        Self { order: (false, line), sentence }
+        Self { order: (false, line), more: 0, sentence }
     }
 }
 
+/// Longer than any name that a person writes.
+const SHOWN_BYTES_MAX: usize = 512;
+/// Stands for what is not shown.
+pub(super) const HIDDEN: &str = "…";
+
 /// What was given, if it can be shown: it may be a key that was pasted where
 /// its path belongs, or a URL with a password, and a line break would part the
-/// message.
-pub(super) fn shown(value: &str) -> &str {
+/// message. Some providers take their key behind a `?`, and hardly anything that
+/// is right has one: what follows it is never shown.
+pub(super) fn shown(value: &str) -> Cow<'_, str> {
     let is_key = value.contains("-----BEGIN") || value.contains(char::is_control);
+    let is_url = value.contains("://");
     let has_user = value.split_once("://").is_some_and(|(_, rest)| rest.contains('@'));
-    if is_key || has_user { "…" } else { value }
+    if is_key || has_user {
+        return HIDDEN.into();
+    }
+    let end = value.find(|c| c == '?' || is_url && c == '#').map(|at| at + 1);
+    let end = end.unwrap_or(value.len()).min(value.floor_char_boundary(SHOWN_BYTES_MAX));
+    match value.split_at(end) {
+        (_, "") => value.into(),
+        (shown, _) => format!("{shown}{HIDDEN}").into(),
+    }
 }
 
 #[cfg(test)]

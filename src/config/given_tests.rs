@@ -137,3 +137,27 @@ fn a_key_that_was_pasted_for_its_path_and_a_password_are_not_shown() {
         );
     }
 }
+
+#[test]
+fn what_stands_behind_the_path_of_a_url_is_not_shown() {
+    for (value, expected) in [
+        ("http://h:9?key=sk-secret", "http://h:9?…"),
+        ("dns+https://h/v1?key=sk-secret#x", "dns+https://h/v1?…"),
+        ("https://h/v1#sk-secret", "https://h/v1#…"),
+        ("h:9/v1?sk-secret", "h:9/v1?…"),
+        ("/health?token=sk-secret", "/health?…"),
+        ("http://h:9", "http://h:9"),
+        ("gpt-4#1", "gpt-4#1"),
+        (&"é".repeat(300), &format!("{}…", "é".repeat(256))),
+    ] {
+        assert_eq!(shown(value), expected);
+        let error = PlanError {
+            id: "--backend",
+            place: 0,
+            value: value.to_owned(),
+            fault: Fault::NoBackend,
+        };
+        let told = Given::default().tell(&error).sentence;
+        assert!(!told.contains("sk-") && told.contains(expected), "{told}");
+    }
+}

@@ -8,15 +8,13 @@
 //! ```
 
 use super::check_backends::BACKENDS_MAX;
+use super::faults::FAULTS_MAX;
 use super::file::ConfigFile;
 use super::file_fault::FileFault;
-use super::given::{Told, shown};
+use super::given::{HIDDEN, Told, shown};
 use super::nearest;
 use super::settings::{Form, Misread, by_key};
 use super::written::{BackendWritten, Written};
-
-/// More than anybody mends in one go: it may be no list at all.
-const FAULTS_MAX: usize = 100;
 
 /// Puts the backends of the list behind those that are written; returns what is
 /// wrong with its words.
@@ -56,8 +54,8 @@ fn pair<'w>(
     written: &mut Written,
 ) -> Result<(), (String, FileFault)> {
     let (key, value) =
-        word.split_once('=').ok_or_else(|| (shown(word).to_owned(), FileFault::NotPair))?;
-    let fault = |fault| (shown(key).to_owned(), fault);
+        word.split_once('=').ok_or_else(|| (shown(word).into_owned(), FileFault::NotPair))?;
+    let fault = |fault| (shown(key).into_owned(), fault);
     let Some(setting) = by_key(&format!("backend.{key}")).filter(|_| key != "url") else {
         return Err(fault(match nearest::nearest("backend", key) {
             Some(near) => FileFault::UnknownNear(near),
@@ -76,7 +74,8 @@ fn pair<'w>(
         _ => vec![value],
     };
     setting.read_in_last(written, &words).map_err(|misread| {
-        let value = if misread == Misread::NoKeySource { "…" } else { shown(value) };
+        let is_secret = misread == Misread::NoKeySource;
+        let value = if is_secret { HIDDEN.into() } else { shown(value) };
         (format!("{key} {value}"), misread.into())
     })
 }

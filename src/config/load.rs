@@ -10,6 +10,7 @@ use std::path::Path;
 
 use super::check_tls;
 use super::error::PlanError;
+use super::faults::first_of;
 use super::file::ConfigFile;
 use super::given::Told;
 use super::in_force::{FileInForce, Look};
@@ -141,7 +142,7 @@ pub fn look_and_check(
     };
     let is_news = |error: &&PlanError| read.as_ref().is_none_or(|read| !read.explains(error));
     told.extend(errors.iter().filter(is_news).map(|error| given.tell(error)));
-    told.sort_by_key(Told::order);
+    let told = first_of(told, file.map(|file| file.name.as_str()));
     (sight, Err(told.into_iter().map(|told| told.sentence).collect()))
 }
 

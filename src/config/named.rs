@@ -18,6 +18,7 @@ pub(super) const BACKEND_DIALECT: Named = Named::only("backend.dialect");
 pub(super) const BACKEND_HTTPS: Named = Named::with("--backend", "https://…");
 pub(super) const BACKEND_MODELS: Named = Named::only("backend.models");
 pub(super) const BACKEND_NAME: Named = Named::only("backend.name");
+pub(super) const BACKEND_WEIGHT: Named = Named::only("backend.weight");
 pub(super) const CONNECTIONS: Named = Named::only("--connections");
 pub(super) const CORES: Named = Named::only("--cores");
 pub(super) const DEMO: Named = Named::only("--demo");

@@ -13,11 +13,37 @@ const fn letters_off_max(length: usize) -> usize {
     }
 }
 
+/// The names that are looked at; more were generated, and each costs.
+const LOOKED_AT_MAX: usize = 4096;
+/// Longer names are not compared, as that costs the product of their lengths.
+const COMPARED_BYTES_MAX: usize = 128;
+
 /// The known name that was meant with this one.
 pub(super) fn nearest_of<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let near = known.map(|known| (known, strsim::osa_distance(known, name)));
-    let near = near.filter(|(_, off)| *off <= letters_off_max(name.chars().count()));
+    let near = known.take(LOOKED_AT_MAX).filter_map(|known| Some((known, off(known, name)?)));
     near.min_by_key(|(_, off)| *off).map(|(known, _)| known)
+}
+
+/// How many letters the name is off, if it may have been meant for this one.
+fn off(known: &str, name: &str) -> Option<usize> {
+    if known.len().max(name.len()) > COMPARED_BYTES_MAX {
+        return None;
+    }
+    let most = letters_off_max(name.chars().count());
+    let is_ascii = known.is_ascii() && name.is_ascii();
+    if is_ascii && differing(known, name) > 2 * most {
+        return None;
+    }
+    Some(strsim::osa_distance(known, name)).filter(|off| *off <= most)
+}
+
+/// Letters that one has and the other has not, each as often as it has them: a
+/// letter that is off is two of these at most. Cheap beside the distance.
+fn differing(one: &str, other: &str) -> usize {
+    let mut counts = [0_i16; 256];
+    one.bytes().for_each(|byte| counts[usize::from(byte)] += 1);
+    other.bytes().for_each(|byte| counts[usize::from(byte)] -= 1);
+    counts.iter().map(|count| usize::from(count.unsigned_abs())).sum()
 }
 
 /// The names that may stand in the table: settings and tables below it.
@@ -32,9 +58,7 @@ pub(super) fn names_in(table: &str) -> Vec<&'static str> {
 /// The known key or table that was meant with `name` in this table, whole.
 pub(super) fn nearest(table: &str, name: &str) -> Option<&'static str> {
     let name = name.to_lowercase().replace('-', "_");
-    let here = names_in(table).into_iter().map(|known| (known, strsim::osa_distance(known, &name)));
-    let here = here.filter(|(_, off)| *off <= letters_off_max(name.len()));
-    if let Some((known, _)) = here.min_by_key(|(_, off)| *off) {
+    if let Some(known) = nearest_of(&name, names_in(table).into_iter()) {
         return whole(table, known);
     }
     elsewhere(&name)

@@ -2,6 +2,7 @@
 //! what stands in the file. What cannot be done as asked is refused by the name
 //! that was typed.
 
+use super::address::is_runtime;
 use super::error::{Fault, PlanError};
 use super::quick_fault::QuickFault;
 use super::quick_table::{Address, Becomes, Read, Theirs};
@@ -66,7 +67,7 @@ impl Quick<'_> {
         self.settings(flag, &[ours], word, read);
     }
 
-    /// It has to be one of those that are looked at.
+    /// A further header, unless it is looked at already.
     fn session(&mut self, flag: &'static str, header: &str, [of, word]: &[&str; 2]) {
         let mut typed = self.typed.iter();
         if !typed
@@ -74,10 +75,11 @@ impl Quick<'_> {
         {
             return self.refuse(flag, "", QuickFault::SessionAlone);
         }
-        let known = |name: &&str| name.eq_ignore_ascii_case(header);
-        if !SESSION_HEADERS.iter().any(known) {
-            let known = SESSION_HEADERS.join(", ");
-            self.refuse(flag, header, QuickFault::SessionKey(known));
+        if header.is_empty() {
+            return self.refuse(flag, "", QuickFault::SessionKey);
+        }
+        if !SESSION_HEADERS.iter().any(|name| name.eq_ignore_ascii_case(header)) {
+            self.set(flag, "--session-headers", header, header);
         }
     }
 
@@ -110,7 +112,9 @@ impl Quick<'_> {
         if urls.is_empty() {
             return self.refuse(flag, "", QuickFault::NoUrls);
         }
-        if self.is_taken(flag, OURS) {
+        // Theirs says what runs at the backends, which is told by itself.
+        let names_engine = self.to.backends.iter().any(|backend| is_runtime(&backend.url));
+        if names_engine || self.is_taken(flag, OURS) {
             return;
         }
         self.to.backends = urls.into_iter().map(BackendWritten::from).collect();
@@ -147,6 +151,7 @@ impl Quick<'_> {
                 Some(known) => known.aliases.push(alias.to_owned()),
                 None => models.push(ModelWritten {
                     name: Some(model.to_owned()),
+                    leaves_others: true,
                     aliases: vec![alias.to_owned()],
                     ..ModelWritten::default()
                 }),

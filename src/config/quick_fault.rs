@@ -25,8 +25,8 @@ pub enum QuickFault {
     RoutingLogic,
     #[error("no controller of caches is asked; write prefixaware")]
     KvAware,
-    #[error("a session is named by {0}, as clients send it; write one of these, or leave it out")]
-    SessionKey(String),
+    #[error("a session is named by a header; write its name, like x-user-id")]
+    SessionKey,
     #[error("no session is looked at without --routing-logic session; add that, or leave this out")]
     SessionAlone,
     #[error(

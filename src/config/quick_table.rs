@@ -140,6 +140,17 @@ const LATER: &str = "this is not built here; leave it out";
 const PLUGIN: &str = "requests go on byte for byte and no code is loaded; leave it out";
 const TRACE: &str = "nothing is sent to collectors; take the figures of --admin, and leave it out";
 const TOKENIZER: &str = "no tokenizer is loaded, as tokens are estimated; leave it out";
+const PARSERS: &str = "answers go on byte for byte, as the engine has parsed them; set it at the \
+                       engines, and leave it out";
+const HISTORY: &str = "no conversation is kept here, so every request brings its own; leave it out";
+const MANUAL: &str =
+    "a session's backend is reckoned from its name, and kept nowhere; leave it out";
+const BUCKETS: &str = "prompts are not sorted by length: the backend that would answer soonest is \
+                       asked, which their length is part of; leave it out";
+const CONTROL: &str = "no worker is added or taken out over HTTP; change the file, which is watched, \
+                       and leave this out";
+const TLS: &str = "listeners speak TLS or not, each by itself; write --tls-listen ADDRESS with \
+                   --tls-cert FILE and --tls-key FILE instead";
 const WORKERS: &str = "no worker is waited for: one that does not answer yet is left alone and \
                        tried again; leave it out";
 
@@ -211,6 +222,11 @@ pub static THEIRS: &[Theirs] = &[
         takes: Takes::None,
         becomes: Becomes::Words(&[["--retry-attempts", "1"]]),
     },
+    one("--shutdown-grace-period-secs", Becomes::Settings(&["--drain"], with_unit)),
+    one("--client-cert-path", Becomes::Settings(&["--backend-cert"], same)),
+    one("--client-key-path", Becomes::Settings(&["--backend-key"], same)),
+    one("--ca-cert-paths", Becomes::Settings(&["--backend-ca"], same)),
+    one("--history-backend", Becomes::Only(&["none"], HISTORY)),
     one("--queue-size", Becomes::Waits("--queue-length", same)),
     one("--queue-timeout-secs", Becomes::Waits("--queue-timeout", with_unit)),
     no(
@@ -286,4 +302,48 @@ pub static THEIRS: &[Theirs] = &[
     no("--otel-endpoint", TRACE),
     no("--otel-service-name", TRACE),
     no("--otel-secure", TRACE),
+    no("--reasoning-parser", PARSERS),
+    no("--tool-call-parser", PARSERS),
+    no("--chat-template", TOKENIZER),
+    no("--tokenizer-cache-enable-l0", TOKENIZER),
+    no("--tokenizer-cache-l0-max-entries", TOKENIZER),
+    no("--tokenizer-cache-enable-l1", TOKENIZER),
+    no("--tokenizer-cache-l1-max-memory", TOKENIZER),
+    no("--max-idle-secs", MANUAL),
+    no("--assignment-mode", MANUAL),
+    no("--redis-key-prefix", MANUAL),
+    no("--redis-url", HISTORY),
+    no("--redis-pool-max", HISTORY),
+    no("--redis-retention-days", HISTORY),
+    no("--oracle-wallet-path", HISTORY),
+    no("--oracle-tns-alias", HISTORY),
+    no("--oracle-connect-descriptor", HISTORY),
+    no("--oracle-username", HISTORY),
+    no("--oracle-password", HISTORY),
+    no("--oracle-pool-min", HISTORY),
+    no("--oracle-pool-max", HISTORY),
+    no("--oracle-pool-timeout-secs", HISTORY),
+    no("--postgres-db-url", HISTORY),
+    no("--postgres-pool-max", HISTORY),
+    no("--bucket-adjust-interval-secs", BUCKETS),
+    no("--control-plane-api-keys", CONTROL),
+    no("--control-plane-audit-enabled", CONTROL),
+    no("--jwt-issuer", CONTROL),
+    no("--jwt-audience", CONTROL),
+    no("--jwt-jwks-uri", CONTROL),
+    no("--jwt-role-mapping", CONTROL),
+    no("--tls-cert-path", TLS),
+    no("--tls-key-path", TLS),
+    no("--server-cert-path", TLS),
+    no("--server-key-path", TLS),
+    no("--enable-trace", TRACE),
+    no("--otlp-traces-endpoint", TRACE),
+    no("--semantic-cache-model", LATER),
+    no("--semantic-cache-dir", LATER),
+    no("--semantic-cache-threshold", LATER),
+    no("--mcp-config-path", "no tool is called from here; leave it out"),
+    no(
+        "--prometheus-duration-buckets",
+        "the buckets are the same for every figure of time; leave it out",
+    ),
 ];

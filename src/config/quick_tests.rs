@@ -82,6 +82,7 @@ fn aliases_are_names_of_their_models() {
     let models = |w: &mut Written| {
         let model = |name: &str, aliases: &[&str]| ModelWritten {
             name: Some(name.into()),
+            leaves_others: true,
             aliases: aliases.iter().map(|&alias| alias.into()).collect(),
             ..ModelWritten::default()
         };
@@ -89,6 +90,24 @@ fn aliases_are_names_of_their_models() {
     };
     check(&[("--static-aliases", &["gpt-4:llama,small:qwen:7b,gpt-5:llama"])], models);
     check(&[("--model-alias", &["gpt-4:llama", "small:qwen:7b", "gpt-5:llama"])], models);
+}
+
+/// As in the routers whose flag it is.
+#[test]
+fn an_alias_hides_no_other_name() {
+    let (url, alias) = (("--worker-urls", &["http://a"][..]), ("--model-alias", &["x:a"][..]));
+    let table = |flags: &[(&str, &[&str])], file: Option<&str>| {
+        crate::route::RouteTable::new(&read_with(file, flags, &[]).unwrap().routes)
+    };
+    assert!(!table(&[url, alias], None).names_are_known());
+    assert!(table(&[url, alias], Some("[[model]]\nname = \"b\"\n")).names_are_known());
+    assert!(table(&[url, alias], Some("[[model]]\nname = \"a\"\n")).names_are_known());
+    let listed = [
+        ("--static-backends", &["http://a"][..]),
+        ("--static-models", &["a"]),
+        ("--static-aliases", &["x:a"]),
+    ];
+    assert!(table(&listed, None).names_are_known());
 }
 
 #[test]
@@ -109,6 +128,13 @@ fn numbers_are_put_into_our_units() {
     });
     check(&[("--max-concurrent-requests", &["-1"])], |w| w.limits.requests_in_flight = None);
     check(&[("--request-timeout-secs", &["7"])], |w| w.deadlines.total = seconds);
+    check(&[("--shutdown-grace-period-secs", &["7"])], |w| w.drain = seconds);
+    check(&[("--client-cert-path", &["c"]), ("--client-key-path", &["k"])], |w| {
+        w.tls.backend.certificate = Some("c".into());
+        w.tls.backend.key = Some("k".into());
+    });
+    check(&[("--ca-cert-paths", &["ca"])], |w| w.tls.backend.ca = Some("ca".into()));
+    check(&[("--history-backend", &["none"])], |_| ());
     check(&[("--max-payload-size", &["7"])], |w| w.limits.body_bytes = 7);
     check(&[("--cb-failure-threshold", &["7"])], |w| {
         w.balancing.ejection.after = std::num::NonZeroU32::new(7);
@@ -137,6 +163,8 @@ fn ways_to_choose_are_known_by_their_names() {
         ("cache_aware", Policy::Prefix),
         ("prefix-hash", Policy::Prefix),
         ("consistent_hash", Policy::SessionHash),
+        ("consistent-hashing", Policy::SessionHash),
+        ("manual", Policy::SessionHash),
     ] {
         by_id("--policy").unwrap().read(&mut written, &[word]).unwrap();
         assert_eq!(written.balancing.policy, policy, "{word}");
@@ -146,11 +174,14 @@ fn ways_to_choose_are_known_by_their_names() {
     check(&[session, ("--session-key", &["X-Session-Id"])], |w| {
         w.balancing.policy = Policy::SessionHash;
     });
+    check(&[session, ("--session-key", &["x-user-id"])], |w| {
+        w.balancing.policy = Policy::SessionHash;
+        w.session_headers = vec!["x-user-id".into()];
+    });
     check_refused(
-        &[session, ("--session-key", &["x-user-id"])],
-        &["--session-key x-user-id: a session is named by x-session-id, \
-           x-claude-code-session-id, x-conversation-id, as clients send it; write one of these, \
-           or leave it out"],
+        &[session, ("--session-key", &["user id"])],
+        &["--session-key user id: a header's name is letters, digits and signs like - and _; \
+           write it without others"],
     );
     check_refused(
         &[("--session-key", &["x-session-id"])],
@@ -263,6 +294,19 @@ fn a_fault_names_what_was_typed() {
         &["--host example.com:1: listening needs an IP address, and names are not looked up; \
            write the address of example.com, or 0.0.0.0 for every IPv4 interface"],
     );
+}
+
+/// Theirs is the engine that runs at all backends.
+#[test]
+fn the_engine_of_all_backends_is_no_backend() {
+    for engine in ["sglang", "vllm", "openai"] {
+        let told = read(&[("--worker-urls", &["http://b"])], &[("--backend", engine)]);
+        let expected = format!(
+            "--backend {engine}: requests go on as they are, whatever engine runs there; leave \
+             this word out, and name each server, as with --backend http://HOST:PORT"
+        );
+        assert_eq!(told.unwrap_err(), [expected]);
+    }
 }
 
 #[test]

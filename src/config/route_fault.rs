@@ -2,7 +2,8 @@
 //! reason and its mend.
 
 use super::named::{
-    BACKEND_DIALECT, BACKEND_MODELS, BACKEND_NAME, MODEL_ALIASES, MODEL_NAME, Named, SHADOW,
+    BACKEND_DIALECT, BACKEND_MODELS, BACKEND_NAME, BACKEND_WEIGHT, MODEL_ALIASES, MODEL_NAME,
+    Named, SHADOW,
 };
 
 /// The reason and the mend, in one sentence. A key in it is where the operator
@@ -59,6 +60,15 @@ pub enum RouteFault {
     #[error("every weight is 0, so that none would answer; give one a weight")]
     NoWeight,
     #[error(
+        "every backend that answers for {0} has the weight 0, so that none would; give one a \
+         {BACKEND_WEIGHT}"
+    )]
+    NoBackendWeight(String),
+    #[error(
+        "every name that meets this goes to {0} before it; put this model first, or leave it out"
+    )]
+    NameCovered(String),
+    #[error(
         "a conversation has one candidate only, and no route.to parts it, so this has no effect; \
          leave it out"
     )]
@@ -66,10 +76,10 @@ pub enum RouteFault {
 
     // Rules.
     #[error(
-        "every request that meets this is taken by route {0} before it; put this one first, or \
+        "every request that meets this is taken by route {by} before it; put this one first, or \
          leave it out"
     )]
-    Unreachable(String),
+    Unreachable { by: String, place: usize },
     #[error("the route leads nowhere; add to = \"MODEL\", or a mirror")]
     Nowhere,
     #[error("a shadow only decides, and this one leads to no model; add to = \"MODEL\"")]
@@ -88,6 +98,15 @@ pub enum RouteFault {
     MinAboveMax(&'static str, String),
     #[error("a header's name is letters, digits and signs like - and _; write it without others")]
     HeaderName,
+    #[error(
+        "no header's value holds a control byte, such as a line break, so no request meets this; \
+         leave it out"
+    )]
+    HeaderValue,
+    #[error("this header is looked for without being named; leave it out")]
+    SessionHeaderKnown,
+    #[error("this header stands in the list twice; name it once")]
+    SessionHeaderTwice,
     #[error("this header stands here twice; put its values in one list")]
     HeaderTwice,
     #[error(
@@ -107,6 +126,7 @@ impl RouteFault {
             Self::UnknownBackend(_) => vec![BACKEND_NAME],
             Self::UnknownModel(_) => vec![MODEL_NAME, MODEL_ALIASES, BACKEND_MODELS],
             Self::NotServedBy(_) | Self::NotServed(_) => vec![BACKEND_MODELS],
+            Self::NoBackendWeight(_) => vec![BACKEND_WEIGHT],
             Self::NoDialect { .. } => vec![BACKEND_DIALECT],
             Self::ShadowMirror => vec![SHADOW],
             Self::MinAboveMax(id, _) => vec![Named::only(id)],
@@ -120,8 +140,9 @@ impl RouteFault {
         matches!(
             self,
             Self::NoWeight
+                | Self::NoBackendWeight(_)
+                | Self::NameCovered(_)
                 | Self::StickyAlone
-                | Self::Unreachable(_)
                 | Self::Nowhere
                 | Self::ShadowNowhere
                 | Self::MirrorNobody
@@ -145,7 +166,18 @@ impl Near {
     pub(super) fn of<'a>(word: &str, known: impl Iterator<Item = &'a str> + Clone) -> Self {
         match super::nearest::nearest_of(word, known.clone()) {
             Some(near) => Self::One(near.to_owned()),
-            None => Self::Known(known.take(SHOWN).map(str::to_owned).collect()),
+            None => {
+                let mut some: Vec<String> = Vec::new();
+                for name in known {
+                    if some.len() == SHOWN {
+                        break;
+                    }
+                    if !some.iter().any(|one| one == name) {
+                        some.push(name.to_owned());
+                    }
+                }
+                Self::Known(some)
+            }
         }
     }
 }

@@ -8,6 +8,9 @@ use crate::balance::Policy;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ModelWritten {
     pub name: Option<String>,
+    /// Whether it is there for an alias alone, beside which other names are
+    /// answered as well.
+    pub leaves_others: bool,
     pub aliases: Vec<String>,
     pub sticky: bool,
     /// `None` is that of all.

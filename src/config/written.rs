@@ -48,6 +48,8 @@ pub struct Written {
     pub pool: PoolPlan,
     pub queue: QueuePlan,
     pub balancing: Balancing,
+    /// Headers that name a session, beside those that are known.
+    pub session_headers: Vec<String>,
     /// Its `on` and `hedge_after` are not looked at, those here are.
     pub retry: RetryPlan,
     pub retry_on: Vec<String>,
@@ -96,6 +98,7 @@ impl Default for Written {
             queue: QueuePlan::DEFAULT,
             balancing: Balancing::DEFAULT,
             retry: RetryPlan::DEFAULT,
+            session_headers: Vec::new(),
             retry_on: Class::ALL.map(|class| class.name().to_owned()).into(),
             hedge_after: None,
             probes: ProbePlan::default(),

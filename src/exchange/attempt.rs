@@ -35,8 +35,8 @@ use super::{
     ways::Ways,
 };
 use crate::{
-    balance::{Reach, Ticket},
-    llm::Model,
+    balance::{ModelKey, Reach, Ticket},
+    llm::{MODEL_BYTES_MAX, Model},
     retry::{Class, Failed, Paid, Reason, Walk},
     route::{Decision, STEPS_MAX},
     rt::World,
@@ -68,10 +68,12 @@ pub async fn attempt<'s, W: World>(
         full: Full::new(),
         waits: false,
         fallback: None,
+        owed: None,
         shared: Shared::default(),
         first: None,
         after: None,
         paid: Paid::Nothing,
+        model: model_of(asked),
     };
     let begun = way.walk_on(asked).await;
     if begun.is_err() && stage.settings.headers.own {
@@ -79,6 +81,12 @@ pub async fn attempt<'s, W: World>(
         asked.come_by = of_refusal(way.shared.asks.get(), reason.as_deref());
     }
     begun
+}
+
+/// The model that the client has named.
+pub(super) fn model_of(asked: &Asked<'_>) -> Option<ModelKey> {
+    let (outgoing, mut room) = (asked.outgoing.borrow(), [0; MODEL_BYTES_MAX]);
+    Some(ModelKey::of(asked.model?.name(outgoing.body(), &mut room)))
 }
 
 /// Steps whose backends bear no more, for now.
@@ -102,6 +110,9 @@ struct Way<'s, 'a, W: World> {
     waits: bool,
     /// The step that is walked is a fallback, and has asked nobody yet.
     fallback: Option<Reason>,
+    /// The same of the step where a round begins, however often the round is
+    /// walked before somebody is asked there.
+    owed: Option<Reason>,
     /// What its asks have in common.
     shared: Shared,
     /// What the client is told if nobody answers.
@@ -110,6 +121,8 @@ struct Way<'s, 'a, W: World> {
     after: Option<Class>,
     /// … and how that has been paid for.
     paid: Paid,
+    /// The model that the client asks for.
+    model: Option<ModelKey>,
 }
 
 const _: () = assert!(STEPS_MAX <= Walk::STEPS_MAX, "each step is told apart");
@@ -174,6 +187,7 @@ impl<'s, W: World> Way<'s, '_, W> {
         self.walk.begins(at);
         if let Some(reason) = self.fallback.take() {
             self.stage.counters.count_fallback(reason);
+            self.owed = self.owed.filter(|_| self.step != self.round_from);
         }
         if let Some(class) = self.after.take() {
             self.stage.counters.count_retry(class);

@@ -51,6 +51,7 @@ pub fn choose<'s, W: World>(
         let model = String::from_utf8_lossy(model.unwrap_or_default()).into();
         match unrouted {
             Unrouted::Unknown { near } => Trouble::ModelNotFound { model, near },
+            Unrouted::NoRule => Trouble::NoRouteApplies { model },
             Unrouted::OtherDialect => Trouble::ModelInOtherApi { model },
         }
     })?;

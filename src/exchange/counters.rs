@@ -148,6 +148,10 @@ counters! {
     Counter hedges;
     /// Those among them that began to answer first.
     Counter hedges_won;
+    /// Estimated prompt tokens of the one of both that was left for the other.
+    Counter hedges_lost_prompt_tokens;
+    /// Milliseconds for which those had run.
+    Counter hedges_lost_milliseconds;
     /// Late backends that were waited for alone, as there were too many.
     Counter hedges_capped;
     /// Backend connections carrying a request.

@@ -217,7 +217,8 @@ fn begin<'f, 's: 'f, W: World>(
     let (gauge, most) =
         (&stage.counters.request_body_bytes_held, stage.settings.limits.body_memory_total);
     let room = Permit::take(&stage.common.body_bytes, gauge, outgoing.size(), Some(most));
-    let ask = Ask { among: &among, tried: &tried, reach: Reach::Well, ..*ask };
+    let reach = Reach::Well;
+    let ask = Ask { among: &among, tried: &tried, reach, is_first: false, ..*ask };
     let place = || queue::at_once(stage, &ask, errand.asked.priority).ok();
     let Some((room, ticket)) = room.and_then(|room| Some((room, place()?))) else {
         cap.give_back();
@@ -316,6 +317,10 @@ fn leave<'s, W: World>(
     if let Asking::Begun(answer, _) | Asking::Failed(_, Word::Answer(answer)) = asking {
         answer.lost(stage);
     }
-    ticket.left(stage.now());
+    let (now, counters) = (stage.now(), &stage.counters);
+    let (tokens, ran) = ticket.spent(now);
+    counters.hedges_lost_prompt_tokens.add(tokens);
+    counters.hedges_lost_milliseconds.add(u64::try_from(ran.as_millis()).unwrap_or(u64::MAX));
+    ticket.left(now);
     None
 }

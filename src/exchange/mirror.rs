@@ -23,10 +23,11 @@ use std::{
 };
 
 use super::{
-    Stage, link::Link, outgoing::Outgoing, queue, understand::Asked, verdict, watch::Wait,
+    Stage, attempt::model_of, link::Link, outgoing::Outgoing, queue, understand::Asked, verdict,
+    watch::Wait,
 };
 use crate::{
-    balance::{Ask, BackendId, Outturn, Priority, Ticket, Work},
+    balance::{Ask, BackendId, ModelKey, Outturn, Priority, Ticket, Work},
     http::{BodyDecoder, BodyFraming, HeadSearch, HeaderTable, parse_response},
     llm::{Dialect, Model},
     retry::{Class, Failed, Repeatable},
@@ -53,6 +54,8 @@ pub fn mirror<W: World>(stage: &Rc<Stage<W>>, asked: &Asked<'_>, decision: &Deci
         stage.counters.mirrored_requests_skipped.increment();
         return;
     };
+    let rename = step.rename.map(|name| ModelKey::of(name.as_bytes()));
+    let key = rename.or_else(|| model_of(asked));
     let mut outgoing = outgoing.without_credentials();
     outgoing.rename(asked.model.map(Model::place), step.rename);
     let copy = Copy {
@@ -61,6 +64,7 @@ pub fn mirror<W: World>(stage: &Rc<Stage<W>>, asked: &Asked<'_>, decision: &Deci
         work: asked.work,
         backends: step.backends.into(),
         model: step.model,
+        key,
         conversation: asked.conversation.key,
         hashes: asked.conversation.hashes.as_slice().into(),
     };
@@ -82,6 +86,7 @@ struct Copy {
     work: Work,
     backends: Box<[BackendId]>,
     model: Option<ModelId>,
+    key: Option<ModelKey>,
     conversation: Option<u64>,
     hashes: Box<[u64]>,
 }
@@ -108,7 +113,8 @@ async fn tell<W: World>(room: Room<W>, copy: Copy) {
     let stage = Rc::clone(&room.stage);
     let stage = &*stage;
     let ask = Ask::new(&copy.backends, stage.policies.of(copy.model), copy.work);
-    let ask = Ask { conversation: copy.conversation, hashes: &copy.hashes, ..ask };
+    let (conversation, hashes) = (copy.conversation, &copy.hashes[..]);
+    let ask = Ask { is_first: false, model: copy.key, conversation, hashes, ..ask };
     let Ok(mut ticket) = queue::at_once(stage, &ask, Priority::Low) else {
         // Nobody waits for a place on behalf of nobody.
         stage.counters.mirrored_requests_skipped.increment();

@@ -42,6 +42,7 @@ mod outgoing;
 mod own_fields;
 pub mod pages;
 mod pass;
+mod peers;
 mod permit;
 mod pool;
 mod queue;
@@ -66,6 +67,7 @@ pub use client::Client;
 pub use counters::{Counter, Counters, Kind};
 pub use generation::Generation;
 pub use ground::{Common, Ground, Queued};
+pub use peers::peers;
 pub use queue::look_again;
 pub use rule_counts::RuleCounts;
 pub use settings::{

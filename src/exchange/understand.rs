@@ -1,6 +1,8 @@
 //! Verb two, first half: what is asked. The head is parsed once; everything
 //! that must be known later is taken out of it or written into the outgoing
-//! request. Nothing here waits.
+//! request. Nothing here waits. `body` is what its body says.
+
+mod body;
 
 use std::{
     cell::{Cell, RefCell},
@@ -18,10 +20,10 @@ use super::{
     travel::{begin, write_fields},
 };
 use crate::{
-    balance::{Priority, Shape, Work},
+    balance::{Priority, Work},
     base::Instant,
     http::{BodyFraming, HeadFault, HeaderTable, Request, RequestFault, Version, parse_request},
-    llm::{Dialect, Endpoint, Model, Peek, Trouble, is_json, peek},
+    llm::{Dialect, Endpoint, Model, Peek, Trouble},
     retry::Repeatable,
     route::HeadFacts,
     rt::World,
@@ -209,49 +211,6 @@ impl Asked<'_> {
         self.is_proxy || (self.is_post && self.endpoint.needs_model())
     }
 
-    /// Holds the body to what its API promises, once it stands in the outgoing
-    /// request. Returns what it says, as far as it was looked into;
-    /// `looks_for_model` is whether a model may stand where any JSON may.
-    pub fn check_body(&mut self, looks_for_model: bool) -> Result<Option<Peek>, Trouble> {
-        if !self.asks_model() {
-            return Ok(None);
-        }
-        if self.in_other_charset {
-            // The backend could find other members in it than we do.
-            return Err(Trouble::CharsetUnknown);
-        }
-        let body = self.outgoing.get_mut().body();
-        if self.is_proxy {
-            is_json(body)?;
-            let prompt_bytes = u32::try_from(body.len()).unwrap_or(u32::MAX);
-            self.work = Work { prompt_bytes, shape: shape_of(self.endpoint, false) };
-            // Where names lead somewhere, a body that may be read in two ways
-            // is refused; one that names no model may go anywhere.
-            let is_object = looks_for_model && body.trim_ascii_start().starts_with(b"{");
-            let found = is_object.then(|| peek(body, Endpoint::Other)).transpose()?;
-            self.model = found.and_then(|peek| peek.model);
-            if self.endpoint == Endpoint::Responses {
-                // A body that cannot be made out may ask for anything.
-                let read = found.map_or_else(|| peek(body, Endpoint::Other), Ok);
-                self.note_effect(read.ok().as_ref());
-            }
-            return Ok(found);
-        }
-        let peek = peek(body, self.endpoint)?;
-        let shape = shape_of(self.endpoint, peek.stream);
-        self.work = Work { prompt_bytes: peek.prompt_bytes, shape };
-        self.model = peek.model;
-        self.note_effect(Some(&peek));
-        Ok(Some(peek))
-    }
-
-    /// What does more than answer is not done twice.
-    fn note_effect(&mut self, peek: Option<&Peek>) {
-        if peek.is_none_or(|peek| peek.outlives_answer(self.endpoint)) {
-            self.repeatable = Repeatable::Unsent;
-        }
-    }
-
     /// Notes what tells its conversation apart, as far as a policy asks.
     pub fn recall<W: World>(&mut self, stage: &Stage<W>, peek: Option<&Peek>) {
         let (body, seed) = (self.outgoing.get_mut().body(), stage.common.hash_seed);
@@ -273,26 +232,6 @@ fn panic_as_told<W: World>(stage: &Stage<W>, path: &[u8]) {
 fn priority<W: World>(stage: &Stage<W>, request: &Request<'_, '_>) -> Priority {
     let given = || request.fields.get(PRIORITY).and_then(Priority::of);
     stage.settings.queue.priorities.then(given).flatten().unwrap_or_default()
-}
-
-/// How the work of this endpoint shows from outside.
-fn shape_of(endpoint: Endpoint, stream: bool) -> Shape {
-    match endpoint {
-        Endpoint::ChatCompletions
-        | Endpoint::Completions
-        | Endpoint::Responses
-        | Endpoint::Messages => {
-            if stream {
-                Shape::Streamed
-            } else {
-                Shape::Whole
-            }
-        }
-        Endpoint::Embeddings | Endpoint::CountTokens | Endpoint::Rerank => Shape::Read,
-        Endpoint::StoredResponse | Endpoint::MessagesOther | Endpoint::Models | Endpoint::Other => {
-            Shape::Other
-        }
-    }
 }
 
 /// `/v1/models` exists in both APIs; only Anthropic's has a version.

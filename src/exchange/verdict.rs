@@ -31,12 +31,17 @@ pub fn class_of<W: World>(stage: &Stage<W>, backend: BackendId, status: u16) -> 
 /// The backend has failed before it gave an answer that is told.
 pub fn failure<W: World>(stage: &Stage<W>, ticket: Ticket<'_>, failed: Failed) {
     let (backend, now) = (ticket.backend(), stage.now());
+    let is_of_model = failed.class == Class::NoRoom && ticket.is_of_model();
     let pause = match failed.class {
         // It is left alone for a moment: whoever comes next asks another.
         Class::Connect | Class::Tls => ticket.unreachable(now),
+        Class::NoRoom => ticket.no_room(failed.after, now),
         _ => ticket.failed(failed.after, now),
     };
-    say(stage, backend, pause);
+    match pause {
+        Some(pause) if is_of_model => say_of_model(stage, backend, pause),
+        _ => say(stage, backend, pause),
+    }
 }
 
 /// No answer has begun, for a reason that is not the backend's.
@@ -68,6 +73,16 @@ pub fn cut<W: World>(stage: &Stage<W>, ticket: Ticket<'_>, reason: &Trouble) {
         Trouble::TotalTimeout => ticket.left(stage.now()),
         _ => say(stage, ticket.backend(), ticket.failed(None, stage.now())),
     }
+}
+
+/// The operator hears of a backend that is left alone by a model.
+fn say_of_model<W: World>(stage: &Stage<W>, backend: BackendId, pause: Duration) {
+    let name = stage.settings.backends.get(backend.0).map(|backend| &*backend.name);
+    tracing::warn!(
+        backend = name,
+        ?pause,
+        "a backend has no room for a model, which leaves it alone for a while"
+    );
 }
 
 /// The operator hears of a backend that is left alone from now on.

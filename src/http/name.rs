@@ -15,7 +15,8 @@ pub enum Name {
     Upgrade,
     /// Meant for the next hop alone, and of no interest here.
     HopByHop,
-    /// Authorization, Cookie, and what APIs call their keys.
+    /// Authorization, Cookie, what APIs call their keys, and whose account the
+    /// work is charged to: beside another key that names a stranger's.
     Credential,
     /// X-Request-Id
     RequestId,
@@ -43,6 +44,19 @@ impl Name {
     #[must_use]
     pub fn of(name: &[u8]) -> Self {
         classify(name)
+    }
+
+    /// Whether a field of this name may hold a secret, so that its value is shown
+    /// to nobody: also one that an operator has made up for keys.
+    #[must_use]
+    pub fn is_secret(name: &[u8]) -> bool {
+        const ENDS: [&[u8]; 6] =
+            [b"authorization", b"cookie", b"key", b"token", b"secret", b"password"];
+        let ends = |end: &&[u8]| {
+            let from = name.len().checked_sub(end.len());
+            from.and_then(|from| name.get(from..)).is_some_and(|is| is.eq_ignore_ascii_case(end))
+        };
+        classify(name) == Self::Credential || ENDS.iter().any(ends)
     }
 
     /// Whether the field is for the other end: neither for the next hop alone,
@@ -93,6 +107,7 @@ pub(super) fn classify(name: &[u8]) -> Name {
         (14, b'c') if is(name, b"content-length") => Name::ContentLength,
         // RFC 9113 section 3.1 (obsolete): rides on Upgrade.
         (14, b'h') if is(name, b"http2-settings") => Name::HopByHop,
+        (14, b'o') if is(name, b"openai-project") => Name::Credential,
         (14, b'x') if is(name, b"x-goog-api-key") => Name::Credential,
         (15, b'a') if is(name, b"accept-encoding") => Name::AcceptEncoding,
         (15, b'x') if is(name, b"x-forwarded-for") => Name::ForwardedFor,
@@ -100,6 +115,7 @@ pub(super) fn classify(name: &[u8]) -> Name {
         (17, b't') if is(name, b"transfer-encoding") => Name::TransferEncoding,
         (17, b'c') if is(name, b"client-cert-chain") => Name::OtherForwarded,
         (17, b'x') if is(name, b"x-forwarded-proto") => Name::ForwardedProto,
+        (19, b'o') if is(name, b"openai-organization") => Name::Credential,
         (23, b'x') if is(name, b"x-forwarded-client-cert") => Name::OtherForwarded,
         (25, b'o') if is(name, b"ocp-apim-subscription-key") => Name::Credential,
         (_, b'p') if has_proxy_prefix(name) => Name::HopByHop,
@@ -246,8 +262,10 @@ mod tests {
     /// What would not be known for a credential would travel to the backend.
     #[test]
     fn a_credential_is_known_and_cannot_be_shadowed() {
-        let names: [&[u8]; 8] = [
+        let names: [&[u8]; 10] = [
             b"Authorization",
+            b"OpenAI-Organization",
+            b"OpenAI-Project",
             b"Cookie",
             b"X-Api-Key",
             b"Api-Key",
@@ -266,6 +284,23 @@ mod tests {
             let shadow = name.iter().map(|&byte| if byte == b'-' { b'_' } else { byte });
             let shadow: Vec<u8> = shadow.collect();
             assert_eq!(shadows_a_known_name(&shadow), shadow != name, "{}", name.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn what_may_hold_a_secret_is_known() {
+        for (name, expected) in [
+            (&b"Authorization"[..], true),
+            (b"proxy-authorization", true),
+            (b"Set-Cookie", true),
+            (b"x-API-key", true),
+            (b"x-litellm-api-key", true),
+            (b"x-auth-token", true),
+            (b"x-tier", false),
+            (b"x-user-id", false),
+            (b"", false),
+        ] {
+            assert_eq!(Name::is_secret(name), expected, "{}", name.escape_ascii());
         }
     }
 

@@ -5,7 +5,7 @@
 //! refusal: a member we read may stand there once, plainly written.
 
 use crate::base::Span;
-use crate::json::{self, JsonFault, Kind, Member, Skimmer, Value};
+use crate::json::{self, FaultKind, JsonFault, Kind, Member, Skimmer, Value};
 use crate::llm::dialect::Endpoint;
 
 mod fault;
@@ -103,6 +103,25 @@ pub fn peek(body: &[u8], endpoint: Endpoint) -> Result<Peek, PeekFault> {
         return Err(PeekFault { offset: body.len(), kind: PeekFaultKind::ModelMissing });
     }
     Ok(found)
+}
+
+/// Reads a body of which nothing is known, for the model that it may name.
+///
+/// `None`: it is no JSON object, or names no model, and is the backend's to
+/// judge. One that is, and that may be read in two ways or not to its end, is a
+/// fault as everywhere else: a backend could find another model in it.
+pub fn peek_unknown(body: &[u8]) -> Result<Option<Peek>, PeekFault> {
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Ok(None);
+    }
+    match peek(body, Endpoint::Other) {
+        Ok(found) => Ok(Some(found).filter(|found| found.model.is_some())),
+        Err(PeekFault { kind: PeekFaultKind::Json(kind), .. }) if kind != FaultKind::TooDeep => {
+            Ok(None)
+        }
+        Err(PeekFault { kind: PeekFaultKind::ModelMissing, .. }) => Ok(None),
+        Err(fault) => Err(fault),
+    }
 }
 
 /// Whether the body is one JSON value, of any kind.

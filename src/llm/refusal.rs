@@ -113,7 +113,9 @@ fn message(trouble: &Trouble) -> String {
         Trouble::ModelNotFound { model, near } => {
             format!("{sentence}: `{model}`; did you mean `{}`?", near.join("` or `"))
         }
-        Trouble::ModelInOtherApi { model } => format!("{sentence}: `{model}`."),
+        Trouble::NoRouteApplies { model } | Trouble::ModelInOtherApi { model } => {
+            format!("{sentence}: `{model}`.")
+        }
         Trouble::NotJson { reason, offset } => format!("{sentence}: {reason} (at byte {offset})."),
         // A sentence of its own, with its stop.
         Trouble::BackendProtocol { reason } => format!("{sentence}: {reason}"),

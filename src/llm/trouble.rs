@@ -25,6 +25,10 @@ pub enum Trouble {
         model: Box<str>,
         near: Vec<Box<str>>,
     },
+    /// Only routes have named it, and none of them applies to this request.
+    NoRouteApplies {
+        model: Box<str>,
+    },
     /// It is served, in the other dialect.
     ModelInOtherApi {
         model: Box<str>,
@@ -119,7 +123,9 @@ impl Trouble {
     pub fn status(&self) -> u16 {
         match self {
             Self::InvalidRequest { .. } | Self::NotJson { .. } | Self::MissingModel => 400,
-            Self::ModelNotFound { .. } | Self::ModelInOtherApi { .. } => 404,
+            Self::ModelNotFound { .. }
+            | Self::NoRouteApplies { .. }
+            | Self::ModelInOtherApi { .. } => 404,
             Self::MethodNotAllowed { .. } => 405,
             Self::RequestTimeout => 408,
             Self::BodyTooLarge => 413,
@@ -161,7 +167,9 @@ impl Trouble {
             Self::MissingModel => {
                 OpenAiWords { param: Some("model"), ..request(Some("missing_required_parameter")) }
             }
-            Self::ModelNotFound { .. } | Self::ModelInOtherApi { .. } => {
+            Self::ModelNotFound { .. }
+            | Self::NoRouteApplies { .. }
+            | Self::ModelInOtherApi { .. } => {
                 OpenAiWords { param: Some("model"), ..request(Some("model_not_found")) }
             }
             Self::CharsetUnknown => request(Some("unsupported_charset")),
@@ -199,7 +207,9 @@ impl Trouble {
     /// Anthropic's `type`, from its published list of errors.
     pub(super) fn anthropic_type(&self) -> &'static str {
         match self {
-            Self::ModelNotFound { .. } | Self::ModelInOtherApi { .. } => "not_found_error",
+            Self::ModelNotFound { .. }
+            | Self::NoRouteApplies { .. }
+            | Self::ModelInOtherApi { .. } => "not_found_error",
             Self::BodyTooLarge => "request_too_large",
             Self::QueueFull => "rate_limit_error",
             Self::TooManyConnections
@@ -237,6 +247,7 @@ impl Trouble {
             Self::NotJson { .. } => "The request's body is not valid JSON",
             Self::MissingModel => "you must provide a model parameter",
             Self::ModelNotFound { .. } => "The model does not exist",
+            Self::NoRouteApplies { .. } => "No route applies to this request for the model",
             Self::ModelInOtherApi { .. } => "The model is served, but not by this API",
             Self::CharsetUnknown => "The request's body must be JSON in UTF-8.",
             Self::RequestTimeout => "The request did not arrive in time.",

@@ -8,6 +8,7 @@ use super::{
     names::Place,
     split::{is_among, standing, winner},
     table::{CompiledRule, Model},
+    visits::Visit,
 };
 use crate::{
     base::{BackendId, mixed},
@@ -44,6 +45,8 @@ pub trait Content {
 pub enum Unrouted {
     /// Nobody has named it; these are near.
     Unknown { near: Vec<Box<str>> },
+    /// Only rules have named it, and none of them applies.
+    NoRule,
     /// It is served, but not in the request's dialect.
     OtherDialect,
 }
@@ -56,6 +59,9 @@ impl RouteTable {
         content: &mut dyn Content,
     ) -> Result<Decision<'_>, Unrouted> {
         let (place, rules, name_is_looked_up) = self.names.find(query.model);
+        if place == Place::Unknown {
+            self.refuse_unknown(query.model.unwrap_or_default())?;
+        }
         let mut decision = self.blank();
         let mut content = Asked::new(query.head.session, content);
         let mut chosen = None;
@@ -88,11 +94,19 @@ impl RouteTable {
         Ok(decision)
     }
 
+    /// Rules that ask for no name are for those that somebody has named: a name
+    /// that was misspelt is answered by nobody.
+    fn refuse_unknown(&self, name: &[u8]) -> Result<(), Unrouted> {
+        let is_known = self.names.have_rules(name);
+        is_known.then_some(()).ok_or_else(|| Unrouted::Unknown { near: self.near(name) })
+    }
+
     fn blank(&self) -> Decision<'_> {
         Decision {
             table: self,
             rule: None,
             model: None,
+            visits: &[],
             steps: SmallVec::new(),
             gathered: Vec::new(),
             mirror: None,
@@ -101,9 +115,9 @@ impl RouteTable {
     }
 
     /// Writes the steps.
-    fn fill(
-        &self,
-        decision: &mut Decision<'_>,
+    fn fill<'t>(
+        &'t self,
+        decision: &mut Decision<'t>,
         chosen: Option<ModelId>,
         place: Place,
         query: &Query<'_>,
@@ -117,7 +131,8 @@ impl RouteTable {
                 self.walk(decision, model, (own, query), content);
             }
             (None, Place::Itself(candidate)) => {
-                let entry = Entry { candidate, why: Why::Candidate, renames: false, speaks };
+                let why = Why::Candidate;
+                let entry = Entry { candidate, why, visit: 0, renames: false, speaks };
                 if self.is_served(entry, query, decision) {
                     decision.steps.push(entry);
                 }
@@ -127,47 +142,36 @@ impl RouteTable {
                 let backends: Box<[_]> = backends.into_iter().filter(speak).collect();
                 if !backends.is_empty() {
                     let candidate = self.names.anywhere();
-                    let why = Why::Candidate;
-                    decision.steps.push(Entry { candidate, why, renames: false, speaks });
+                    let (why, visit, renames) = (Why::Candidate, 0, false);
+                    decision.steps.push(Entry { candidate, why, visit, renames, speaks });
                     decision.gathered.push((candidate, backends));
                 }
             }
-            (None, _) => {
-                let name = query.model.unwrap_or_default();
-                return Err(Unrouted::Unknown { near: self.near(name) });
-            }
+            (None, Place::Model(_) | Place::Unknown) => return Err(Unrouted::NoRule),
         }
         if decision.steps.is_empty() { Err(Unrouted::OtherDialect) } else { Ok(()) }
     }
 
     /// The steps of a model and of all that it falls back to.
-    fn walk(
-        &self,
-        decision: &mut Decision<'_>,
+    fn walk<'t>(
+        &'t self,
+        decision: &mut Decision<'t>,
         first: ModelId,
         (own, query): (Option<ModelId>, &Query<'_>),
         content: &mut Asked<'_>,
     ) {
         let Some(model) = self.models.get(first.0) else { return };
-        let fallbacks = &model.fallbacks;
-        let chains = [
-            (Why::Candidate, &[first][..]),
-            (Why::Fallback, &fallbacks.general[..]),
-            (Why::ContextWindow, &fallbacks.context_window[..]),
-            (Why::ContentPolicy, &fallbacks.content_policy[..]),
-        ];
-        for (why, ids) in chains {
-            for &id in ids {
-                let Some(model) = self.models.get(id.0) else { continue };
-                let renames = own != Some(id);
-                let speaks = Speaks::of(query.dialect);
-                model.ranked(query.dice, content, |candidate| {
-                    let entry = Entry { candidate, why, renames, speaks };
-                    if decision.steps.len() < STEPS_MAX && self.is_served(entry, query, decision) {
-                        decision.steps.push(entry);
-                    }
-                });
-            }
+        decision.visits = &model.visits;
+        for (visit, Visit { model, why, .. }) in model.visits.iter().enumerate() {
+            let Some(visited) = self.models.get(model.0) else { continue };
+            let renames = own != Some(*model);
+            let (why, visit, speaks) = (*why, visit as u8, Speaks::of(query.dialect));
+            visited.ranked(query.dice, content, |candidate| {
+                let entry = Entry { candidate, why, visit, renames, speaks };
+                if decision.steps.len() < STEPS_MAX && self.is_served(entry, query, decision) {
+                    decision.steps.push(entry);
+                }
+            });
         }
     }
 
@@ -183,7 +187,8 @@ impl RouteTable {
         let speaks = Speaks::of(query.dialect);
         let Some(model) = self.models.get(id.0) else { return };
         model.ranked(query.dice, content, |candidate| {
-            let entry = Entry { candidate, why: Why::Candidate, renames, speaks };
+            let why = Why::Candidate;
+            let entry = Entry { candidate, why, visit: 0, renames, speaks };
             if decision.mirror.is_none() && self.is_served(entry, query, decision) {
                 decision.mirror = Some(entry);
             }
@@ -244,8 +249,7 @@ impl CompiledRule {
 }
 
 impl Model {
-    /// Hands out the candidates in the order in which they are asked. Those
-    /// without weight are left out.
+    /// Hands out the candidates in the order in which they are asked.
     pub(super) fn ranked(&self, dice: u64, content: &mut Asked<'_>, mut hand: impl FnMut(u32)) {
         for order in &self.orders {
             if let [only] = &**order {

@@ -1,8 +1,11 @@
 //! Facts about models: which names lead to which steps.
 
+mod fallbacks;
 mod heads;
 mod rules;
 mod splits;
+mod unknown;
+mod weights;
 
 use super::*;
 use crate::{base::BackendId, llm::Dialect};
@@ -54,6 +57,7 @@ fn model(name: &str, candidates: Vec<Candidate>) -> ModelPlan {
     ModelPlan {
         name: pattern(name),
         is_named: true,
+        leaves_others: false,
         aliases: Vec::new(),
         candidates,
         fallbacks: Fallbacks::default(),
@@ -180,7 +184,8 @@ fn of_several_names_each_goes_to_those_that_serve_it() {
         let reason = "rule=none; model=qwen-a; step=candidate";
         check(&plan, &named(name), &format!("{reason} | candidate:=@{expected}"));
     }
-    plan.rules = vec![rule("r", Conditions::default(), &[(0, 1)])];
+    let auto = Conditions { models: patterns(&["auto"]), ..Conditions::default() };
+    plan.rules = vec![rule("r", auto, &[(0, 1)])];
     let reason = "rule=r; model=qwen-a; step=candidate";
     check(&plan, &named("auto"), &format!("{reason} | candidate:qwen-a@0,2"));
     plan.backends[2].models = patterns(&["else"]);
@@ -196,6 +201,7 @@ fn a_model_that_only_a_rule_leads_to_makes_no_name_known() {
         backends: backends(&[&["x"], &[]]),
         models: vec![led_to],
         rules: vec![rule("r", auto, &[(0, 1)])],
+        ..RoutePlan::default()
     };
     check(&plan, &named("auto"), "rule=r; model=x; step=candidate | candidate:x@0");
     check(&plan, &named("x"), "rule=none; model=as-written; step=candidate | candidate:=@0,1");
@@ -212,6 +218,7 @@ fn what_a_rule_or_a_fallback_leads_to_is_asked_by_its_own_name() {
         backends: backends(&[&[], &[]]),
         models: vec![small, wild],
         rules: vec![rule("easy", auto, &[(0, 1)])],
+        ..RoutePlan::default()
     };
     // A pattern is no name: what the client has written is all there is.
     let steps = "candidate:small@0 > fallback:=@1";
@@ -234,47 +241,6 @@ fn candidates_are_asked_in_their_order_and_those_without_weight_never() {
     };
     let steps = "candidate:first@1 > candidate:late@0";
     check(&plan, &named("m"), &format!("rule=none; model=m; step=candidate | {steps}"));
-}
-
-#[test]
-fn fallbacks_come_with_their_own_and_each_once() {
-    let mut models: Vec<_> = ["a", "b", "c", "d"]
-        .iter()
-        .enumerate()
-        .map(|(at, name)| model(name, vec![candidate(None, &[at], 1, 0)]))
-        .collect();
-    models[0].fallbacks.general = vec![ModelId(1), ModelId(2)];
-    models[1].fallbacks.general = vec![ModelId(3), ModelId(2)];
-    models[0].fallbacks.context_window = vec![ModelId(3)];
-    models[0].fallbacks.content_policy = vec![ModelId(2)];
-    let plan =
-        RoutePlan { backends: backends(&[&[], &[], &[], &[]]), models, ..RoutePlan::default() };
-    let table = RouteTable::new(&plan);
-    let steps = "candidate:=@0 > fallback:b@1 > fallback:d@3 > fallback:c@2 > \
-                 context-window:d@3 > content-policy:c@2";
-    let expected = format!("rule=none; model=a; step=candidate | {steps}");
-    assert_eq!(shown(&table, &named("a"), &mut Told::default()), expected);
-
-    let mut told = Told::default();
-    let decision = table.decide(&named("a"), &mut told).unwrap();
-    for (index, cause, expected) in [
-        (0, Cause::General, Some(1)),
-        (1, Cause::General, Some(2)),
-        (3, Cause::General, None),
-        (0, Cause::ContextWindow, Some(4)),
-        (2, Cause::ContextWindow, Some(4)),
-        (4, Cause::General, None),
-        (4, Cause::ContextWindow, None),
-        (4, Cause::ContentPolicy, Some(5)),
-        (1, Cause::ContentPolicy, Some(5)),
-        (5, Cause::General, None),
-        (9, Cause::General, None),
-    ] {
-        assert_eq!(decision.step_after(index, cause), expected, "{index} {cause:?}");
-    }
-    let mut reason = Vec::new();
-    decision.write_reason(4, &mut reason);
-    assert_eq!(reason, b"rule=none; model=d; step=context-window");
 }
 
 #[test]
@@ -309,6 +275,7 @@ fn public_names_are_those_without_a_star_that_are_answered() {
         backends: backends(&[&["llama"], &["claude", "qwen*"]]),
         models: vec![chat],
         rules: vec![rule("r", auto, &[(0, 1)])],
+        ..RoutePlan::default()
     };
     plan.backends[1].dialect = Some(Dialect::Anthropic);
     let table = RouteTable::new(&plan);

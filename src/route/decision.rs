@@ -4,15 +4,26 @@
 //! steps  candidate, candidate, │ fallback, … │ context window, … │ content policy, …
 //!        ─── any failure ────► │ ──────────► │  only on a failure of that kind
 //! ```
+//!
+//! Which step follows one depends on the models that were asked before it. So a
+//! step's number holds the way to it: its place in the list, and a bit for each
+//! visit that is over. It stays a plain number, which is passed about and
+//! compared, and nothing of a decision changes while it is walked.
 
 use smallvec::SmallVec;
 
-use super::{ModelId, RouteTable};
+use super::{
+    ModelId, RouteTable,
+    visits::{Visit, VisitSet},
+};
 use crate::base::BackendId;
 
 /// The ways to have a request answered that are kept. A chain of fallbacks
 /// this long has run out of time before it has run out of models.
 pub const STEPS_MAX: usize = 32;
+/// The bits of a step's number that are its place in the list.
+const PLACE_BITS: u32 = STEPS_MAX.ilog2();
+const _: () = assert!(STEPS_MAX.is_power_of_two() && PLACE_BITS + VisitSet::BITS <= usize::BITS);
 /// The rules in shadow that are told of one request.
 pub const SHADOWS_MAX: usize = 8;
 
@@ -59,6 +70,8 @@ pub(super) struct Entry {
     /// In the table's list.
     pub candidate: u32,
     pub why: Why,
+    /// The visit of the model that it belongs to.
+    pub visit: u8,
     /// The client has written another name than the backends know.
     pub renames: bool,
     /// The backends of which dialects are meant: see `Candidate::backends`.
@@ -89,6 +102,8 @@ pub struct Decision<'t> {
     pub rule: Option<RuleId>,
     /// The model that answers; `None` is the name as the client wrote it.
     pub model: Option<ModelId>,
+    /// The models that may be asked; empty where the name is its own model.
+    pub(super) visits: &'t [Visit],
     pub(super) steps: SmallVec<[Entry; 4]>,
     /// The backends of candidates whose list in the table is not right for
     /// this name: several patterns meet it, or some serve another one.
@@ -105,23 +120,41 @@ impl Decision<'_> {
         self.steps.len()
     }
 
+    /// The step of this number: the first is 0, those behind it are told by
+    /// [`Self::step_after`]. A place in the list is a number as well, of a step
+    /// before which nobody was asked.
     #[must_use]
-    pub fn step(&self, index: usize) -> Option<Step<'_>> {
-        self.steps.get(index).map(|entry| self.whole(*entry))
+    pub fn step(&self, number: usize) -> Option<Step<'_>> {
+        self.entry(number).map(|entry| self.whole(*entry))
     }
 
-    /// The step that is taken when the one at `index` has failed: the next of
-    /// its own kind, or of the kind that is there for this failure.
+    /// The step that is taken when this one has failed: the next of its model,
+    /// or of a model that is there for this failure. No model is asked twice.
     #[must_use]
-    pub fn step_after(&self, index: usize, cause: Cause) -> Option<usize> {
-        let failed = self.steps.get(index)?.why;
-        let is_next = |why: Why| match cause {
-            Cause::General => why == failed || (failed, why) == (Why::Candidate, Why::Fallback),
-            Cause::ContextWindow => why == Why::ContextWindow,
-            Cause::ContentPolicy => why == Why::ContentPolicy,
-        };
-        let rest = self.steps.iter().enumerate().skip(index + 1);
-        rest.filter(|(_, entry)| is_next(entry.why)).map(|(index, _)| index).next()
+    pub fn step_after(&self, number: usize, cause: Cause) -> Option<usize> {
+        let failed = self.entry(number)?;
+        let place = number % STEPS_MAX;
+        let next = self.steps.get(place + 1);
+        if cause == Cause::General && next.is_some_and(|next| next.visit == failed.visit) {
+            return Some(number + 1);
+        }
+        let (mut over, mut visit, mut cause) =
+            (VisitSet::from_bits(number >> PLACE_BITS), failed.visit, cause);
+        // Nobody serves those before the first step.
+        (0..self.steps.first()?.visit).for_each(|visit| over.insert(visit));
+        loop {
+            over.insert(visit);
+            visit = over.next(self.visits, visit, cause)?;
+            if let Some(place) = self.steps.iter().position(|entry| entry.visit == visit) {
+                return Some(over.bits() << PLACE_BITS | place);
+            }
+            // Nobody serves it in this dialect, and it has failed by that.
+            cause = Cause::General;
+        }
+    }
+
+    fn entry(&self, number: usize) -> Option<&Entry> {
+        self.steps.get(number % STEPS_MAX)
     }
 
     /// Where a copy goes whose answer nobody sees.
@@ -138,9 +171,9 @@ impl Decision<'_> {
     }
 
     /// Appends the value of `x-tokenring-route` for an answer that came by the
-    /// step at `index`: `rule=hard; model=big; step=candidate`.
-    pub fn write_reason(&self, index: usize, out: &mut Vec<u8>) {
-        let step = self.steps.get(index);
+    /// step of this number: `rule=hard; model=big; step=candidate`.
+    pub fn write_reason(&self, number: usize, out: &mut Vec<u8>) {
+        let step = self.entry(number);
         let model = step.map_or(self.model, |entry| self.whole(*entry).model);
         out.extend_from_slice(b"rule=");
         out.extend_from_slice(
@@ -155,6 +188,10 @@ impl Decision<'_> {
         for shadow in &self.shadows {
             out.extend_from_slice(b"; shadow=");
             out.extend_from_slice(self.table.rule_name(shadow.rule).as_bytes());
+            if let Some(model) = shadow.model {
+                out.extend_from_slice(b"; shadow-model=");
+                out.extend_from_slice(self.table.model_word(model).as_bytes());
+            }
         }
     }
 

@@ -5,6 +5,7 @@ use super::{
     Content, Decision, HeaderCondition, ModelId, Pattern, Query, RouteTable, RuleId, Unrouted,
     decide::Asked,
 };
+use crate::http::Name;
 
 /// What became of one rule.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,6 +70,9 @@ impl RouteTable {
         }
         for (HeaderCondition { name, values }, at) in when.headers.iter().zip(places) {
             if !query.head.meets(*at) {
+                if Name::is_secret(name.as_bytes()) {
+                    return Some(format!("header {name} is none of its values"));
+                }
                 return Some(format!("header {name} is none of {}", list(values)));
             }
         }

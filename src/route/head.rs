@@ -13,8 +13,11 @@ const WORDS: usize = HEAD_CONDITIONS_MAX / 64;
 
 /// Headers that name a session, the first that is there counts. Their value is
 /// who talks, for what stays with a conversation.
-pub const SESSION_HEADERS: [&str; 3] =
-    ["x-session-id", "x-claude-code-session-id", "x-conversation-id"];
+pub const SESSION_HEADERS: [&str; 4] =
+    ["x-session-id", "x-claude-code-session-id", "x-conversation-id", "x-smg-routing-key"];
+/// Headers beside these that an operator may name: each is looked for in every
+/// head until one is there.
+pub const SESSION_HEADERS_MAX: usize = 8;
 /// So that a session of this name and a conversation of these words differ.
 const SESSION_SEED: u64 = 1;
 
@@ -45,6 +48,8 @@ type Placed = Vec<(usize, Box<[Pattern]>)>;
 /// The different conditions on heads of a plan, each with its place.
 #[derive(Debug, Default)]
 pub(super) struct HeadConditions {
+    /// Those that the operator has named.
+    session_headers: Box<[Box<str>]>,
     paths: Placed,
     /// By name of the header.
     headers: Vec<(Box<str>, Placed)>,
@@ -63,6 +68,10 @@ pub fn head_conditions(plan: &RoutePlan) -> usize {
 }
 
 impl HeadConditions {
+    pub(super) fn new(session_headers: &[Box<str>]) -> Self {
+        Self { session_headers: session_headers.into(), ..Self::default() }
+    }
+
     /// The places of a rule's conditions, which all must be met.
     pub(super) fn add_all(&mut self, when: &super::Conditions) -> Box<[usize]> {
         let paths = (!when.paths.is_empty()).then(|| self.path(&when.paths));
@@ -96,7 +105,7 @@ impl HeadConditions {
     /// Asks all of a head. A header that comes several times meets a condition
     /// by any of its lines.
     pub(super) fn ask(&self, path: &[u8], fields: &Fields<'_, '_>) -> HeadFacts {
-        let mut facts = HeadFacts { session: session_of(fields), ..HeadFacts::default() };
+        let mut facts = HeadFacts { session: self.session_of(fields), ..HeadFacts::default() };
         for (place, patterns) in &self.paths {
             if patterns.iter().any(|pattern| pattern.meets(path)) {
                 facts.set(*place);
@@ -113,9 +122,10 @@ impl HeadConditions {
         }
         facts
     }
-}
 
-fn session_of(fields: &Fields<'_, '_>) -> Option<u64> {
-    let value = SESSION_HEADERS.iter().find_map(|name| fields.get(name.as_bytes()));
-    value.filter(|value| !value.is_empty()).map(|value| stable_hash(SESSION_SEED, value))
+    fn session_of(&self, fields: &Fields<'_, '_>) -> Option<u64> {
+        let named = self.session_headers.iter().map(|name| &**name);
+        let value = named.chain(SESSION_HEADERS).find_map(|name| fields.get(name.as_bytes()));
+        value.filter(|value| !value.is_empty()).map(|value| stable_hash(SESSION_SEED, value))
+    }
 }

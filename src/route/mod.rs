@@ -9,7 +9,8 @@
 //!
 //! `plan` is what the operator has said; a table is compiled from it once.
 //! `decide` walks the rules, `names` says what a name means, `split` whose
-//! share a conversation is, `near` what an unknown name was meant to be.
+//! share a conversation is, `visits` which model follows one that has failed,
+//! `near` what an unknown name was meant to be.
 
 mod complexity;
 #[cfg(test)]
@@ -26,12 +27,15 @@ mod pattern;
 mod plan;
 mod split;
 mod table;
+mod visits;
 
 pub use complexity::{Sign, complexity, signs};
 pub use decide::{Content, Query, Unrouted};
 pub use decision::{Cause, Decision, RuleId, SHADOWS_MAX, STEPS_MAX, Shadow, Step, Why};
 pub use explain::{Explanation, Tried};
-pub use head::{HEAD_CONDITIONS_MAX, HeadFacts, SESSION_HEADERS, head_conditions};
+pub use head::{
+    HEAD_CONDITIONS_MAX, HeadFacts, SESSION_HEADERS, SESSION_HEADERS_MAX, head_conditions,
+};
 pub use plan::{
     Arm, Candidate, Conditions, Fallbacks, HeaderCondition, Mirror, ModelId, ModelPlan, Pattern,
     RoutePlan, Rule, Serves,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use ahash::AHashMap;
 
-use super::{ModelId, Pattern, RoutePlan, table::Candidate};
+use super::{ModelId, ModelPlan, Pattern, RoutePlan, table::Candidate};
 use crate::{base::BackendId, llm::Dialect};
 
 /// What a name leads to.
@@ -53,6 +53,8 @@ pub(super) struct Names {
     are_known: bool,
     /// For a name that the plan does not have.
     wild_rules: Box<[u32]>,
+    /// Names with a `*` that rules know.
+    of_rules: Box<[Pattern]>,
     public: Box<[Box<str>]>,
     /// Of each backend.
     dialects: Box<[Option<Dialect>]>,
@@ -87,8 +89,9 @@ impl Names {
             let both: Vec<_> = both.into_iter().collect();
             group.candidate = add(plan, candidates, &both);
         }
-        let are_known = plan.models.iter().any(|model| model.is_named)
-            || !plan.backends.is_empty() && of_all.is_empty();
+        let makes_known = |model: &ModelPlan| model.is_named && !model.leaves_others;
+        let are_known =
+            plan.models.iter().any(makes_known) || !plan.backends.is_empty() && of_all.is_empty();
         let mut names = Self {
             known: AHashMap::new(),
             wild: wild(plan),
@@ -102,6 +105,7 @@ impl Names {
             all: of_all,
             are_known,
             wild_rules: rules_of_others(plan),
+            of_rules: known_by_rules(plan).filter(|name| !name.is_exact()).cloned().collect(),
             public: Box::default(),
             dialects: plan.backends.iter().map(|serves| serves.dialect).collect(),
         };
@@ -120,10 +124,8 @@ impl Names {
             }
         }
         let of_backends = plan.backends.iter().flat_map(|serves| &serves.models);
-        let of_rules = plan.rules.iter().filter(|rule| !rule.shadow && !rule.to.is_empty());
-        let of_rules = of_rules.flat_map(|rule| &rule.when.models);
         let all: BTreeSet<&[u8]> = of_backends
-            .chain(of_rules)
+            .chain(known_by_rules(plan))
             .filter_map(Pattern::exact)
             .chain(exact.keys().copied())
             .collect();
@@ -191,6 +193,15 @@ impl Names {
         self.all.contains(&backend) || patterns.any(|pattern| pattern.meets(name))
     }
 
+    /// Whether a rule has this name, one that is nobody's else.
+    pub(super) fn have_rules(&self, name: &[u8]) -> bool {
+        let has_exact = || {
+            let place = |known: &str| known.as_bytes().cmp(name);
+            self.public.binary_search_by(|known| place(known)).is_ok()
+        };
+        has_exact() || self.of_rules.iter().any(|pattern| pattern.meets(name))
+    }
+
     /// The candidate of all backends.
     pub(super) fn anywhere(&self) -> u32 {
         self.anywhere
@@ -220,6 +231,12 @@ fn wild(plan: &RoutePlan) -> Vec<(Pattern, ModelId)> {
         all.filter(|name| !name.is_exact()).map(move |name| (name.clone(), ModelId(id)))
     });
     patterns.collect()
+}
+
+/// The names that a rule answers by saying so; `*` is all of them.
+fn known_by_rules(plan: &RoutePlan) -> impl Iterator<Item = &Pattern> {
+    let rules = plan.rules.iter().filter(|rule| !rule.shadow && !rule.to.is_empty());
+    rules.flat_map(|rule| &rule.when.models)
 }
 
 /// The rules that may apply to a name.

@@ -23,6 +23,9 @@ pub struct RoutePlan {
     pub models: Vec<ModelPlan>,
     /// The first that applies decides.
     pub rules: Vec<Rule>,
+    /// Headers that name a session, before [`super::SESSION_HEADERS`]: at most
+    /// [`super::SESSION_HEADERS_MAX`], in lower case.
+    pub session_headers: Vec<Box<str>>,
 }
 
 /// What one backend answers.
@@ -50,6 +53,9 @@ pub struct ModelPlan {
     /// a name that is only in a backend's list: it makes no name known that
     /// would not be known without it.
     pub is_named: bool,
+    /// Whether it makes no other name unknown: an alias was typed for it, and
+    /// nothing else is said of it.
+    pub leaves_others: bool,
     pub aliases: Vec<Pattern>,
     /// Never empty.
     pub candidates: Vec<Candidate>,
@@ -70,7 +76,8 @@ pub struct Candidate {
     /// those that serve any of them: who serves the one that was written is
     /// asked of [`Serves`].
     pub backends: Vec<BackendId>,
-    /// Its share among those of the same order; zero is none of it.
+    /// Its share among those of the same order; zero is that it is not asked,
+    /// unless no candidate of the model has any.
     pub weight: u32,
     /// The lowest order is asked first, the others when those have failed.
     pub order: u32,

@@ -2,11 +2,12 @@
 //! the rules that may apply, and a list of numbers.
 
 use super::{
-    Arm, Conditions, Fallbacks, ModelId, Pattern, RoutePlan, RuleId,
-    decision::{Entry, STEPS_MAX, Speaks, Step},
+    Arm, Conditions, ModelId, Pattern, RoutePlan, RuleId,
+    decision::{Entry, Speaks, Step},
     head::{HeadConditions, HeadFacts},
     names::{Names, Place},
     near::near_names,
+    visits::{Visit, visits},
 };
 use crate::{
     base::{BackendId, stable_hash},
@@ -31,11 +32,12 @@ pub struct RouteTable {
 pub(super) struct Model {
     /// As the plan names it, plain enough for a header.
     pub word: Box<str>,
-    /// Its candidates, those of the same order together, the lowest first.
+    /// Its candidates that have weight, those of the same order together, the
+    /// lowest first.
     pub orders: Box<[Box<[Share]>]>,
     pub sticky: bool,
-    /// All models that are fallen back to, and theirs, each once.
-    pub fallbacks: Fallbacks,
+    /// This model, and all that may be fallen back to.
+    pub visits: Box<[Visit]>,
 }
 
 /// One candidate's part of its order.
@@ -90,7 +92,7 @@ impl RouteTable {
         let mut candidates = Vec::new();
         let models = (0..plan.models.len()).map(|id| model(plan, ModelId(id), &mut candidates));
         let models = models.collect();
-        let mut head = HeadConditions::default();
+        let mut head = HeadConditions::new(&plan.session_headers);
         let rules: Box<[_]> =
             plan.rules.iter().map(|rule| compiled_rule(plan, rule, &mut head)).collect();
         let names = Names::new(plan, &mut candidates);
@@ -141,8 +143,7 @@ impl RouteTable {
             }
             Place::Itself(candidate) => is_served(candidate),
             Place::Gathered(ids) => ids.iter().any(|id| self.names.speaks(*id, Some(dialect))),
-            // A rule may know it.
-            Place::Unknown => self.names.public().iter().any(|known| known.as_bytes() == name),
+            Place::Unknown => self.names.have_rules(name),
         }
     }
 
@@ -150,11 +151,6 @@ impl RouteTable {
     #[must_use]
     pub fn near(&self, name: &[u8]) -> Vec<Box<str>> {
         near_names(self.names.public(), name)
-    }
-
-    /// The names of all rules, in their order: what metrics are labelled with.
-    pub fn rule_names(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.rules.iter().map(|rule| &*rule.name)
     }
 
     #[must_use]
@@ -227,6 +223,7 @@ fn model(plan: &RoutePlan, id: ModelId, candidates: &mut Vec<Candidate>) -> Mode
         });
         shares.push((candidate.order, share));
     }
+    weigh(&mut shares);
     shares.sort_by_key(|(order, _)| *order);
     let same = |(a, _): &(u32, Share), (b, _): &(u32, Share)| a == b;
     let orders = shares.chunk_by(same).map(|order| order.iter().map(|(_, s)| s.clone()).collect());
@@ -234,34 +231,17 @@ fn model(plan: &RoutePlan, id: ModelId, candidates: &mut Vec<Candidate>) -> Mode
         word: header_word(&written.name.0),
         orders: orders.collect(),
         sticky: written.sticky,
-        fallbacks: Fallbacks {
-            general: chain(plan, id, |fallbacks| &fallbacks.general),
-            context_window: chain(plan, id, |fallbacks| &fallbacks.context_window),
-            content_policy: chain(plan, id, |fallbacks| &fallbacks.content_policy),
-        },
+        visits: visits(plan, id),
     }
 }
 
-/// A model's fallbacks of one kind, each followed by its own.
-fn chain(
-    plan: &RoutePlan,
-    first: ModelId,
-    of: impl Fn(&Fallbacks) -> &Vec<ModelId>,
-) -> Vec<ModelId> {
-    let mut chain = vec![first];
-    let next_of = |id: ModelId| {
-        let model = plan.models.get(id.0);
-        model.map(|model| of(&model.fallbacks).as_slice()).unwrap_or_default()
-    };
-    let mut waiting: Vec<ModelId> = next_of(first).iter().rev().copied().collect();
-    while let Some(id) = waiting.pop() {
-        if chain.len() <= STEPS_MAX && !chain.contains(&id) {
-            chain.push(id);
-            waiting.extend(next_of(id).iter().rev());
-        }
+/// A weight of zero is none of the model's requests, also where nobody shares
+/// the order. A model that is left without anybody has all of them, alike.
+fn weigh(shares: &mut Vec<(u32, Share)>) {
+    if shares.iter().all(|(_, share)| share.weight == 0) {
+        shares.iter_mut().for_each(|(_, share)| share.weight = 1);
     }
-    chain.remove(0);
-    chain
+    shares.retain(|(_, share)| share.weight > 0);
 }
 
 fn compiled_rule(plan: &RoutePlan, rule: &super::Rule, head: &mut HeadConditions) -> CompiledRule {

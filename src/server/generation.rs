@@ -1,12 +1,15 @@
 //! Generations of the plan: what the shards are told of each, and what goes on
 //! from one to the next.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::{Arc, OnceLock},
+};
 
 use crate::{
     admin::{self, CertificateFigures, Facts, Reloads},
     balance::{BackendId, Fleet, Seat},
-    config::{BackendPlan, Plan},
+    config::{BackendAddress, BackendPlan, Plan},
     exchange::{
         BackendSettings, Counters, Credential, Deadlines, Generation, RuleCounts, Settings,
     },
@@ -95,25 +98,51 @@ fn settings(plan: &Plan) -> Settings {
 }
 
 pub(super) fn seats(plan: &Plan) -> Vec<Seat> {
-    let seat = |backend: &BackendPlan| Seat {
+    let serves_one = |place: usize| match plan.routes.backends.get(place) {
+        Some(serves) => matches!(&*serves.models, [name] if name.is_exact()),
+        None => false,
+    };
+    let seat = |(place, backend): (usize, &BackendPlan)| Seat {
+        place: place_of(backend),
+        serves_one: serves_one(place),
         weight: backend.weight,
         capacity: backend.capacity,
         ..Seat::of(&backend.name)
     };
-    plan.backends.iter().map(seat).collect()
+    plan.backends.iter().enumerate().map(seat).collect()
+}
+
+/// What stands for where a backend is reached.
+fn place_of(backend: &BackendPlan) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    reached_at(backend).hash(&mut hasher);
+    hasher.finish()
+}
+
+fn reached_at(backend: &BackendPlan) -> (&BackendAddress, &str) {
+    (&backend.address, &backend.base_path)
 }
 
 /// Which backend of the plan before each one of the next plan is; what was
-/// learnt of it still holds.
+/// learnt of it still holds. It is the one at the same place: of several there
+/// that of the same name, else one whose name is gone, as it was renamed. Who
+/// has moved is another one, whatever its name: neither the requests nor the
+/// failures of the old place are its own.
 pub(super) fn known(before: &Plan, next: &Plan) -> Vec<Option<BackendId>> {
-    let place = |backend: &BackendPlan| {
-        let is_same = |other: &BackendPlan| {
-            (&other.name, &other.address, &other.base_path)
-                == (&backend.name, &backend.address, &backend.base_path)
-        };
-        before.backends.iter().position(is_same).map(BackendId)
+    let find = |backend: &BackendPlan, is_it: &dyn Fn(usize, &BackendPlan) -> bool| {
+        let mut all = before.backends.iter().enumerate();
+        let is_there = |other| reached_at(other) == reached_at(backend);
+        let found = all.find(|(place, other)| is_there(other) && is_it(*place, other));
+        found.map(|(place, _)| BackendId(place))
     };
-    next.backends.iter().map(place).collect()
+    let named = |backend| find(backend, &|_, other| other.name == backend.name);
+    let mut known: Vec<_> = next.backends.iter().map(named).collect();
+    for (place, backend) in next.backends.iter().enumerate() {
+        if known[place].is_none() {
+            known[place] = find(backend, &|old, _| !known.contains(&Some(BackendId(old))));
+        }
+    }
+    known
 }
 
 /// The same, where also a connection to it may go on.
@@ -131,7 +160,7 @@ pub(super) fn connected(before: &Plan, next: &Plan) -> Vec<Option<BackendId>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Machine, Written, check};
+    use crate::config::{BackendWritten, Machine, Written, check};
 
     fn plan(backends: &[&str], ca: Option<&str>) -> Plan {
         let mut written = Written { cores: "0".to_owned(), ..Written::default() };
@@ -157,6 +186,37 @@ mod tests {
         check_same(&before, &next, &[Some(1), None], &[Some(1), None]);
         let other_port = plan(&["http://a:81", "http://b/v1"], None);
         check_same(&before, &other_port, &[None, None], &[None, None]);
+    }
+
+    fn named(backends: &[(&str, &str)]) -> Plan {
+        let mut written = Written { cores: "0".to_owned(), ..Written::default() };
+        for &(name, url) in backends {
+            written.backends.push(BackendWritten { name: Some(name.to_owned()), ..url.into() });
+        }
+        let machine = Machine { allowed_cores: vec![0], open_files: None };
+        check(&written, &machine).unwrap()
+    }
+
+    #[test]
+    fn a_backend_is_the_same_by_another_name() {
+        let before = named(&[("g", "http://a"), ("b", "http://b")]);
+        for (next, expected) in [
+            (named(&[("b", "http://b"), ("h", "http://a")]), [Some(1), Some(0)]),
+            // Names that were exchanged stand for other machines now.
+            (named(&[("b", "http://a"), ("g", "http://b")]), [Some(0), Some(1)]),
+            (named(&[("g", "http://c"), ("h", "http://a")]), [None, Some(0)]),
+        ] {
+            check_same(&before, &next, &expected, &expected);
+        }
+    }
+
+    #[test]
+    fn of_two_names_for_the_same_place_each_is_its_own() {
+        let two = named(&[("a", "http://a"), ("b", "http://a")]);
+        check_same(&two, &named(&[("b", "http://a")]), &[Some(1)], &[Some(1)]);
+        let next = named(&[("c", "http://a"), ("a", "http://a"), ("d", "http://a")]);
+        let expected = [Some(1), Some(0), None];
+        check_same(&two, &next, &expected, &expected);
     }
 
     #[test]

@@ -6,7 +6,6 @@ mod each;
 mod generation;
 mod listeners;
 mod names;
-mod peers;
 mod probes;
 mod reload;
 mod running;

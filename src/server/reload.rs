@@ -27,14 +27,13 @@ use super::{
     each::{self, Name},
     generation::{Backends, Security, Shown, connected, generation, known, seats},
     names,
-    peers::peers,
     probes::{self, Probes},
     shards::hearing,
 };
 use crate::{
     balance::Fleet,
     config::{Addresses, BackendPlan, FileInForce, Look, Plan, Taken},
-    exchange::{Generation, RuleCounts},
+    exchange::{Generation, RuleCounts, peers},
     probe::ProbeFigures,
     rt::{Clock, ConnectAddress, Lookup, Resolver, Unsent, spawn_thread, unix_time},
     shard::Letter,

@@ -12,7 +12,6 @@ use super::{
     each,
     generation::{Backends, Security, Shown, generation, seats},
     listeners, names,
-    peers::peers,
     probes::{self, Probes},
     reload::Planner,
     running::Running,
@@ -22,7 +21,7 @@ use crate::{
     admin::Reloads,
     balance::{BackendId, Fleet},
     config::{Addresses, BackendPlan, FileInForce, Plan},
-    exchange::{Common, Counters, Generation, RuleCounts},
+    exchange::{Common, Counters, Generation, RuleCounts, peers},
     probe,
     rt::{
         self, Clock, ConnectAddress, DriverInForce, Letterbox, Lookup, Mailbox, Resolver, Unsent,

@@ -31,6 +31,7 @@ struct Action {
 /// Everything that may happen.
 const ACTIONS: &[Action] = &[
     Action { is_on: |faults| faults.deaths, times_max: 3, act: die },
+    Action { is_on: |faults| faults.ills, times_max: 6, act: fall_ill },
     Action { is_on: |faults| faults.moves, times_max: 4, act: move_backend },
     Action { is_on: |faults| faults.drains, times_max: 1, act: drain },
     Action { is_on: |faults| faults.reloads, times_max: 6, act: reload },
@@ -73,6 +74,21 @@ fn die(scene: &Rc<Scene>, chance: &mut Chance) {
     });
 }
 
+/// A backend says that it is unwell, for a while.
+fn fall_ill(scene: &Rc<Scene>, chance: &mut Chance) {
+    let index = chance.below(scene.backends.len());
+    scene.backends[index].is_ill.set(true);
+    let lasts = chance.up_to(Duration::from_secs(3));
+    let scene = Rc::clone(scene);
+    scene.world.of(Owner::Run).spawn({
+        let scene = Rc::clone(&scene);
+        async move {
+            scene.world.sleep(lasts).await;
+            scene.backends[index].is_ill.set(false);
+        }
+    });
+}
+
 /// A backend is reached elsewhere.
 fn move_backend(scene: &Rc<Scene>, chance: &mut Chance) {
     let index = chance.below(scene.backends.len());
@@ -87,7 +103,7 @@ fn reload(scene: &Rc<Scene>, chance: &mut Chance) {
     if set.len() > 1 && chance.below(2) == 0 {
         set.pop();
     }
-    scene.house.reload(set);
+    scene.house.reload(set, chance);
 }
 
 /// The operator ends the process, in the midst of everything.

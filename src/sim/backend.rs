@@ -1,35 +1,37 @@
 //! A simulated backend: an LLM server that is well, slow, full, broken or dead,
 //! as the faults and its own chance will have it.
 
-use std::{net::SocketAddr, rc::Rc, time::Duration};
+use std::{cell::Cell, net::SocketAddr, rc::Rc, time::Duration};
 
 use super::{
+    answer::{Answer, AtWork},
     executor::Owner,
-    faults::{Faults, Odds},
+    faults::Faults,
     ledger::{Asked, Fate, SharedLedger},
-    message::{Framing, Head, Pace, Reader, send_all},
+    message::{Framing, Head, Pace, Reader},
     network::SimListener,
-    order::{Order, chunk, named_in},
+    order::{Api, Order, named_in},
     stream::SimStream,
     world::{SimWorld, within},
 };
 use crate::{
     base::Chance,
-    rt::{Listen, Stream, World},
+    llm::Complaint,
+    rt::{Listen, World},
 };
 
 /// Prompt bytes read in a millisecond.
 const PROMPT_BYTES_A_MILLI: u64 = 2_000;
-/// How long one that stalls is silent: longer than any deadline of a run.
-const STALL: Duration = Duration::from_secs(3600);
 /// The end mark of the longest stream, and more: a cut never comes in it.
 const END_MARK_BYTES: usize = 64;
 
 #[derive(Clone)]
 pub struct Backend {
-    world: SimWorld,
-    ledger: SharedLedger,
-    index: usize,
+    pub world: SimWorld,
+    pub ledger: SharedLedger,
+    pub index: usize,
+    /// It says so to whoever asks.
+    pub is_ill: Rc<Cell<bool>>,
 }
 
 /// Where a backend listens, before and after it has moved.
@@ -40,7 +42,7 @@ pub fn address(index: usize, moved: bool) -> SocketAddr {
 impl Backend {
     pub fn new(world: &SimWorld, ledger: &SharedLedger, index: usize) -> Self {
         let world = world.of(Owner::Backend(index));
-        Self { world, ledger: Rc::clone(ledger), index }
+        Self { world, ledger: Rc::clone(ledger), index, is_ill: Rc::default() }
     }
 
     /// Listens at both of its addresses from now on.
@@ -80,17 +82,21 @@ impl Backend {
     /// Serves a connection, one order after another.
     async fn serve(self, stream: Rc<SimStream>, mut chance: Chance) {
         let faults = self.faults();
-        let pace = Pace::drawn(Odds::default(), &mut chance);
+        let pace = Pace::drawn(faults.slow_backends, &mut chance);
         let mut reader = Reader::new(&self.world, Rc::clone(&stream), pace);
         for served in 0_usize.. {
             if served > 0 && chance.happens(faults.closes_idle) {
-                let patience = chance.up_to(Duration::from_millis(300));
+                let most = [20, 60, 300][chance.below(3)];
+                let patience = chance.up_to(Duration::from_millis(most));
                 let head = within(&self.world, patience, reader.more()).await;
                 if head.is_none() {
                     return;
                 }
             }
             let Some(head) = reader.head().await else { return };
+            if head.first_line.starts_with("GET ") {
+                return self.tell_how_it_is(&head, &stream, &mut chance).await;
+            }
             let hasty = chance.happens(faults.hasty);
             let body = if hasty {
                 None
@@ -101,14 +107,23 @@ impl Backend {
                 }
                 Some(body.bytes)
             };
-            let Some(order) = self.understand(&head, body, &mut reader).await else { return };
+            let Some((order, model)) = self.understand(&head, body, &mut reader).await else {
+                return;
+            };
             let fate =
                 if hasty { Fate::Error(400) } else { drawn_fate(&order, &faults, &mut chance) };
-            let asked = Asked { backend: self.index, sending: head.sending, fate };
-            self.ledger.borrow_mut().entries[order.id].asked.push(asked);
+            let asked = Asked {
+                backend: self.index,
+                model,
+                sending: head.sending,
+                fate,
+                answered_at: None,
+                done_at: None,
+            };
+            let work = AtWork::new(&self, order.id, asked);
             self.think(&order, &mut chance).await;
             let answer = Answer { backend: &self, stream: &stream, order: &order, faults: &faults };
-            if !answer.give(fate, hasty, &mut chance).await {
+            if !answer.give(fate, hasty, work, &mut chance).await {
                 return;
             }
         }
@@ -121,7 +136,7 @@ impl Backend {
         head: &Head,
         body: Option<Vec<u8>>,
         reader: &mut Reader,
-    ) -> Option<Order> {
+    ) -> Option<(Order, String)> {
         let named = match &body {
             Some(body) => named_in(body),
             None => loop {
@@ -143,10 +158,43 @@ impl Backend {
             return None;
         };
         let order = self.ledger.borrow().entries.get(id)?.order.clone();
-        if body.is_some_and(|body| body != order.request_body()) {
+        self.look_at_credentials(head, &order);
+        let Some(body) = body else { return Some((order, String::new())) };
+        if body == order.request_body() {
+            let model = order.model.to_owned();
+            return Some((order, model));
+        }
+        let model = model_in(&body);
+        if body != order.body_called(&model) {
             breach(format!("order {id} came to a backend with another body"));
         }
-        Some(order)
+        Some((order, model))
+    }
+
+    /// A backend sees its own key or none, and a client's only where the
+    /// operator passes them on.
+    fn look_at_credentials(&self, head: &Head, order: &Order) {
+        let name = if order.api == Api::Messages { "x-api-key" } else { "authorization" };
+        let own = key_of(self.index, &self.faults());
+        let expected = own.as_ref().map(|key| match order.api {
+            Api::Messages => key.clone(),
+            _ => format!("Bearer {key}"),
+        });
+        let shown = head.field(name).map(str::to_owned);
+        let others = if name == "x-api-key" { "authorization" } else { "x-api-key" };
+        if shown != expected || head.field(others).is_some() || head.has(&order.secret()) {
+            let word = format!("backend {} was shown {head:?}", self.index);
+            self.world.core.with(|state| state.chronicle.breach(word));
+        }
+        self.look_at_host(head);
+    }
+
+    pub fn look_at_host(&self, head: &Head) {
+        let host = format!("b{}", self.index);
+        if head.field("host") != Some(&host) {
+            let word = format!("backend {} was called {:?}", self.index, head.field("host"));
+            self.world.core.with(|state| state.chronicle.breach(word));
+        }
     }
 
     /// The prompt is read.
@@ -157,6 +205,16 @@ impl Backend {
     }
 }
 
+/// The key of a backend, if it has one.
+pub fn key_of(backend: usize, faults: &Faults) -> Option<String> {
+    (faults.keys && backend % 3 != 2).then(|| format!("key-of-backend-{backend}"))
+}
+
+fn model_in(body: &[u8]) -> String {
+    let body: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    body["model"].as_str().unwrap_or_default().to_owned()
+}
+
 fn drawn_fate(order: &Order, faults: &Faults, chance: &mut Chance) -> Fate {
     let whole: usize = order.pieces().iter().map(Vec::len).sum();
     if chance.happens(faults.failing) {
@@ -165,135 +223,18 @@ fn drawn_fate(order: &Order, faults: &Faults, chance: &mut Chance) -> Fate {
         Fate::Error([429, 503, 529][chance.below(3)])
     } else if order.streamed && chance.happens(faults.overload_events) {
         Fate::OverloadEvent
+    } else if chance.happens(faults.complaints) {
+        const KINDS: [Complaint; 3] =
+            [Complaint::ContextWindow, Complaint::ContentPolicy, Complaint::OfRequest];
+        Fate::Complains(KINDS[chance.below(KINDS.len())])
     } else if chance.happens(faults.stalls) {
         Fate::Stalls
     } else if chance.happens(faults.cuts) && whole > END_MARK_BYTES {
         let at = chance.below(whole - END_MARK_BYTES);
         Fate::Cut { at, by_reset: chance.below(2) == 0 }
+    } else if chance.happens(faults.halts) && whole > END_MARK_BYTES {
+        Fate::Halts { at: chance.below(whole - END_MARK_BYTES) }
     } else {
         Fate::Good
-    }
-}
-
-/// One answer on its way out.
-struct Answer<'a> {
-    backend: &'a Backend,
-    stream: &'a SimStream,
-    order: &'a Order,
-    faults: &'a Faults,
-}
-
-impl Answer<'_> {
-    /// Gives the answer; false when the connection is over.
-    async fn give(&self, fate: Fate, hasty: bool, chance: &mut Chance) -> bool {
-        if fate == Fate::Stalls {
-            self.backend.world.sleep(STALL).await;
-            return false;
-        }
-        if chance.happens(self.faults.interim)
-            && !send_all(self.stream, b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n").await
-        {
-            return false;
-        }
-        let given = match fate {
-            Fate::Error(status) => self.give_error(status, hasty).await,
-            Fate::OverloadEvent => {
-                self.give_pieces(vec![self.order.overload_event()], None, chance).await
-            }
-            Fate::Cut { at, by_reset } => {
-                self.give_pieces(self.order.pieces(), Some((at, by_reset)), chance).await
-            }
-            Fate::Good | Fate::Stalls => self.give_pieces(self.order.pieces(), None, chance).await,
-        };
-        if given && chance.happens(self.faults.late_bytes) {
-            self.backend.ledger.borrow_mut().late_bytes += 1;
-            return send_all(self.stream, b"\0late").await;
-        }
-        given
-    }
-
-    async fn give_error(&self, status: u16, closes: bool) -> bool {
-        let body = self.order.error_body(status);
-        let mut head = format!(
-            "HTTP/1.1 {status} Some Error\r\ncontent-type: application/json\r\n\
-             content-length: {}\r\n",
-            body.len()
-        );
-        if matches!(status, 429 | 503 | 529) {
-            head += "retry-after: 1\r\n";
-        }
-        if closes {
-            head += "connection: close\r\n";
-        }
-        head += "\r\n";
-        let sent = send_all(self.stream, &[head.as_bytes(), &body].concat()).await;
-        sent && !closes
-    }
-
-    /// A good answer's head and pieces, at the pace of a model, and perhaps not
-    /// all of them.
-    async fn give_pieces(
-        &self,
-        pieces: Vec<Vec<u8>>,
-        cut: Option<(usize, bool)>,
-        chance: &mut Chance,
-    ) -> bool {
-        let framing = self.framing(&pieces, cut, chance);
-        let kind = if self.order.streamed { "text/event-stream" } else { "application/json" };
-        let mut out = format!("HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\n").into_bytes();
-        out.extend_from_slice(match framing {
-            Framing::Chunked => b"transfer-encoding: chunked\r\n",
-            Framing::UntilClose => b"connection: close\r\n",
-            Framing::Length(_) => b"",
-        });
-        if let Framing::Length(length) = framing {
-            out.extend_from_slice(format!("content-length: {length}\r\n").as_bytes());
-        }
-        out.extend_from_slice(b"\r\n");
-        let mut left = cut.map_or(usize::MAX, |(at, _)| at);
-        for mut piece in pieces {
-            let is_cut = piece.len() > left;
-            piece.truncate(left);
-            left -= piece.len();
-            match framing {
-                Framing::Chunked if piece.is_empty() => {}
-                Framing::Chunked => out.extend(chunk(&piece)),
-                _ => out.append(&mut piece),
-            }
-            if !out.is_empty() && !send_all(self.stream, &out).await {
-                return false;
-            }
-            out.clear();
-            if is_cut {
-                if cut.is_some_and(|(_, by_reset)| by_reset) {
-                    self.stream.abort();
-                }
-                return false;
-            }
-            self.backend.world.sleep(self.order.gap).await;
-        }
-        match framing {
-            Framing::Chunked => send_all(self.stream, b"0\r\n\r\n").await,
-            Framing::Length(_) => true,
-            Framing::UntilClose => false,
-        }
-    }
-
-    /// An answer of JSON whose end is the connection's is not cut by an orderly
-    /// end: nobody could tell.
-    fn framing(
-        &self,
-        pieces: &[Vec<u8>],
-        cut: Option<(usize, bool)>,
-        chance: &mut Chance,
-    ) -> Framing {
-        let can_be_told = self.order.streamed || cut.is_none_or(|(_, by_reset)| by_reset);
-        if can_be_told && chance.happens(self.faults.until_close) {
-            Framing::UntilClose
-        } else if self.order.streamed || chance.below(4) == 0 {
-            Framing::Chunked
-        } else {
-            Framing::Length(pieces.iter().map(Vec::len).sum())
-        }
     }
 }

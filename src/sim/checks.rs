@@ -4,7 +4,7 @@
 use std::sync::atomic::Ordering;
 
 use super::{
-    attempts,
+    attempts, capacity,
     executor::Owner,
     faults::{Blames, Swarm},
     house::House,
@@ -28,7 +28,13 @@ pub fn after_each_step(world: &SimWorld, house: &House) {
     if bodies > limits.body_memory_total {
         breach(format!("{bodies} bytes of bodies are held, of {}", limits.body_memory_total));
     }
+    if let Some(word) = capacity::over(world, house) {
+        breach(word);
+    }
     if let Some(word) = attempts::beyond_the_budget(world, house) {
+        breach(word);
+    }
+    if let Some(word) = attempts::beyond_the_cap(house) {
         breach(word);
     }
     if requests > requests_max {
@@ -110,6 +116,7 @@ pub fn orders(house: &House, ledger: &Ledger, swarm: &Swarm) -> Vec<String> {
 fn said(fate: Fate, status: u16) -> bool {
     match fate {
         Fate::Error(its) => its == status,
+        Fate::Complains(_) => status == 400,
         Fate::OverloadEvent => status == 200,
         _ => false,
     }
@@ -120,7 +127,8 @@ fn is_excused(entry: &Entry, ledger: &Ledger, swarm: &Swarm) -> bool {
     let by_fate = entry.asked.iter().any(|asked| asked.fate != Fate::Good);
     let everywhere = [Blames::Wire, Blames::Operator].iter().any(|&whom| swarm.blames(whom));
     let faults = &swarm.faults;
-    entry.own_fault || by_fate || everywhere || faults.deaths || ledger.late_bytes > 0
+    let unknown = entry.order.is_unknown() && entry.seen == Some(Seen::OurError(404));
+    unknown || entry.own_fault || by_fate || everywhere || faults.deaths || ledger.late_bytes > 0
 }
 
 /// Whether what was counted is what happened.
@@ -140,6 +148,9 @@ pub fn counts(house: &House, ledger: &Ledger, swarm: &Swarm) -> Vec<String> {
     hold(whole + gone + cut <= requests, format!("{word}, but {whole} came whole"));
     let relayed = sum("responses") - refused;
     hold(relayed <= requests + ledger.pages, format!("{word}, but {relayed} answers were relayed"));
+    for word in capacity::breaches(house, ledger, swarm) {
+        hold(false, word);
+    }
     if let Some(word) = attempts::unaccounted(house, ledger) {
         hold(false, word);
     }
@@ -154,17 +165,22 @@ pub fn counts(house: &House, ledger: &Ledger, swarm: &Swarm) -> Vec<String> {
     );
     if swarm.is_harmless() && ledger.late_bytes == 0 {
         let orders = ledger.entries.iter().filter(|entry| !entry.own_fault).count();
-        let right = (requests, refused, gone, cut) == (orders, 0, 0, 0) && tokens == seen;
+        let is_unknown = |entry: &&Entry| entry.order.is_unknown() && !entry.own_fault;
+        let unknown = ledger.entries.iter().filter(is_unknown).count();
+        let right = (requests, refused, gone, cut) == (orders, unknown, 0, 0) && tokens == seen;
         hold(right, format!("{orders} orders went well, but {word}, {tokens} tokens of {seen}"));
     }
     faults
 }
 
 fn tokens_of(entry: &Entry) -> usize {
-    entry.order.tokens
+    entry.order.tokens_counted()
 }
 
 /// A backend may have said how many tokens it came to.
 fn is_answered(entry: &Entry) -> bool {
-    entry.asked.iter().any(|asked| matches!(asked.fate, Fate::Good | Fate::Cut { .. }))
+    entry
+        .asked
+        .iter()
+        .any(|asked| matches!(asked.fate, Fate::Good | Fate::Cut { .. } | Fate::Halts { .. }))
 }

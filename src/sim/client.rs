@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     base::Chance,
+    llm::Complaint,
     rt::{Stream, World},
 };
 
@@ -26,7 +27,21 @@ pub fn front() -> SocketAddr {
 const CONNECTS_MAX: usize = 20;
 /// Requests sent without waiting for the answers between them.
 const AHEAD_MAX: usize = 3;
+/// Longer than any deadline for a client that takes nothing.
+const STUCK: Duration = Duration::from_secs(30);
 const HALF: Odds = Odds(500);
+
+/// Orders once, on a connection of its own, and reads all of the answer. Returns
+/// its status; zero, if it has not come whole.
+pub async fn order_once(world: &SimWorld, order: &Order) -> u16 {
+    let stream = Rc::new(world.reach(front()).await.expect("a front that listens"));
+    assert!(send_all(&stream, &order.request()).await);
+    let pace = Pace::drawn(Odds::default(), &mut Chance::seeded(0));
+    let mut reader = Reader::new(world, stream, pace);
+    let head = reader.head().await.expect("an answer");
+    let is_whole = reader.body(head.framing(Framing::UntilClose)).await.is_whole;
+    if is_whole { head.status() } else { 0 }
+}
 
 pub struct Client {
     world: SimWorld,
@@ -71,7 +86,7 @@ impl Client {
     }
 
     async fn live(mut self) {
-        let start = self.chance.up_to(Duration::from_secs(2));
+        let start = self.pause_up_to(Duration::from_secs(2));
         self.world.sleep(start).await;
         let mut failures = 0;
         while self.orders > 0 && failures < CONNECTS_MAX {
@@ -87,6 +102,10 @@ impl Client {
             let stay = Stay { stream, reader, over, writes };
             failures = if self.stay(stay).await { 0 } else { failures + 1 };
         }
+    }
+
+    fn pause_up_to(&mut self, most: Duration) -> Duration {
+        self.chance.up_to(if self.faults.rush { most / 50 } else { most })
     }
 
     /// Orders on one connection until it ends; whether anything was answered.
@@ -109,6 +128,10 @@ impl Client {
                 let bytes = self.chance.below(6000);
                 stay.reader.leaves_after =
                     Some(stay.reader.came + bytes * usize::from(self.chance.happens(HALF)));
+            }
+            if self.chance.happens(self.faults.stuck_clients) {
+                self.own_fault(&batch);
+                self.world.sleep(STUCK).await;
             }
             let mut then = Then::Stays;
             for (place, order) in batch.iter().enumerate() {
@@ -133,7 +156,7 @@ impl Client {
                 }
                 return answered;
             }
-            let pause = self.chance.up_to(Duration::from_millis(1500));
+            let pause = self.pause_up_to(Duration::from_millis(1500));
             self.world.sleep(pause).await;
         }
         stay.stream.finish();
@@ -210,7 +233,11 @@ impl Client {
             b"POST /v1/messages HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nz\r\n",
             b"GET /health HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
         ];
-        let words = WORDS[self.chance.below(WORDS.len())];
+        const PANICS: &[u8] = b"GET /panics HTTP/1.1\r\nhost: a\r\n\r\n";
+        let words = match self.faults.panics && self.chance.happens(HALF) {
+            true => PANICS,
+            false => WORDS[self.chance.below(WORDS.len())],
+        };
         if words.starts_with(b"GET /health") {
             self.ledger.borrow_mut().pages += 1;
         }
@@ -261,6 +288,9 @@ impl Client {
     }
 
     fn note_beginning(&self, order: &Order, head: &Head) {
+        if head.has("key-of-backend") {
+            self.breach(format!("a client was shown a key: {head:?}"));
+        }
         let entry = &mut self.ledger.borrow_mut().entries[order.id];
         entry.answer_began = Some(head.sending);
         let told = head.field("x-tokenring-attempts").and_then(|told| told.parse().ok());
@@ -280,7 +310,10 @@ impl Client {
             self.breach(format!("order {} looks whole and is not: {text:?}", order.id));
             return Seen::Cut;
         }
-        if body == order.error_body(status) {
+        const COMPLAINTS: [Complaint; 3] =
+            [Complaint::ContextWindow, Complaint::ContentPolicy, Complaint::OfRequest];
+        let complains = || COMPLAINTS.iter().any(|&about| body == order.complaint_body(about));
+        if body == order.error_body(status) || (status == 400 && complains()) {
             return Seen::TheirError(status);
         }
         let parsed: Result<serde_json::Value, _> = serde_json::from_slice(body);

@@ -64,12 +64,20 @@ pub struct Faults {
     pub leaving: Odds,
     pub slow_clients: Odds,
     pub pipelining: bool,
+    /// All come at once, and none pauses between orders.
+    pub rush: bool,
     /// One ends its sending direction behind its request.
     pub half_closes: Odds,
+    /// One takes nothing of an answer for longer than that is borne.
+    pub stuck_clients: Odds,
     /// One sends its request in pieces, with pauses.
     pub dripping: Odds,
     pub old_clients: Odds,
     pub large_bodies: Odds,
+    /// Some ask for what must not be done twice.
+    pub effects: bool,
+    /// A request's task panics.
+    pub panics: bool,
     /// One sends what is no request.
     pub babble: Odds,
 
@@ -78,15 +86,25 @@ pub struct Faults {
     pub overloaded: Odds,
     pub stalls: Odds,
     pub cuts: Odds,
+    /// One falls silent in the midst of an answer.
+    pub halts: Odds,
+    /// One takes requests in pieces, with pauses.
+    pub slow_backends: Odds,
     /// A 200 whose first event is an error.
     pub overload_events: Odds,
     pub closes_idle: Odds,
+    /// Errors of which another model may be free, and others of the request.
+    pub complaints: Odds,
     /// Bytes behind an answer.
     pub late_bytes: Odds,
     /// It answers before it has read the request.
     pub hasty: Odds,
     /// Answers end with the connection.
     pub until_close: Odds,
+    /// It says that it is unwell for a while, and answers all the same.
+    pub ills: bool,
+    /// What it says of its health or its engine is late, cut, or nothing.
+    pub odd_probes: Odds,
     pub interim: Odds,
     /// Backends die and come back.
     pub deaths: bool,
@@ -96,6 +114,17 @@ pub struct Faults {
     pub drains: bool,
     pub reloads: bool,
     pub retry_plans: bool,
+    /// Who is late is not waited for alone.
+    pub hedges: bool,
+    /// Backends are asked how they are.
+    pub probes: bool,
+    pub models: bool,
+    pub policies: bool,
+    pub keys: bool,
+    /// Backends bear only a few requests, and there is a queue.
+    pub capacities: bool,
+    /// The queue is short, and waiting in it.
+    pub short_queue: bool,
     pub tight_limits: bool,
     pub tight_deadlines: bool,
 }
@@ -124,7 +153,12 @@ pub const KNOBS: &[(&str, Blames, Turned)] = &[
     ("leaving", Blames::Client, |f, c| f.leaving = often(c)),
     ("slow clients", Blames::Nobody, |f, c| f.slow_clients = often(c)),
     ("pipelining", Blames::Nobody, |f, _| f.pipelining = true),
+    ("rush", Blames::Nobody, |f, _| f.rush = true),
     ("half closes", Blames::Client, |f, c| f.half_closes = seldom(c)),
+    ("stuck clients", Blames::Client, |f, c| {
+        // Else all of an answer may be on its way.
+        (f.stuck_clients, f.pipe_bytes) = (seldom(c), 16 + c.below(4096));
+    }),
     ("dripping", Blames::Nobody, |f, c| f.dripping = often(c)),
     ("old clients", Blames::Nobody, |f, c| f.old_clients = often(c)),
     ("large bodies", Blames::Nobody, |f, c| f.large_bodies = often(c)),
@@ -133,6 +167,8 @@ pub const KNOBS: &[(&str, Blames, Turned)] = &[
     ("overloaded", Blames::Backend, |f, c| f.overloaded = often(c)),
     ("stalls", Blames::Backend, |f, c| f.stalls = seldom(c)),
     ("cuts", Blames::Backend, |f, c| f.cuts = often(c)),
+    ("halts", Blames::Backend, |f, c| f.halts = seldom(c)),
+    ("slow backends", Blames::Nobody, |f, c| f.slow_backends = often(c)),
     ("overload events", Blames::Backend, |f, c| f.overload_events = often(c)),
     ("closes idle", Blames::Nobody, |f, c| f.closes_idle = often(c)),
     ("late bytes", Blames::Nobody, |f, c| f.late_bytes = often(c)),
@@ -144,6 +180,24 @@ pub const KNOBS: &[(&str, Blames, Turned)] = &[
     ("drains", Blames::Operator, |f, _| f.drains = true),
     ("reloads", Blames::Nobody, |f, _| f.reloads = true),
     ("retry plans", Blames::Nobody, |f, _| f.retry_plans = true),
+    ("hedges", Blames::Nobody, |f, _| f.hedges = true),
+    ("probes", Blames::Nobody, |f, _| f.probes = true),
+    ("ills", Blames::Nobody, |f, _| (f.probes, f.ills) = (true, true)),
+    ("odd probes", Blames::Nobody, |f, c| {
+        f.probes = true;
+        f.odd_probes = often(c);
+    }),
+    ("models", Blames::Nobody, |f, _| f.models = true),
+    ("policies", Blames::Nobody, |f, _| f.policies = true),
+    ("keys", Blames::Nobody, |f, _| f.keys = true),
+    ("capacities", Blames::Nobody, |f, _| f.capacities = true),
+    ("short queue", Blames::Operator, |f, _| f.short_queue = true),
+    ("effects", Blames::Nobody, |f, _| f.effects = true),
+    ("panics", Blames::Client, |f, c| {
+        f.panics = true;
+        f.babble = seldom(c);
+    }),
+    ("complaints", Blames::Backend, |f, c| f.complaints = often(c)),
     ("tight limits", Blames::Operator, |f, _| f.tight_limits = true),
     ("tight deadlines", Blames::Operator, |f, _| f.tight_deadlines = true),
 ];

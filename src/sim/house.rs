@@ -4,22 +4,27 @@
 
 use std::{
     cell::{Cell, RefCell},
+    collections::BTreeMap,
     rc::Rc,
     sync::Arc,
-    time::Duration,
 };
 
-use super::{backend, client::front, executor::Owner, world::SimWorld};
+use super::{
+    backend,
+    client::front,
+    executor::Owner,
+    faults::Faults,
+    plan::{Plan, Says, name_of},
+    probes::Probes,
+    world::SimWorld,
+};
 use crate::{
     admin::{self, Facts},
-    balance::{BackendId, Balancing, Fleet, Seat},
+    balance::{BackendId, Fleet},
     base::{Chance, Instant},
-    exchange::{
-        BackendSettings, Common, Counters, Credentials, Deadlines, Generation, Ground, HeaderPlan,
-        Kind, Limits, PoolPlan, QueuePlan, Settings, Stage,
-    },
-    retry::{Class, Classes, RetryPlan},
-    route::{RoutePlan, RouteTable},
+    exchange::{Common, Counters, Generation, Ground, Kind, Stage, peers},
+    retry::Class,
+    route::RouteTable,
     rt::{ConnectAddress, Mailbox, World, mailbox},
     shard::{self, Letter, Shard},
 };
@@ -28,18 +33,6 @@ type Mail = shard::Mail<SimWorld>;
 
 /// Letters that may wait for one shard.
 const MAILBOX_LETTERS: usize = 64;
-
-/// What the operator of this house has said.
-#[derive(Clone, Debug)]
-pub struct Plan {
-    pub shards: usize,
-    pub backends: usize,
-    pub balancing: Balancing,
-    pub deadlines: Deadlines,
-    pub limits: Limits,
-    pub pool: PoolPlan,
-    pub retry: RetryPlan,
-}
 
 pub struct House {
     pub plan: Plan,
@@ -50,86 +43,22 @@ pub struct House {
     now: RefCell<InForce>,
     /// The fleets of all generations, which may still have tickets out.
     pub fleets: RefCell<Vec<Arc<Fleet>>>,
+    /// What was ever said, and of which backends.
+    pub said: RefCell<Vec<(Vec<usize>, Says)>>,
     shards: Vec<Rc<Shard<SimWorld>>>,
     mailboxes: Vec<Mailbox<Mail>>,
+    probes: Probes,
     /// Shards that run.
     running: Rc<Cell<usize>>,
 }
 
 /// The generation that requests are told by which begin now.
-struct InForce {
-    number: u64,
+pub struct InForce {
+    pub number: u64,
     /// Which backends it has, in its order.
-    set: Vec<usize>,
-    fleet: Arc<Fleet>,
-}
-
-impl Plan {
-    pub fn drawn(world: &SimWorld, chance: &mut Chance) -> Self {
-        let faults = world.core.with(|state| state.faults.clone());
-        let seconds = Duration::from_secs;
-        let mut deadlines = Deadlines {
-            connect: seconds(2),
-            first_byte: seconds(30),
-            idle_between_reads: seconds(20),
-            client_write: seconds(20),
-            ..Deadlines::DEFAULT
-        };
-        if faults.tight_deadlines {
-            deadlines.first_byte = Duration::from_millis(20 + chance.below(500) as u64);
-            deadlines.total = Duration::from_millis(50 + chance.below(2000) as u64);
-            deadlines.head = Duration::from_millis(50 + chance.below(500) as u64);
-            deadlines.keep_alive = Duration::from_millis(50 + chance.below(500) as u64);
-            deadlines.client_write = Duration::from_millis(50 + chance.below(500) as u64);
-        }
-        let mut limits = Limits::DEFAULT;
-        if faults.tight_limits {
-            limits.requests_in_flight = std::num::NonZero::new(1 + chance.below(3));
-            limits.connections = 2 + chance.below(8);
-            limits.body_memory_total = 4096 + chance.below(60_000);
-            limits.body_bytes = 4096 + chance.below(60_000);
-        }
-        let pool = PoolPlan {
-            idle_per_backend: 1 + chance.below(8),
-            buffers: chance.below(32),
-            buffer_bytes: PoolPlan::BUFFER_BYTES_MIN << chance.below(3),
-            rest_before_idle: Duration::from_millis(10 + chance.below(1500) as u64),
-            ..PoolPlan::DEFAULT
-        };
-        // The relation that `config/` keeps (`exchange/settings.rs`).
-        limits.head_bytes = limits.head_bytes.min(Limits::HEAD_BUFFERS_MAX * pool.buffer_bytes);
-        Self {
-            shards: 1 + chance.below(4),
-            backends: 1 + chance.below(5),
-            balancing: Balancing::DEFAULT,
-            deadlines,
-            limits,
-            pool,
-            retry: if faults.retry_plans { drawn_retries(chance) } else { RetryPlan::DEFAULT },
-        }
-    }
-
-    fn settings(&self, set: &[usize]) -> Settings {
-        let backend = |index: &usize| BackendSettings {
-            name: name_of(*index),
-            host_header: name_of(*index),
-            base_path: String::new(),
-            credential: None,
-        };
-        Settings {
-            deadlines: self.deadlines,
-            limits: self.limits,
-            pool: self.pool,
-            queue: QueuePlan::DEFAULT,
-            headers: HeaderPlan::DEFAULT,
-            credentials: Credentials::Drop,
-            retry: self.retry,
-            policies: Vec::new(),
-            proxy_path: "/v1/chat/completions".to_owned(),
-            backends: set.iter().map(backend).collect(),
-            panics_at: None,
-        }
-    }
+    pub set: Vec<usize>,
+    says: Says,
+    pub fleet: Arc<Fleet>,
 }
 
 impl House {
@@ -139,17 +68,22 @@ impl House {
         let (mailboxes, letterboxes): (Vec<_>, Vec<_>) =
             (0..plan.shards).map(|_| mailbox(MAILBOX_LETTERS)).unzip();
         let set: Vec<usize> = (0..plan.backends).collect();
-        let fleet = Arc::new(Fleet::of(seats_of(&set), plan.balancing));
+        let peers = peers(&plan.says.models.routes(&set));
+        let fleet = Fleet::of(plan.says.seats(&set), plan.balancing).with_peers(peers);
+        let fleet = Arc::new(fleet);
         let counters: Arc<[Arc<Counters>]> =
             (0..plan.shards).map(|_| Arc::new(Counters::default())).collect();
         let seats = Arc::new(shard::House::new(plan.shards, None));
+        let now = InForce { number: 1, set, says: plan.says.clone(), fleet };
         let mut house = Self {
             common: Arc::new(Common::of(plan.shards, 0)),
             counters,
             opened_at: world.now(),
             world: world.clone(),
-            fleets: RefCell::new(vec![Arc::clone(&fleet)]),
-            now: RefCell::new(InForce { number: 1, set, fleet }),
+            fleets: RefCell::new(vec![Arc::clone(&now.fleet)]),
+            said: RefCell::new(vec![(now.set.clone(), plan.says.clone())]),
+            probes: Probes::start(&world, &plan.probes, &now, chance.next_u64()),
+            now: RefCell::new(now),
             shards: Vec::new(),
             mailboxes,
             running: Rc::new(Cell::new(plan.shards)),
@@ -189,10 +123,10 @@ impl House {
         let address = |index: &usize| vec![ConnectAddress::Tcp(backend::address(*index, false))];
         Generation {
             number: now.number,
-            settings: self.plan.settings(&now.set),
+            settings: self.plan.settings(&now.set, &now.says, &self.faults()),
             pages: admin::pages(Arc::clone(&self.counters), facts),
             fleet: Arc::clone(&now.fleet),
-            routes: Arc::new(RouteTable::new(&RoutePlan::default())),
+            routes: Arc::new(RouteTable::new(&now.says.models.routes(&now.set))),
             rules: Arc::default(),
             security: vec![(); now.set.len()],
             addresses: now.set.iter().map(address).collect(),
@@ -200,8 +134,13 @@ impl House {
         }
     }
 
+    fn faults(&self) -> Faults {
+        self.world.core.with(|state| state.faults.clone())
+    }
+
     /// A new plan is taken, with these backends in this order.
-    pub fn reload(&self, set: Vec<usize>) {
+    pub fn reload(&self, set: Vec<usize>, chance: &mut Chance) {
+        let says = Says::drawn(&self.faults(), self.plan.backends, chance);
         let kept: Vec<Option<BackendId>> = {
             let before = &self.now.borrow().set;
             let place = |index: &usize| before.iter().position(|old| old == index).map(BackendId);
@@ -209,11 +148,14 @@ impl House {
         };
         let next = {
             let now = self.now.borrow();
-            let seats = seats_of(&set);
+            let seats = says.seats(&set);
             let at = self.world.now();
-            let fleet = Arc::new(now.fleet.followed_by(&kept, seats, self.plan.balancing, at));
-            InForce { number: now.number + 1, set, fleet }
+            let fleet = now.fleet.followed_by(&kept, seats, self.plan.balancing, at);
+            let fleet = Arc::new(fleet.with_peers(peers(&says.models.routes(&set))));
+            InForce { number: now.number + 1, set, says, fleet }
         };
+        self.probes.follow(&self.plan.probes, &next);
+        self.said.borrow_mut().push((next.set.clone(), next.says.clone()));
         self.fleets.borrow_mut().push(Arc::clone(&next.fleet));
         *self.now.borrow_mut() = next;
         let generation = Arc::new(self.generation(kept));
@@ -254,11 +196,17 @@ impl House {
         let now = self.now.borrow();
         let Some(place) = now.set.iter().position(|known| *known == index) else { return };
         let addresses = vec![ConnectAddress::Tcp(backend::address(index, moved))];
+        self.probes.moved(now.number, BackendId(place), &addresses);
         self.tell(|| Letter::Addresses {
             generation: now.number,
             backend: BackendId(place),
             addresses: addresses.clone(),
         });
+    }
+
+    /// Backends are not asked any more how they are.
+    pub fn end_probes(&self) {
+        self.probes.end();
     }
 
     pub fn has_ended(&self) -> bool {
@@ -278,10 +226,30 @@ impl House {
         sum
     }
 
+    /// Every figure, over all shards.
+    pub fn figures(&self) -> BTreeMap<&'static str, u64> {
+        let mut figures = BTreeMap::new();
+        for counters in self.counters.iter() {
+            counters.each(|name, _, _, value| {
+                let sum: &mut u64 = figures.entry(name).or_default();
+                *sum = sum.wrapping_add(value);
+            });
+        }
+        figures.insert("fallbacks", self.fallbacks());
+        figures.insert("retries", Class::ALL.into_iter().map(|class| self.retries(class)).sum());
+        figures
+    }
+
     /// Further attempts after this class of failure, in all shards.
     pub fn retries(&self, of: Class) -> u64 {
         let counts = self.counters.iter().flat_map(|counters| counters.retries());
         counts.filter(|(class, _)| *class == of).map(|(_, count)| count).sum()
+    }
+
+    /// Other models that were asked, in all shards.
+    pub fn fallbacks(&self) -> u64 {
+        let counts = self.counters.iter().flat_map(|counters| counters.fallbacks());
+        counts.map(|(_, count)| count).sum()
     }
 
     /// Gauges that are not at zero, but for those that tell of what may stay.
@@ -305,24 +273,4 @@ impl House {
     pub fn pooled(&self) -> usize {
         self.shards.iter().map(|shard| shard.stage().pools.borrow().idle_count()).sum()
     }
-}
-
-fn drawn_retries(chance: &mut Chance) -> RetryPlan {
-    let some = Class::ALL.into_iter().filter(|_| chance.below(4) > 0);
-    let on = some.fold(Classes::NONE, Classes::and);
-    RetryPlan {
-        attempts: 1 + chance.below(5) as u32,
-        on,
-        budget_percent: [0, 20, 100][chance.below(3)],
-        backoff: Duration::from_millis(chance.below(200) as u64),
-        ..RetryPlan::DEFAULT
-    }
-}
-
-fn name_of(backend: usize) -> String {
-    format!("b{backend}")
-}
-
-fn seats_of(set: &[usize]) -> Vec<Seat> {
-    set.iter().map(|index| Seat::of(&name_of(*index))).collect()
 }

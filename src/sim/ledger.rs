@@ -1,8 +1,9 @@
 //! What was ordered, what backends were asked and did, what clients saw.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
-use super::order::Order;
+use super::{connection::Sending, order::Order};
+use crate::{base::Instant, llm::Complaint};
 
 pub type SharedLedger = Rc<RefCell<Ledger>>;
 
@@ -14,6 +15,8 @@ pub struct Ledger {
     pub late_bytes: usize,
     /// What backends have heard that was no order.
     pub babble_heard: usize,
+    /// Orders that each backend works on now, and the most there ever were.
+    pub at_work: BTreeMap<usize, (usize, usize)>,
     /// Pages of the proxy's own that were asked for.
     pub pages: usize,
 }
@@ -23,7 +26,7 @@ pub struct Entry {
     /// Each time that it came to a backend.
     pub asked: Vec<Asked>,
     /// The sending by which the proxy began an answer to its client.
-    pub answer_began: Option<u64>,
+    pub answer_began: Option<Sending>,
     /// How often backends were asked, as the answer told.
     pub attempts_told: Option<usize>,
     /// What its client saw.
@@ -33,12 +36,18 @@ pub struct Entry {
 }
 
 /// An order as it came to a backend.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Asked {
     pub backend: usize,
+    /// By which name.
+    pub model: String,
     /// The sending by which the proxy began to ask.
-    pub sending: u64,
+    pub sending: Sending,
     pub fate: Fate,
+    /// When the backend began its answer.
+    pub answered_at: Option<Instant>,
+    /// When it had nothing left to do for it.
+    pub done_at: Option<Instant>,
 }
 
 /// What a backend makes of an order.
@@ -47,6 +56,8 @@ pub enum Fate {
     Good,
     /// It answers with this status.
     Error(u16),
+    /// It answers 400, for a reason that it tells.
+    Complains(Complaint),
     /// The stream begins with an error.
     OverloadEvent,
     /// It never answers.
@@ -55,6 +66,10 @@ pub enum Fate {
     Cut {
         at: usize,
         by_reset: bool,
+    },
+    /// After so many bytes of the body nothing more comes.
+    Halts {
+        at: usize,
     },
 }
 
@@ -75,6 +90,25 @@ pub enum Seen {
 }
 
 impl Ledger {
+    /// A backend begins to work on an order. Returns the place of this among
+    /// all the times that the order was asked.
+    pub fn begins_work(&mut self, order: usize, asked: Asked) -> usize {
+        let (now, most) = self.at_work.entry(asked.backend).or_default();
+        *now += 1;
+        *most = (*most).max(*now);
+        let asked_so_far = &mut self.entries[order].asked;
+        asked_so_far.push(asked);
+        asked_so_far.len() - 1
+    }
+
+    pub fn ends_work(&mut self, order: usize, place: usize, now: Instant) {
+        let asked = &mut self.entries[order].asked[place];
+        asked.done_at = Some(now);
+        if let Some((under_way, _)) = self.at_work.get_mut(&asked.backend) {
+            *under_way -= 1;
+        }
+    }
+
     pub fn begin(&mut self, order: Order) -> usize {
         let id = order.id;
         self.entries.push(Entry {

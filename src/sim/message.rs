@@ -3,7 +3,7 @@
 
 use std::{io, rc::Rc, time::Duration};
 
-use super::{faults::Odds, stream::SimStream, world::SimWorld};
+use super::{connection::Sending, faults::Odds, stream::SimStream, world::SimWorld};
 use crate::{
     base::Chance,
     rt::{Stream, TAIL_ROOM},
@@ -47,7 +47,7 @@ impl Pace {
 pub struct Head {
     pub first_line: String,
     /// The sending that began it, of all in the world.
-    pub sending: u64,
+    pub sending: Sending,
     fields: Vec<(String, String)>,
 }
 
@@ -72,6 +72,11 @@ impl Head {
         self.fields.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
     }
 
+    /// Whether any field's value has this in it.
+    pub fn has(&self, word: &str) -> bool {
+        self.fields.iter().any(|(_, value)| value.contains(word))
+    }
+
     /// The status, of an answer.
     pub fn status(&self) -> u16 {
         self.first_line.split(' ').nth(1).and_then(|word| word.parse().ok()).unwrap_or(0)
@@ -94,7 +99,7 @@ impl Head {
         }
     }
 
-    fn read(text: &[u8], sending: u64) -> Self {
+    fn read(text: &[u8], sending: Sending) -> Self {
         let text = String::from_utf8_lossy(text);
         let mut lines = text.split("\r\n");
         let first_line = lines.next().unwrap_or_default().to_owned();

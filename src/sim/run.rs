@@ -1,6 +1,6 @@
 //! One run of a world, from its seed to the verdict on it.
 
-use std::{cell::RefCell, fmt, rc::Rc, time::Duration};
+use std::{cell::RefCell, collections::BTreeMap, fmt, rc::Rc, time::Duration};
 
 use super::{
     actions::{self, Scene},
@@ -9,8 +9,9 @@ use super::{
     client::Client,
     executor::Owner,
     faults::Swarm,
-    house::{House, Plan},
+    house::House,
     ledger::{Ledger, SharedLedger},
+    plan::Plan,
     world::SimWorld,
 };
 use crate::base::Chance;
@@ -28,6 +29,8 @@ pub struct Outcome {
     pub breaches: Vec<String>,
     pub fingerprint: u64,
     pub orders: usize,
+    /// What the shards have counted.
+    pub figures: BTreeMap<&'static str, u64>,
     pub polls: u64,
     pub tail: String,
 }
@@ -71,7 +74,7 @@ pub fn run_with(seed: u64, swarm: Swarm, mut chance: Chance) -> Outcome {
     actions::start(&scene, &mut chance);
     live(&world, &house);
     judge(&world, &house, &ledger.borrow(), &swarm);
-    let polls = world.tasks.polls();
+    let (polls, figures) = (world.tasks.polls(), house.figures());
     // Whoever holds a stream lets go of it before the world is gone.
     world.core.with(|state| state.house_ended = true);
     world.tasks.end();
@@ -83,6 +86,7 @@ pub fn run_with(seed: u64, swarm: Swarm, mut chance: Chance) -> Outcome {
         breaches: state.chronicle.breaches().to_vec(),
         fingerprint: state.chronicle.fingerprint(),
         orders,
+        figures,
         polls,
         tail: state.chronicle.tail(),
     })
@@ -102,6 +106,7 @@ fn live(world: &SimWorld, house: &Rc<House>) {
         breach(format!("it does not become quiet: {:?}", checks::unrest(house, world)));
     }
     house.drain();
+    house.end_probes();
     if !run(QUIET_PATIENCE, &|| house.has_ended()) {
         breach("a shard does not end".to_owned());
     }

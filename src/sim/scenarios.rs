@@ -5,7 +5,6 @@
 
 use std::{
     cell::{Cell, RefCell},
-    fmt::Write as _,
     net::SocketAddr,
     rc::Rc,
     time::Duration,
@@ -15,82 +14,34 @@ use super::{
     client::front,
     executor::Owner,
     faults::{Faults, Odds},
-    house::{House, Plan},
+    house::House,
     message::{Framing, Pace, Reader, send_all},
-    order::{Api, Order, chunk, named_in},
+    models,
+    order::{Api, Order, Wording, chunk, named_in},
+    plan::{Plan, Says},
     stream::SimStream,
     world::{SimWorld, within},
 };
 use crate::{
-    balance::{Balancing, Policy},
+    balance::{
+        Policy,
+        scenario::{
+            ANSWER_TOKENS, BACKENDS, BAD, Chooser, Engine, FLOOR, Found, KNOWN_AFTER, PACE,
+            PATIENCE, Scenario,
+        },
+    },
     base::{Chance, Instant},
-    exchange::{Deadlines, Limits, PoolPlan},
+    exchange::{Deadlines, Limits, PoolPlan, QueuePlan},
+    probe::ProbePlan,
     retry::RetryPlan,
     rt::{Listen, Stream, World},
 };
 
-const BACKENDS: usize = 8;
-/// The bad one.
-const BAD: usize = 3;
-/// From here on the bad one is to be known.
-const KNOWN_AFTER: Duration = Duration::from_secs(1);
-/// How long a client waits for a first token, or for a whole answer.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// What every first token takes, whatever waits.
-const FLOOR: Duration = Duration::from_millis(20);
-const PER_TOKEN: Duration = Duration::from_micros(100);
-const PACE: Duration = Duration::from_millis(20);
-const ANSWER_TOKENS: usize = 50;
 /// Tokens that are written at once.
-const BURST: u32 = 10;
-const SHORT: usize = 100;
-const LONG: usize = 30_000;
+const BURST: usize = 10;
 const BYTES_PER_TOKEN: usize = 4;
-
-/// What is wrong with the bad one.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Scenario {
-    /// It takes five times as long.
-    Slow,
-    /// It answers 500 at once.
-    BlackHole,
-    /// It takes requests and never answers.
-    Stall,
-    /// The same, and nobody asks for a stream.
-    StallOfWhole,
-    /// It has just come, and its first requests take ten times as long.
-    Cold,
-    /// Nothing; but one prompt in fifty is 300 times as long.
-    TwoSizes,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Chooser {
-    /// With ejection.
-    Ours(Policy),
-    /// Without.
-    Plain(Policy),
-    /// Knows when each backend would have read the prompt.
-    Oracle,
-}
-
-/// What a run came to.
-#[derive(Clone, Copy, Debug, Default)]
-struct Found {
-    /// Milliseconds to the first token (to the last of a whole answer).
-    median: f64,
-    p99: f64,
-    /// Of all requests after the first second, in per cent.
-    bad_share: f64,
-    errors: usize,
-}
-
-/// One backend's engine: it reads one prompt after another.
-#[derive(Clone, Copy, Debug, Default)]
-struct Engine {
-    free_at: Instant,
-    served: u32,
-}
+/// As many requests in each scenario.
+const REQUESTS: f64 = 8_000.0;
 
 /// What everybody in a scenario shares.
 struct Scene {
@@ -101,83 +52,56 @@ struct Scene {
     /// Client connections that are free, with where they lead.
     free: RefCell<Vec<(SocketAddr, Rc<SimStream>)>>,
     begins: Instant,
-    waits: RefCell<Vec<Duration>>,
+    /// Seconds.
+    waits: RefCell<Vec<f64>>,
     errors: Cell<usize>,
     /// Requests after the first second, and those of them at the bad one.
     known: Cell<usize>,
     bad: Cell<usize>,
 }
 
-impl Scenario {
-    /// Between two arrivals, on average: the well ones work 60 % of their time,
-    /// or half of it where prompts differ so much.
-    fn gap(self) -> Duration {
-        if self == Self::TwoSizes {
-            let mean = 0.98 * SHORT as f64 + 0.02 * LONG as f64;
-            return PER_TOKEN.mul_f64(mean / (BACKENDS as f64 * 0.5));
-        }
-        PER_TOKEN.mul_f64(SHORT as f64 / ((BACKENDS - 1) as f64 * 0.6))
-    }
-
-    /// How long the arrivals last: as many requests in each.
-    fn lasts(self) -> Duration {
-        self.gap() * 8_000
-    }
-
-    fn streamed(self) -> bool {
-        self != Self::StallOfWhole
-    }
-
-    fn never_answers(self, backend: usize) -> bool {
-        backend == BAD && matches!(self, Self::Stall | Self::StallOfWhole)
-    }
-
-    /// How much longer than usual this backend takes to read, and to write.
-    fn times(self, backend: usize, engine: &Engine) -> (u32, u32) {
-        match self {
-            Self::Slow if backend == BAD => (5, 5),
-            Self::Cold if backend == BAD && engine.served < 20 => (10, 1),
-            _ => (1, 1),
-        }
-    }
-
-    /// When this backend would have read a prompt.
-    fn read_at(self, backend: usize, engine: &Engine, tokens: usize, now: Instant) -> Instant {
-        if self.never_answers(backend) || (self == Self::BlackHole && backend == BAD) {
-            return Instant::NEVER;
-        }
-        engine.free_at.max(now).after(PER_TOKEN * tokens as u32 * self.times(backend, engine).0)
-    }
-}
-
 impl Scene {
-    fn is_known(&self) -> bool {
-        self.world.now().since(self.begins) >= KNOWN_AFTER
+    /// Seconds since it began.
+    fn now(&self) -> f64 {
+        self.world.now().since(self.begins).as_secs_f64()
     }
 
-    /// Requests come by chance (Poisson), and every chooser meets the same.
+    fn at(&self, seconds: f64) -> Instant {
+        self.begins.after(Duration::from_secs_f64(seconds))
+    }
+
+    fn is_known(&self) -> bool {
+        self.now() >= KNOWN_AFTER
+    }
+
+    /// An order of this scenario's kind.
+    fn order_of(&self, id: usize, padding: usize) -> Order {
+        Order {
+            id,
+            api: Api::Chat,
+            model: models::ONLY,
+            wording: Wording { last: false, escaped: false },
+            priority: None,
+            streamed: self.scenario.streamed(),
+            tokens: ANSWER_TOKENS,
+            gap: Duration::from_secs_f64(PACE),
+            padding,
+            chunked: false,
+            old: false,
+        }
+    }
+
     async fn arrive(self: Rc<Self>) {
         let mut chance = Chance::seeded(7);
-        let mut at = self.begins;
+        let mut at = 0.0;
         for id in 0.. {
-            let uniform = (chance.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
-            at = at.after(self.scenario.gap().mul_f64(-(1.0 - uniform).ln()));
-            if at.since(self.begins) > self.scenario.lasts() {
+            at += self.scenario.pause(&mut chance);
+            if at > lasts(self.scenario) {
                 return;
             }
-            let is_long = self.scenario == Scenario::TwoSizes && chance.below(50) == 0;
-            let tokens = if is_long { LONG } else { SHORT };
-            let order = Order {
-                id,
-                api: Api::Chat,
-                streamed: self.scenario.streamed(),
-                tokens: ANSWER_TOKENS,
-                gap: PACE,
-                padding: tokens * BYTES_PER_TOKEN,
-                chunked: false,
-                old: false,
-            };
-            self.world.sleep_until(at).await;
+            let tokens = self.scenario.tokens(&mut chance);
+            let order = self.order_of(id, tokens * BYTES_PER_TOKEN);
+            self.world.sleep_until(self.at(at)).await;
             let scene = Rc::clone(&self);
             self.world.spawn(async move { scene.order(order).await });
         }
@@ -188,11 +112,8 @@ impl Scene {
         if self.chooser != Chooser::Oracle {
             return front();
         }
-        let (engines, now) = (self.engines.borrow(), self.world.now());
         let tokens = order.padding / BYTES_PER_TOKEN;
-        let read_at =
-            |&backend: &usize| self.scenario.read_at(backend, &engines[backend], tokens, now);
-        address((0..BACKENDS).min_by_key(read_at).unwrap_or_default())
+        address(self.scenario.soonest(&self.engines.borrow(), tokens, self.now()))
     }
 
     /// A connection that was used before. Those that lay idle until they were
@@ -206,7 +127,7 @@ impl Scene {
 
     /// One request, from its client's side.
     async fn order(&self, order: Order) {
-        let (came_at, is_known) = (self.world.now(), self.is_known());
+        let (came_at, is_known) = (self.now(), self.is_known());
         let to = self.goes_to(&order);
         let stream = match self.free_stream(to) {
             Some(stream) => stream,
@@ -215,8 +136,9 @@ impl Scene {
         assert!(send_all(&stream, &order.request()).await, "nobody hangs up on a client here");
         let pace = Pace::drawn(Odds::default(), &mut Chance::seeded(0));
         let mut reader = Reader::new(&self.world, Rc::clone(&stream), pace);
-        let first = within(&self.world, PATIENCE, self.first_token(&order, &mut reader)).await;
-        let wait = self.world.now().since(came_at);
+        let patience = Duration::from_secs_f64(PATIENCE);
+        let first = within(&self.world, patience, self.first_token(&order, &mut reader)).await;
+        let wait = self.now() - came_at;
         let Some((status, framing)) = first.flatten() else {
             // It has waited long enough, or is told nothing.
             self.errors.set(self.errors.get() + 1);
@@ -284,16 +206,7 @@ impl Scene {
                 return;
             }
             let padding = body.bytes.iter().filter(|byte| **byte == b'x').count();
-            let order = Order {
-                id,
-                api: Api::Chat,
-                streamed: self.scenario.streamed(),
-                tokens: ANSWER_TOKENS,
-                gap: PACE,
-                padding,
-                chunked: false,
-                old: false,
-            };
+            let order = self.order_of(id, padding);
             if !self.answer(backend, &stream, &order).await {
                 return;
             }
@@ -301,7 +214,7 @@ impl Scene {
     }
 
     async fn answer(&self, backend: usize, stream: &SimStream, order: &Order) -> bool {
-        if self.scenario == Scenario::BlackHole && backend == BAD {
+        if self.scenario.fails_at_once(backend) {
             self.world.sleep(Duration::from_millis(1)).await;
             let body = order.error_body(500);
             let head = format!(
@@ -310,18 +223,19 @@ impl Scene {
             );
             return send_all(stream, &[head.as_bytes(), &body].concat()).await;
         }
-        let (read_at, slower) = {
-            let (engine, now) = (&mut self.engines.borrow_mut()[backend], self.world.now());
-            let slower = self.scenario.times(backend, engine).1;
+        let slower = self.scenario.slower(backend);
+        let read_at = {
+            let engine = &mut self.engines.borrow_mut()[backend];
             let tokens = order.padding / BYTES_PER_TOKEN;
-            engine.free_at = self.scenario.read_at(backend, engine, tokens, now);
+            engine.free_at = self.scenario.read_at(backend, engine, tokens, self.now());
             engine.served += 1;
-            (engine.free_at, slower)
+            engine.free_at
         };
-        self.world.sleep_until(read_at.after(FLOOR * slower)).await;
+        let writing = |tokens: usize| Duration::from_secs_f64(PACE * slower * tokens as f64);
+        self.world.sleep_until(self.at(read_at + FLOOR * slower)).await;
         let pieces = order.pieces();
         if !order.streamed {
-            self.world.sleep(PACE * slower * (ANSWER_TOKENS as u32 - 1)).await;
+            self.world.sleep(writing(ANSWER_TOKENS - 1)).await;
             let body = pieces.concat();
             let head = format!(
                 "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
@@ -334,13 +248,13 @@ impl Scene {
             .to_vec();
         // The first token by itself, the others as they gather.
         let (first, rest) = pieces.split_at(1);
-        for burst in std::iter::once(first).chain(rest.chunks(BURST as usize)) {
+        for burst in std::iter::once(first).chain(rest.chunks(BURST)) {
             out.extend(chunk(&burst.concat()));
             if !send_all(stream, &out).await {
                 return false;
             }
             out.clear();
-            self.world.sleep(PACE * slower * BURST).await;
+            self.world.sleep(writing(BURST)).await;
         }
         send_all(stream, b"0\r\n\r\n").await
     }
@@ -351,25 +265,24 @@ fn address(backend: usize) -> SocketAddr {
 }
 
 fn plan(chooser: Chooser, shards: usize) -> Plan {
-    let balancing = match chooser {
-        Chooser::Ours(policy) => Balancing { policy, ..Balancing::DEFAULT },
-        Chooser::Plain(policy) => {
-            let mut balancing = Balancing { policy, ..Balancing::DEFAULT };
-            balancing.ejection.after = None;
-            balancing.ejection.below_percent = None;
-            balancing
-        }
-        Chooser::Oracle => Balancing::DEFAULT,
-    };
     Plan {
         shards,
         backends: BACKENDS,
-        balancing,
+        balancing: chooser.balancing(),
         deadlines: Deadlines::DEFAULT,
         limits: Limits::DEFAULT,
         pool: PoolPlan::DEFAULT,
         retry: RetryPlan::DEFAULT,
+        queue: QueuePlan::DEFAULT,
+        says: Says::default(),
+        panics_at: None,
+        probes: ProbePlan::default(),
     }
+}
+
+/// Seconds of arrivals.
+fn lasts(scenario: Scenario) -> f64 {
+    scenario.gap() * REQUESTS
 }
 
 fn run(scenario: Scenario, chooser: Chooser, shards: usize) -> Found {
@@ -392,7 +305,8 @@ fn run(scenario: Scenario, chooser: Chooser, shards: usize) -> Found {
     let house = House::open(&world, plan(chooser, shards), &mut Chance::seeded(11));
     world.of(Owner::Client).spawn(Rc::clone(&scene).arrive());
     let asleep = || house.sum("requests_in_flight") == 0;
-    world.tasks.run(&world.core, scenario.lasts(), || false, || ());
+    let lasts = Duration::from_secs_f64(lasts(scenario));
+    world.tasks.run(&world.core, lasts, || false, || ());
     let is_over = world.tasks.run(&world.core, Duration::from_secs(600), asleep, || ());
     assert!(is_over, "{scenario:?} {chooser:?}: requests are still under way");
     world.core.with(|state| {
@@ -400,19 +314,8 @@ fn run(scenario: Scenario, chooser: Chooser, shards: usize) -> Found {
         state.house_ended = true;
     });
     world.tasks.end();
-    found(&scene)
-}
-
-fn found(scene: &Scene) -> Found {
-    let mut waits = scene.waits.borrow_mut();
-    waits.sort_unstable();
-    let quantile = |of: f64| waits[((waits.len() - 1) as f64 * of) as usize].as_secs_f64() * 1e3;
-    Found {
-        median: quantile(0.5),
-        p99: quantile(0.99),
-        bad_share: scene.bad.get() as f64 / scene.known.get() as f64 * 100.0,
-        errors: scene.errors.get(),
-    }
+    let bad_share = scene.bad.get() as f64 / scene.known.get() as f64;
+    Found::of(&mut scene.waits.borrow_mut(), scene.errors.get(), bad_share)
 }
 
 /// Runs everybody, and shows the rows.
@@ -424,23 +327,13 @@ fn show(scenario: Scenario) {
         Chooser::Ours(Policy::LeastLatency),
     ];
     let mut rows = String::new();
-    let mut row = |shards: &str, chooser: Chooser, found: Found| {
-        let Found { median, p99, bad_share, errors } = found;
-        writeln!(
-            rows,
-            "{:13} {shards:>2} shards  {:22} p50 {median:8.1} ms  p99 {p99:8.1} ms  \
-             to the bad one {bad_share:6.2} %  errors {errors}",
-            format!("{scenario:?}"),
-            format!("{chooser:?}"),
-        )
-    };
     for shards in [1, 4, 16] {
         for chooser in choosers {
-            let found = run(scenario, chooser, shards);
-            row(&shards.to_string(), chooser, found).expect("room for a row");
+            rows += &(run(scenario, chooser, shards).row(scenario, shards, chooser) + "\n");
         }
     }
-    row("-", Chooser::Oracle, run(scenario, Chooser::Oracle, 1)).expect("room for a row");
+    // It needs none.
+    rows += &run(scenario, Chooser::Oracle, 1).row(scenario, 0, Chooser::Oracle);
     println!("\n{rows}");
 }
 

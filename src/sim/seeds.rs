@@ -50,11 +50,52 @@ fn check_with(faults: &[&str], seeds: Range<u64>) {
     }
 }
 
+/// What a knob is there for must come about, or it tries nothing.
+#[track_caller]
+fn check_happens(faults: &[&str], figure: &str) {
+    let happens = |seed| {
+        let mut chance = Chance::seeded(seed);
+        let swarm = Swarm::of(faults, &mut chance);
+        let outcome = run_with(seed, swarm, chance);
+        assert!(outcome.is_well(), "{outcome}");
+        outcome.figures.get(figure).copied().unwrap_or_default()
+    };
+    let times: u64 = (0..20).map(happens).sum();
+    assert!(times > 0, "{figure} with {faults:?}: never in 20 worlds");
+}
+
+#[test]
+fn what_the_knobs_are_for_comes_about() {
+    check_happens(&["hedges"], "hedges");
+    check_happens(&["hedges", "stalls", "models"], "hedges_won");
+    check_happens(&["hedges", "tears", "cuts", "small pipes"], "hedges_won");
+    check_happens(&["models", "failing"], "fallbacks");
+    check_happens(&["capacities", "rush"], "queue_waits");
+    check_happens(&["capacities", "short queue", "rush"], "queue_refusals");
+    check_happens(&["capacities", "short queue", "rush"], "queue_timeouts");
+    check_happens(&["closes idle", "delay", "jitter", "rush"], "backend_retries");
+    check_happens(&["failing", "effects"], "retries");
+    check_happens(&["halts"], "answers_cut");
+    check_happens(&["stuck clients", "large bodies"], "deadlines_passed");
+}
+
 #[test]
 fn a_part_of_an_answer_never_looks_whole_to_an_old_client() {
     let slow = ["old clients", "slow clients", "small pipes", "hiccups", "until close"];
     for more in ["cuts", "tight deadlines", "drains"] {
         check_with(&[&slow[..], &[more]].concat(), 0..30);
+    }
+}
+
+#[test]
+fn what_has_an_effect_is_done_although_idle_connections_end() {
+    check_with(&["closes idle", "delay", "jitter", "rush", "effects"], 0..30);
+}
+
+#[test]
+fn what_backends_say_of_themselves_loses_no_request() {
+    for more in [&["ills"][..], &["odd probes"], &["ills", "odd probes", "models", "rush"]] {
+        check_with(&[more, &["reloads", "moves"]].concat(), 0..15);
     }
 }
 

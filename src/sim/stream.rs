@@ -11,6 +11,7 @@ use std::{
 };
 
 use super::{
+    connection::Sending,
     core::{Core, State},
     executor::Owner,
 };
@@ -32,7 +33,7 @@ impl SimStream {
     }
 
     /// Which of all sendings has sent this byte of what comes here.
-    pub fn sending_of(&self, byte: usize) -> u64 {
+    pub fn sending_of(&self, byte: usize) -> Sending {
         self.with(|state, id, side| state.sending_of(id, side, byte))
     }
 

@@ -9,6 +9,25 @@ use crate::llm::Dialect;
 const ADDRESS_BYTES_MAX: usize = 1024;
 const VARIABLE_BYTES_MAX: usize = 128;
 
+/// What is written for a key where a server asks for none, as clients will not
+/// start without one.
+const NO_KEYS: [&str; 14] = [
+    "none",
+    "null",
+    "empty",
+    "dummy",
+    "dummy-key",
+    "fake",
+    "fake-key",
+    "no-key",
+    "no-key-required",
+    "sk-no-key-required",
+    "not-needed",
+    "not-required",
+    "na",
+    "n/a",
+];
+
 /// Names for keys that stood in the file by themselves: the same key has the
 /// same name everywhere. They are never shown.
 #[derive(Default)]
@@ -30,11 +49,12 @@ impl<'a> Secrets<'a> {
         name
     }
 
-    /// The reference that stands for the key here.
+    /// The reference that stands for the key here. `is_own` is an address that
+    /// is no provider's.
     pub(super) fn reference(
         &mut self,
         entry: &Entry<'a>,
-        wish: &str,
+        (wish, is_own): (&str, bool),
         findings: &mut Findings,
     ) -> Option<String> {
         if let Some(variable) = entry.variable() {
@@ -50,6 +70,14 @@ impl<'a> Secrets<'a> {
             findings.misread(entry, "a key as os.environ/NAME");
             return None;
         };
+        if is_own && NO_KEYS.iter().any(|none| literal.eq_ignore_ascii_case(none)) {
+            findings.approximate(
+                entry,
+                "is no key, so none is sent; LiteLLM sends the word",
+                format!("add key = \"env:{wish}\" to the backend if it asks for one"),
+            );
+            return None;
+        }
         let name = self.name(literal, wish);
         findings.manual(
             entry,

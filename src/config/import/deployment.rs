@@ -26,7 +26,8 @@ pub(super) struct Deployment<'a> {
     /// The name for the backend; none is as the client wrote it.
     pub sent: Option<&'a str>,
     pub place: Place,
-    pub order: u32,
+    /// None comes behind all that have one.
+    pub order: Option<u32>,
     pub weight: Figure<'a>,
     pub rpm: Figure<'a>,
     pub tpm: Figure<'a>,
@@ -133,7 +134,10 @@ fn of_params<'a>(
     let url = url(provider, base.as_ref(), &model, findings);
     let (url, public) = (url?, public?);
     let key = match &key {
-        Some(key) => shared.secrets.reference(key, &key_name(provider, &url), findings),
+        Some(key) => {
+            let wish = (key_name(provider, &url), provider.base != Some(&*url));
+            shared.secrets.reference(key, (&wish.0, wish.1), findings)
+        }
         None => unwritten_key(provider, &model, base.is_some(), findings),
     };
     let sent = sent(&model, public, provider, stripped, findings);
@@ -258,14 +262,15 @@ fn capacity(params: &mut Section<'_>, findings: &mut Findings) -> Option<u32> {
     count
 }
 
-fn order(params: &mut Section<'_>, findings: &mut Findings) -> u32 {
-    let Some(entry) = params.take("order", findings) else { return 0 };
-    let order = entry.count();
+fn order(params: &mut Section<'_>, findings: &mut Findings) -> Option<u32> {
+    let entry = params.take("order", findings)?;
+    // One more is for those that have none.
+    let order = entry.count().filter(|order| *order < u32::MAX);
     match order {
         Some(_) => findings.exact(&entry, "is the candidate's order"),
         None => findings.misread(&entry, "a whole number"),
     }
-    order.unwrap_or_default()
+    order
 }
 
 fn figure<'a>(params: &mut Section<'a>, key: &str, findings: &mut Findings) -> Figure<'a> {

@@ -17,7 +17,7 @@ const LET_CLIENTS: &str = "let clients send it";
 const SIGNED: &str = "no backend here is asked in that way; it was not copied";
 const NO_STORE: &str = "nothing is kept in a database or shared between proxies";
 const NO_CALLBACKS: &str = "nothing calls out to observers";
-const METRICS: &str = "read /metrics and the access log instead";
+const METRICS: &str = "read /metrics of --admin instead";
 const ASKS_MODELS: &str = "left out: models are asked there, a path of each backend here";
 const ASK_PATH: &str =
     "set health.interval, and health.path to what every backend answers with 2xx";

@@ -101,6 +101,20 @@ fn keys_are_references_and_a_literal_is_neither_written_nor_told() {
 }
 
 #[test]
+fn a_word_for_no_key_is_no_key_where_the_server_is_the_operators_own() {
+    let key = format!("{PARAMS}.api_key");
+    for word in ["none", "EMPTY", "dummy", "sk-no-key-required"] {
+        let params = format!("model: openai/m\napi_key: {word}");
+        let yaml = of_params(&format!("{params}\napi_base: http://a:1/v1"));
+        assert!(!imported(&yaml).file.contains("key = "), "{word}");
+        check_kinds(&yaml, &key, &[Kind::Approximate]);
+        // Nobody else can do without one.
+        check_file(&of_params(&params), &["key = \"env:OPENAI_API_KEY\""]);
+        check_kinds(&of_params(&params), &key, &[Kind::Manual]);
+    }
+}
+
+#[test]
 fn two_literals_are_two_variables_and_one_is_one() {
     let entry = |key: &str| {
         format!(
@@ -144,6 +158,29 @@ fn deployments_of_one_name_are_candidates_of_one_model() {
         &format!("model_list:\n{capacities}"),
         &["name = \"a\"", "capacity = 4", "name = \"a-2\"", "capacity = 4"],
     );
+}
+
+/// LiteLLM asks the lowest order that is written, and none without while one
+/// of these is there.
+#[test]
+fn a_deployment_without_an_order_comes_behind_all_that_have_one() {
+    let entry = |host: &str, more: &str| {
+        let params = format!("{{model: openai/m, api_base: 'http://{host}/v1'{more}}}");
+        format!("- {{model_name: m, litellm_params: {params}}}\n")
+    };
+    let list = [entry("a", ""), entry("b", ", order: 1"), entry("c", ""), entry("d", ", order: 7")];
+    let yaml = format!("model_list:\n{}", list.concat());
+    check_file(
+        &yaml,
+        &[
+            "{ model = \"m\", backends = [\"a\", \"c\"], weight = 2, order = 8 },",
+            "{ model = \"m\", backends = [\"b\"], order = 1 },",
+            "{ model = \"m\", backends = [\"d\"], order = 7 },",
+        ],
+    );
+    check_kinds(&yaml, "model_list[0]", &[Kind::Approximate]);
+    check_kinds(&yaml, "model_list[1]", &[]);
+    check_kinds(&format!("model_list:\n{}", entry("a", "").repeat(2)), "model_list[0]", &[]);
 }
 
 #[test]
@@ -195,6 +232,16 @@ fn settings_of_the_router_are_ours() {
     }
     let yaml = format!("{MODEL}router_settings: {{timeout: 5, stream_timeout: 9}}\n");
     assert!(!imported(&yaml).file.contains("first_byte"));
+}
+
+#[test]
+fn no_retries_are_none_and_fallbacks_are_asked_all_the_same() {
+    let path = "router_settings.num_retries";
+    let yaml = of_models(&["a", "b"], "num_retries: 0, fallbacks: [{a: [b]}]");
+    check_file(&yaml, &["attempts = 1", "fallbacks = [\"b\"]"]);
+    check_kinds(&yaml, path, &[Kind::Exact]);
+    check_kinds(&yaml, "router_settings.fallbacks[0].a[0]", &[Kind::Exact]);
+    check_kinds(&of_models(&["a"], "num_retries: 1"), path, &[Kind::Approximate]);
 }
 
 #[test]
@@ -250,6 +297,15 @@ fn fallbacks_and_other_names_lead_to_models() {
     check_kinds(&yaml, "router_settings.default_fallbacks[0]", &[Kind::Exact]);
     let yaml = of_models(&["a", "b"], "context_window_fallbacks: [{a: [b]}]");
     check_file(&yaml, &["context_window_fallbacks = [\"b\"]"]);
+}
+
+#[test]
+fn what_is_said_of_all_models_is_said_of_the_one_that_is_called_star() {
+    let yaml = "model_list:\n- {model_name: '*', litellm_params: {model: 'openai/*'}}\n\
+                - {model_name: b, litellm_params: {model: gpt-4}}\n\
+                router_settings: {default_fallbacks: [b]}\n";
+    check_file(yaml, &["name = \"*\"", "fallbacks = [\"b\"]", "name = \"b\""]);
+    check_kinds(yaml, "router_settings.default_fallbacks[0]", &[Kind::Exact]);
 }
 
 #[test]

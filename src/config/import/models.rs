@@ -72,7 +72,8 @@ impl Fleet {
             let of_name = deployments.iter().zip(&at).filter(|(one, _)| one.public == name);
             let (group, at): (Vec<_>, Vec<_>) = of_name.map(|(one, at)| (one, *at)).unzip();
             let weights = weights(&group, settings.shuffles, findings);
-            let candidates = fleet.candidates(&group, &at, weights.as_deref());
+            let orders = orders(&group, findings);
+            let candidates = fleet.candidates(&group, &at, &orders, weights.as_deref());
             fleet.models.push(Model {
                 name: name.to_owned(),
                 paths: group.iter().map(|one| one.entry.path.clone()).collect(),
@@ -116,14 +117,15 @@ impl Fleet {
         &self,
         group: &[&Deployment<'_>],
         at: &[usize],
+        orders: &[u32],
         weights: Option<&[u32]>,
     ) -> Vec<Candidate> {
         let mut candidates: Vec<Candidate> = Vec::new();
-        for (index, (one, at)) in group.iter().zip(at).enumerate() {
+        for (index, ((one, at), order)) in group.iter().zip(at).zip(orders).enumerate() {
             let backend = self.backends[*at].name.clone();
             let weight = weights.and_then(|weights| weights.get(index).copied());
             let like = |known: &&mut Candidate| {
-                weight.is_none() && known.order == one.order && known.model.as_deref() == one.sent
+                weight.is_none() && known.order == *order && known.model.as_deref() == one.sent
             };
             if let Some(known) = candidates.iter_mut().find(like) {
                 known.weight += 1;
@@ -136,7 +138,7 @@ impl Fleet {
                 model: one.sent.map(str::to_owned),
                 backends: vec![backend],
                 weight: weight.unwrap_or(1),
-                order: one.order,
+                order: *order,
             });
         }
         candidates
@@ -188,8 +190,10 @@ impl Fleet {
         findings: &mut Findings,
     ) {
         // One that was left out as it leads back is one of its own all the same.
+        // A model may be called `*`; what is said of all models is not its own.
+        let own = || chains.iter().filter(|chain| chain.model != "*");
         let is_own = |model: &Model| {
-            chains.iter().any(|chain| {
+            own().any(|chain| {
                 chain.model == model.name || model.aliases.iter().any(|a| a == chain.model)
             })
         };
@@ -290,4 +294,19 @@ impl Fleet {
         }
         false
     }
+}
+
+/// The order of each. LiteLLM asks the lowest that is written, and none without
+/// while one of these is there: those come last.
+fn orders(group: &[&Deployment<'_>], findings: &mut Findings) -> Vec<u32> {
+    let largest = group.iter().filter_map(|one| one.order).max();
+    let last = largest.map_or(0, |largest| largest.saturating_add(1));
+    for one in group.iter().filter(|one| largest.is_some() && one.order.is_none()) {
+        findings.approximate(
+            &one.entry,
+            format!("has no order, so it comes last, in order {last}"),
+            "LiteLLM does not ask it while one with an order is there; write its order",
+        );
+    }
+    group.iter().map(|one| one.order.unwrap_or(last)).collect()
 }

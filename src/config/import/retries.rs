@@ -80,7 +80,13 @@ impl<'a> Retries<'a> {
     fn attempts(&self, findings: &mut Findings) -> Option<Line> {
         let (most, of) = self.counts.iter().rev().max_by_key(|(count, _)| *count)?;
         let attempts = (most + 1).min(RetryPlan::ATTEMPTS_MAX);
-        for (_, entry) in &self.counts {
+        if *most == 0 {
+            // A fallback is asked all the same, there and here.
+            for (_, entry) in &self.counts {
+                findings.exact(entry, "retry.attempts is 1: no failed request is sent again");
+            }
+        }
+        for (_, entry) in self.counts.iter().filter(|_| *most > 0) {
             findings.approximate(
                 entry,
                 format!("retry.attempts is {attempts}, the first included"),

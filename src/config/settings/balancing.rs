@@ -8,7 +8,7 @@ use crate::config::words::count;
 
 /// `-` stands for `_` as well: the names as they are shown, then the others,
 /// and what routers for SGLang and vLLM call the same.
-pub(super) const POLICY_WORDS: [&str; 20] = [
+pub(super) const POLICY_WORDS: [&str; 23] = [
     Policy::LeastLatency.name(),
     Policy::RoundRobin.name(),
     Policy::LeastInFlight.name(),
@@ -29,6 +29,9 @@ pub(super) const POLICY_WORDS: [&str; 20] = [
     "prefix-hash",
     "consistent_hash",
     "consistent-hash",
+    "consistent_hashing",
+    "consistent-hashing",
+    "manual",
 ];
 
 /// In the order of the words.
@@ -51,6 +54,9 @@ pub(super) const POLICIES: [Policy; POLICY_WORDS.len()] = [
     Policy::Prefix,
     Policy::Prefix,
     Policy::Prefix,
+    Policy::SessionHash,
+    Policy::SessionHash,
+    Policy::SessionHash,
     Policy::SessionHash,
     Policy::SessionHash,
 ];
@@ -94,8 +100,8 @@ pub(super) const BALANCING: Group = Group {
             "--policy",
             "round_robin",
             "How a backend is chosen: by default the one that would answer soonest. session_hash \
-             goes by the head's x-session-id, x-claude-code-session-id or x-conversation-id, else \
-             by the body's prompt_cache_key, metadata.user_id or user, else by the texts of its \
+             goes by the head's x-session-id, x-claude-code-session-id, x-conversation-id or \
+             x-smg-routing-key, else by the body's prompt_cache_key, metadata.user_id or user, else by the texts of its \
              instructions and its messages up to the first user's (8KiB of each), or by the first \
              1KiB of a prompt that is no messages",
             Place::Choice(Choice {
@@ -107,13 +113,22 @@ pub(super) const BALANCING: Group = Group {
             }),
         ),
         of_process(
-            "balancing.backend_capacity",
-            "--backend-capacity",
+            "balancing.session_headers",
+            "--session-headers",
+            "x-user-id x-thread-id",
+            "Further headers that name a conversation, looked for before x-session-id and the \
+             others",
+            Place::Texts("NAME", |w| &mut w.session_headers),
+        ),
+        of_process(
+            "balancing.decode_slots",
+            "--decode-slots",
             "128",
-            "Answers that a backend writes at once before each of them slows",
+            "Answers that a backend writes at once before each of them slows; it is asked for more all the \
+             same, unlike with backend.capacity",
             Place::Number(Number {
-                read: |w, word| count(word).map(|count| w.balancing.capacity = count),
-                show: |w| w.balancing.capacity.to_string(),
+                read: |w, word| count(word).map(|count| w.balancing.decode_slots = count),
+                show: |w| w.balancing.decode_slots.to_string(),
             }),
         ),
         of_process(

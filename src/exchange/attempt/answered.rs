@@ -29,19 +29,16 @@ impl<'s, W: World> Way<'s, '_, W> {
         if !is_fault {
             return Ok(Turn::Told((answer, Some(ticket))));
         }
-        let has_better = !self.full.is_empty() || matches!(self.first, Some(Word::Answer(_)));
-        if self.ways.is_fallback(self.step) && has_better {
-            return self.passed_over(answer, ticket).await;
-        }
-        // These are told of the prompt; a 401 or 404 is not.
+        // These are told of the prompt; a 401 or 404 is not. Whether a model is
+        // too small for it matters to nobody while another one is only full.
         let may_be_about_prompt = about.is_some() || matches!(status, 400 | 413 | 422);
-        if !may_be_about_prompt || !self.has_step_for_prompt() {
-            return Ok(Turn::Told((answer, Some(ticket))));
+        if !may_be_about_prompt || self.is_waited_for() || !self.has_step_for_prompt() {
+            return self.faulted(answer, ticket).await;
         }
         let held = match hold(self.stage, self.client, answer).await {
             Ok(held) => held,
             Err(Unheld::Passes(answer) | Unheld::Slow(answer)) => {
-                return Ok(Turn::Told((answer, Some(ticket))));
+                return self.faulted(answer, ticket).await;
             }
             Err(Unheld::Lost) => {
                 verdict::cut(self.stage, ticket, &Trouble::BackendCut);
@@ -52,22 +49,38 @@ impl<'s, W: World> Way<'s, '_, W> {
             }
         };
         let reason = match about.unwrap_or_else(|| complaint(&held)) {
-            Complaint::ContextWindow => Reason::ContextWindow,
-            Complaint::ContentPolicy => Reason::ContentPolicy,
-            Complaint::OfRequest | Complaint::OfBackend => {
-                return Ok(Turn::Told((held, Some(ticket))));
-            }
+            Complaint::ContextWindow => Some(Reason::ContextWindow),
+            Complaint::ContentPolicy => Some(Reason::ContentPolicy),
+            Complaint::OfRequest | Complaint::OfBackend => None,
         };
-        let Some(step) = self.ways.after(self.step, reason) else {
-            return Ok(Turn::Told((held, Some(ticket))));
+        let step = reason.and_then(|reason| Some((self.ways.after(self.step, reason)?, reason)));
+        let Some((step, reason)) = step else {
+            return self.faulted(held, ticket).await;
         };
         self.walk.redirected(ticket.backend(), self.at(self.step));
         if status >= 400 {
             ticket.declined(self.stage.now());
         }
-        self.first.get_or_insert(Word::Answer(held));
+        match &self.first {
+            None => self.first = Some(Word::Answer(held)),
+            Some(_) => held.lost(self.stage),
+        }
         self.go_to(step, reason);
         Ok(Turn::On)
+    }
+
+    /// The answer faults the request, and no other model is there for that: it
+    /// is told, unless it is a fallback's and there is something better.
+    async fn faulted(
+        &mut self,
+        answer: Answer<'s, W::Stream>,
+        ticket: Ticket<'s>,
+    ) -> Result<Turn<'s, W::Stream>, AttemptFault> {
+        let has_better = !self.full.is_empty() || matches!(self.first, Some(Word::Answer(_)));
+        if self.ways.is_fallback(self.step) && has_better {
+            return self.passed_over(answer, ticket).await;
+        }
+        Ok(Turn::Told((answer, Some(ticket))))
     }
 
     /// A fallback has declined what another model may take: one that failed
@@ -98,6 +111,11 @@ impl<'s, W: World> Way<'s, '_, W> {
         } else {
             self.give_up(GivenUp::NobodyLeft).map(Turn::Told)
         }
+    }
+
+    /// Whether this is a fallback of a model that was only full.
+    fn is_waited_for(&self) -> bool {
+        !self.full.is_empty() && self.ways.is_fallback(self.step)
     }
 
     /// Whether another model is there for what this one says of the prompt.

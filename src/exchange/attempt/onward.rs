@@ -33,14 +33,15 @@ impl<W: World> Way<'_, '_, W> {
             return Ok(());
         }
         if self.reach == Reach::Well {
-            (self.step, self.reach, self.fallback) = (self.round_from, Reach::Anyone, None);
+            (self.step, self.fallback) = (self.round_from, self.owed);
+            self.reach = Reach::Anyone;
             return Ok(());
         }
         let (stage, client) = (self.stage, self.client);
         let (now, deadline) = (stage.now(), client.must_end_at());
         let round = self.walk.next_round(now, deadline, &mut stage.chance.borrow_mut());
         let begins = round.map_err(Stuck::GivenUp)?;
-        (self.step, self.fallback) = (self.round_from, None);
+        (self.step, self.fallback) = (self.round_from, self.owed);
         (self.reach, self.full) = (self.ways.first_reach(self.step), Full::new());
         client.pause(stage, begins).await.map_err(Stuck::Interrupted)
     }
@@ -74,11 +75,12 @@ impl<W: World> Way<'_, '_, W> {
 
     pub(super) fn go_to(&mut self, step: usize, reason: Reason) {
         self.step = step;
+        let fallback = self.ways.is_fallback(step).then_some(reason);
         if reason != Reason::General {
-            self.round_from = step;
+            (self.round_from, self.owed) = (step, fallback);
             (self.reach, self.full) = (self.ways.first_reach(step), Full::new());
         }
-        self.fallback = self.ways.is_fallback(step).then_some(reason);
+        self.fallback = if step == self.round_from { self.owed } else { fallback };
     }
 
     /// The steps that may follow this one after a failure and were not asked yet:

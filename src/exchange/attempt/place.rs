@@ -3,7 +3,7 @@
 
 use super::Way;
 use crate::{
-    balance::{Ask, BackendId, NoPick, Reach, Ticket},
+    balance::{Ask, BackendId, ModelKey, NoPick, Reach, Ticket},
     exchange::{ask::AttemptFault, queue, understand::Asked},
     retry::{Failing, Reason},
     rt::World,
@@ -29,7 +29,10 @@ impl<'s, W: World> Way<'s, '_, W> {
         let ask = Ask::new(among, policy, asked.work);
         let is_for_well = self.walk.is_for_well(self.at(step));
         let reach = if is_for_well { Reach::Well } else { self.reach };
-        Ask { tried, reach, conversation, hashes, ..ask }
+        let is_first = self.walk.attempts() == 0;
+        let rename = self.ways.rename(step).map(|name| ModelKey::of(name.as_bytes()));
+        let model = rename.or(self.model);
+        Ask { tried, reach, is_first, model, conversation, hashes, ..ask }
     }
 
     /// A place at a backend of this step. Where another step is there for that,

@@ -15,6 +15,7 @@ fn all() -> Vec<Trouble> {
         Trouble::MissingModel,
         Trouble::ModelNotFound { model: "a".into(), near: Vec::new() },
         Trouble::ModelInOtherApi { model: "a".into() },
+        Trouble::NoRouteApplies { model: "a".into() },
         Trouble::CharsetUnknown,
         Trouble::MethodNotAllowed { reason: "Not here." },
         Trouble::RequestTimeout,
@@ -70,6 +71,16 @@ fn an_unknown_model_is_told_with_those_that_are_near() {
     assert_eq!(
         body(Dialect::Anthropic, &Trouble::ModelNotFound { model: "x".into(), near: Vec::new() }),
         r#"{"type":"error","error":{"type":"not_found_error","message":"The model does not exist: `x`."},"request_id":"req_1"}"#
+    );
+}
+
+#[test]
+fn a_name_that_only_routes_know_is_not_proposed_for_itself() {
+    let trouble = Trouble::NoRouteApplies { model: "auto".into() };
+    assert_eq!(trouble.status(), 404);
+    assert_eq!(
+        body(Dialect::OpenAi, &trouble),
+        r#"{"error":{"message":"No route applies to this request for the model: `auto`.","type":"invalid_request_error","param":"model","code":"model_not_found"}}"#
     );
 }
 

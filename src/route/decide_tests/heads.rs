@@ -29,6 +29,7 @@ fn heads_are_asked_for_paths_and_headers() {
         backends: backends(&[&[]]),
         models: vec![model("m", vec![candidate(None, &[0], 1, 0)])],
         rules: vec![rule("gold", gold, &[(0, 1)]), rule("both", both, &[(0, 1)])],
+        ..RoutePlan::default()
     };
     assert_eq!(head_conditions(&plan), 4);
     let table = RouteTable::new(&plan);
@@ -59,6 +60,7 @@ fn a_condition_beyond_the_bound_is_never_met() {
         backends: backends(&[&[]]),
         models: vec![model("m", vec![candidate(None, &[0], 1, 0)])],
         rules: rules.collect(),
+        ..RoutePlan::default()
     };
     assert_eq!(head_conditions(&plan), HEAD_CONDITIONS_MAX + 1);
     let table = RouteTable::new(&plan);
@@ -79,4 +81,18 @@ fn a_session_named_in_the_head_goes_before_the_body() {
     assert_eq!(told.asked, 0);
     let other = facts(&table, "POST / HTTP/1.1\r\nX-Claude-Code-Session-Id: t");
     assert!(query.head.session.is_some() && query.head.session != other.session);
+}
+
+#[test]
+fn a_header_that_an_operator_names_is_looked_for_first() {
+    let session = |headers: &[&str], head: &str| {
+        let session_headers = headers.iter().map(|&name| name.into()).collect();
+        let table = RouteTable::new(&RoutePlan { session_headers, ..split_plan([1, 1], true) });
+        facts(&table, &format!("POST / HTTP/1.1\r\n{head}")).session
+    };
+    assert_eq!(session(&[], "x-user-id: u"), None);
+    let user = session(&["x-thread", "x-user-id"], "X-User-Id: u");
+    assert!(user.is_some());
+    assert_eq!(session(&["x-user-id"], "x-session-id: s\r\nx-user-id: u"), user);
+    assert_eq!(session(&["x-user-id"], "x-session-id: u"), user, "a name is a name");
 }

@@ -18,6 +18,7 @@ fn a_rule_applies_when_all_its_conditions_are_met() {
         backends: backends(&[&[]]),
         models: vec![model("m", vec![candidate(None, &[0], 1, 0)])],
         rules: cases.into_iter().map(|(name, when)| rule(name, when, &[(0, 1)])).collect(),
+        ..RoutePlan::default()
     };
     let table = RouteTable::new(&plan);
     let easy = Told::default;
@@ -42,6 +43,7 @@ fn a_rule_applies_when_all_its_conditions_are_met() {
 
 #[test]
 fn what_costs_is_asked_for_once_and_only_by_rules_that_get_so_far() {
+    let any = Conditions { models: patterns(&["*"]), ..Conditions::default() };
     let hard = |models: &[&str]| Conditions {
         models: patterns(models),
         complexity: Some(0.9..=1.0),
@@ -54,8 +56,9 @@ fn what_costs_is_asked_for_once_and_only_by_rules_that_get_so_far() {
             rule("one", hard(&["auto"]), &[(0, 1)]),
             rule("two", hard(&["auto", "m"]), &[(0, 1)]),
             rule("three", hard(&["auto", "x*"]), &[(0, 1)]),
-            rule("rest", Conditions::default(), &[(0, 1)]),
+            rule("rest", any, &[(0, 1)]),
         ],
+        ..RoutePlan::default()
     };
     let table = RouteTable::new(&plan);
     for (name, expected) in [("auto", 1), ("m", 1), ("other", 0), ("xx", 1)] {
@@ -84,6 +87,7 @@ fn every_rule_is_told_with_the_first_condition_that_is_not_met() {
             rule("easy", when(0.1), &[(0, 1)]),
             rule("rest", Conditions::default(), &[(0, 1)]),
         ],
+        ..RoutePlan::default()
     };
     let table = RouteTable::new(&plan);
     let mut told = Told { complexity: 0.5, ..Told::default() };

@@ -16,6 +16,7 @@ pub(super) fn split_plan(weights: [u32; 2], sticky: bool) -> RoutePlan {
             ModelPlan { sticky, ..model("m", candidates) },
         ],
         rules: vec![rule("split", auto, &[(0, a), (1, b)])],
+        ..RoutePlan::default()
     }
 }
 
@@ -64,7 +65,8 @@ fn a_rule_in_shadow_is_told_of_and_does_nothing() {
     shadow.mirror = Some(Mirror { model: ModelId(2), percent: 100.0 });
     plan.rules.insert(0, shadow);
     let table = RouteTable::new(&plan);
-    let expected = "rule=split; model=x; step=candidate; shadow=maybe | candidate:x@0";
+    let expected =
+        "rule=split; model=x; step=candidate; shadow=maybe; shadow-model=y | candidate:x@0";
     assert_eq!(shown(&table, &named("auto"), &mut Told::default()), expected);
     let mut told = Told::default();
     let decision = table.decide(&named("auto"), &mut told).unwrap();

@@ -12,7 +12,8 @@ use crate::{
 /// may be left out, and its fallback is asked without waiting for it. Where
 /// only backends name models, those that serve the name; and those that serve
 /// every name, where any name may come.
-pub(super) fn peers(plan: &RoutePlan) -> Vec<Peers> {
+#[must_use]
+pub fn peers(plan: &RoutePlan) -> Vec<Peers> {
     let mut found: Vec<[Vec<BackendId>; 2]> = Vec::new();
     for model in &plan.models {
         let fallbacks = model.fallbacks.general.iter();
@@ -86,6 +87,7 @@ mod tests {
         ModelPlan {
             name: Pattern("m".into()),
             is_named: true,
+            leaves_others: false,
             aliases: Vec::new(),
             candidates: candidates.iter().map(candidate).collect(),
             fallbacks: Fallbacks::default(),
@@ -96,7 +98,8 @@ mod tests {
     /// Each model's own, and those that stand by.
     #[track_caller]
     fn check(backends: &[Serves], models: &[ModelPlan], expected: &[(&[usize], &[usize])]) {
-        let plan = RoutePlan { backends: backends.into(), models: models.into(), rules: vec![] };
+        let plan =
+            RoutePlan { backends: backends.into(), models: models.into(), ..RoutePlan::default() };
         let ids = |places: &[usize]| places.iter().copied().map(BackendId).collect();
         let expected = expected.iter().filter_map(|(own, by)| Peers::of(ids(own), ids(by)));
         assert_eq!(peers(&plan), expected.collect::<Vec<_>>());
