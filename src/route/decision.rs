@@ -133,7 +133,7 @@ impl Decision<'_> {
     #[must_use]
     pub fn step_after(&self, number: usize, cause: Cause) -> Option<usize> {
         let failed = self.entry(number)?;
-        let place = number % STEPS_MAX;
+        let place = Self::place(number);
         let next = self.steps.get(place + 1);
         if cause == Cause::General && next.is_some_and(|next| next.visit == failed.visit) {
             return Some(number + 1);
@@ -153,8 +153,14 @@ impl Decision<'_> {
         }
     }
 
+    /// The place of this step in the list, whatever way led to it.
+    #[must_use]
+    pub fn place(number: usize) -> usize {
+        number % STEPS_MAX
+    }
+
     fn entry(&self, number: usize) -> Option<&Entry> {
-        self.steps.get(number % STEPS_MAX)
+        self.steps.get(Self::place(number))
     }
 
     /// Where a copy goes whose answer nobody sees.
