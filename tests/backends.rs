@@ -96,9 +96,9 @@ fn a_reused_connection_that_dies_costs_one_retry() {
 
 /// Who has seen it may have died of it: one other is risked, and no more.
 #[test]
-fn a_request_that_kills_its_backends_kills_two_of_them_at_most() {
+fn a_request_that_kills_its_backends_kills_three_of_them_at_most() {
     let (killed, kills) = mpsc::channel();
-    let backends: Vec<_> = (0..3)
+    let backends: Vec<_> = (0..4)
         .map(|_| {
             let killed = killed.clone();
             Backend::once(move |conn| {
@@ -115,14 +115,15 @@ fn a_request_that_kills_its_backends_kills_two_of_them_at_most() {
         Proxy::of(plan(&backends.iter().copied().map(url).collect::<Vec<_>>(), |written| {
             written.pool.idle_timeout = PATIENCE;
             written.balancing.policy = Policy::RoundRobin;
+            written.retry.attempts = 5;
         }));
     let mut client = proxy.client();
-    for _ in 0..3 {
+    for _ in 0..4 {
         assert_eq!(client.post("/v1/chat/completions", "", chat(1)).status, 200);
     }
     let answer = client.post("/v1/chat/completions", "", chat(1));
     is_refused("/v1/chat/completions", &answer, 502, "backend_closed");
-    assert_eq!((kills.try_iter().count(), proxy.sum(|c| &c.backend_retries)), (2, 2));
+    assert_eq!((kills.try_iter().count(), proxy.sum(|c| &c.backend_retries)), (3, 3));
 }
 
 #[test]

@@ -116,15 +116,25 @@ fn asked_after_its_answer(entry: &Entry, _: &Scene<'_>) -> bool {
     entry.asked.iter().any(|asked| asked.sending > began)
 }
 
-/// As often as the plan has attempts; and each of those may come to a backend
-/// twice, as a connection that served before may die of age.
+/// As often as the plan has attempts for each model, and each way of a model once
+/// all the same. Each of those may come to a backend twice, as a connection that
+/// served before may die of age.
 fn asked_too_often(entry: &Entry, scene: &Scene<'_>) -> bool {
-    let complaints = entry.asked.iter().filter(|asked| is_about_request(asked.fate)).count();
-    let most = scene.plan.attempts as usize + complaints;
-    let follow = |pair: &[Asked]| pair[0].backend != pair[1].backend;
-    let backends = 1 + entry.asked.windows(2).filter(|pair| follow(pair)).count();
-    // Two that are asked beside each other may each be asked twice.
-    entry.asked.len() > 2 * most || (backends > most && !scene.plan.hedges())
+    // Who answers in haste has not looked for the name: it may be any model's.
+    let unnamed = entry.asked.iter().filter(|asked| asked.model.is_empty()).count();
+    let most = (scene.plan.attempts as usize).max(models::WAYS_MAX);
+    let mut named: Vec<_> =
+        entry.asked.iter().map(|asked| (models::model_sent(&asked.model), asked)).collect();
+    named.sort_by_key(|(model, _)| *model);
+    named.chunk_by(|(one, _), (next, _)| one == next).any(|of_model| {
+        let asked: Vec<&Asked> = of_model.iter().map(|(_, asked)| *asked).collect();
+        let complaints = asked.iter().filter(|asked| is_about_request(asked.fate)).count();
+        let most = most + complaints + unnamed;
+        let follow = |pair: &[&Asked]| pair[0].backend != pair[1].backend;
+        let backends = 1 + asked.windows(2).filter(|pair| follow(pair)).count();
+        // Two that are asked beside each other may each be asked twice.
+        asked.len() > 2 * most || (backends > most && !scene.plan.hedges())
+    })
 }
 
 fn asked_more_than_told(entry: &Entry, _: &Scene<'_>) -> bool {

@@ -28,6 +28,8 @@ const SMALL: usize = 1;
 const LONG: usize = 2;
 const OTHER: usize = 3;
 const PUBLIC: [&str; 4] = ["chat", "small", "long", "other"];
+/// As many ways has a model at most.
+pub const WAYS_MAX: usize = 2;
 /// What backends call each of them; a name is of one model only.
 const SENT: [[&str; 2]; 4] = [
     ["meta/chat-1", "c"],
@@ -150,9 +152,16 @@ impl Models {
             "auto" => &[CHAT, SMALL],
             _ => &[],
         };
-        let behind = own.iter().flat_map(|id| self.models[*id].fallbacks).flatten();
-        let mut all = own.iter().copied().chain(behind);
-        all.any(|id| {
+        // Those of its fallbacks too, and of theirs.
+        let mut all = own.to_vec();
+        let mut seen = 0;
+        while let Some(&id) = all.get(seen) {
+            let next = self.models[id].fallbacks.into_iter().flatten();
+            let new: Vec<usize> = next.filter(|next| !all.contains(next)).collect();
+            all.extend(new);
+            seen += 1;
+        }
+        all.into_iter().any(|id| {
             self.models[id].ways.iter().any(|way| {
                 let is_there = way.backends.contains(&backend)
                     || !way.backends.iter().any(|index| set.contains(index));
@@ -182,7 +191,7 @@ impl Model {
             }
         };
         let mut ways = vec![way(0), way(1)];
-        ways.truncate(1 + chance.below(2));
+        ways.truncate(1 + chance.below(WAYS_MAX));
         let policy = faults.policies.then(|| drawn_policy(chance)).filter(|_| id != LONG);
         Self { ways, fallbacks: [None; 3], sticky: chance.below(2) == 0, policy }
     }
@@ -203,6 +212,11 @@ fn model_of(name: &str) -> Option<usize> {
         "gpt-4o" => Some(CHAT),
         _ => PUBLIC.iter().position(|public| *public == name),
     }
+}
+
+/// The model that this name was sent for.
+pub fn model_sent(sent: &str) -> Option<usize> {
+    SENT.iter().position(|names| names.contains(&sent)).or_else(|| model_of(sent))
 }
 
 /// Whether this name was sent for a model that is only asked after a complaint

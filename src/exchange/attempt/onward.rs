@@ -20,9 +20,10 @@ pub(super) enum Stuck {
 pub(super) enum Onward {
     Here,
     NextStep,
-    /// At this step, or if it was full at whichever of those that were is free
-    /// first.
     To(usize),
+    /// At whichever of those is free first that were full and whose models
+    /// nobody was asked for yet.
+    NewOfFull,
 }
 
 impl<W: World> Way<'_, '_, W> {
@@ -54,8 +55,8 @@ impl<W: World> Way<'_, '_, W> {
             Onward::NextStep => {
                 self.next_step();
             }
-            Onward::To(step) if step > self.step => self.go_to(step, Reason::General),
-            Onward::To(_) => {
+            Onward::To(step) => self.go_to(step, Reason::General),
+            Onward::NewOfFull => {
                 let full = std::mem::take(&mut self.full);
                 self.full = full.into_iter().filter(|step| self.is_new(*step)).collect();
                 self.waits = true;
@@ -84,18 +85,26 @@ impl<W: World> Way<'_, '_, W> {
         self.fallback = if step == self.round_from { self.owed } else { fallback };
     }
 
-    /// The steps that may follow this one after a failure and were not asked yet:
-    /// those behind it, and those before it that were full.
-    fn unasked(&self) -> impl Iterator<Item = usize> {
+    /// The steps behind this one, for after a failure, that were not asked yet.
+    fn behind(&self) -> impl Iterator<Item = usize> {
         let next = |step: &usize| self.ways.after(*step, Reason::General);
-        let full = self.full.iter().copied().filter(|step| *step < self.step);
-        let all = std::iter::successors(next(&self.step), next).chain(full);
-        all.filter(|step| !self.walk.has_asked(Decision::place_of(*step)))
+        std::iter::successors(next(&self.step), next).filter(|step| !self.has_asked(*step))
+    }
+
+    /// Those of the steps that were full which are not behind this one.
+    fn passed(&self) -> impl Iterator<Item = usize> {
+        let unasked = self.full.iter().copied().filter(|step| !self.has_asked(*step));
+        unasked.filter(|full| self.behind().all(|step| step != *full))
+    }
+
+    fn has_asked(&self, step: usize) -> bool {
+        self.walk.has_asked(self.at(step).step)
     }
 
     pub(super) fn ahead(&self) -> Ahead {
         let own = self.at(self.step).model;
-        self.unasked().fold(Ahead::default(), |ahead, step| match self.at(step).model == own {
+        let steps = self.behind().chain(self.passed());
+        steps.fold(Ahead::default(), |ahead, step| match self.at(step).model == own {
             true => Ahead { of_model: ahead.of_model + 1, ..ahead },
             false => Ahead { of_others: true, ..ahead },
         })
@@ -117,21 +126,29 @@ impl<W: World> Way<'_, '_, W> {
     /// pay with, the next such model is asked.
     pub(super) fn next(&mut self, class: Class) -> Result<Onward, GivenUp> {
         let next = self.walk.next(class, self.at(self.step), self.ahead())?;
-        let new = self.unasked().find(|step| self.is_new(*step));
-        let after = self.ways.after(self.step, Reason::General);
-        if let (Next::Step, Some(step)) = (next, new)
-            && after.is_none_or(|after| after == step)
-        {
+        let new = match self.behind().find(|step| self.is_new(*step)) {
+            Some(step) => Some(Onward::To(step)),
+            None => self.passed().any(|step| self.is_new(step)).then_some(Onward::NewOfFull),
+        };
+        if next == Next::Step && self.is_new_next() {
             return Ok(Onward::NextStep);
         }
         match self.walk.pay(class, self.stage.retry_budget(), self.stage.now()) {
             Ok(paid) => self.paid = paid,
             Err(given_up) => {
                 self.stage.counters.retry_budget_exhausted.increment();
-                return new.map(Onward::To).ok_or(given_up);
+                return new.ok_or(given_up);
             }
         }
         Ok(if next == Next::Step { Onward::NextStep } else { Onward::Here })
+    }
+
+    /// Whether the next step, or all that were full where there is none, are such.
+    fn is_new_next(&self) -> bool {
+        match self.ways.after(self.step, Reason::General) {
+            Some(step) => self.is_new(step),
+            None => self.full.iter().all(|step| self.is_new(*step)),
+        }
     }
 
     /// What was paid for an attempt is not needed.

@@ -58,7 +58,6 @@ impl<'s, W: World> Way<'s, '_, W> {
         self.full.retain(|full| *full != step);
         if matches!(placed, Err(NoPick::Full)) {
             self.full.push(step);
-            self.full.sort_unstable();
         }
         Ok(placed.ok())
     }
@@ -69,6 +68,10 @@ impl<'s, W: World> Way<'s, '_, W> {
         asked: &Asked<'_>,
     ) -> Result<Option<Ticket<'s>>, AttemptFault> {
         let mut steps = std::mem::take(&mut self.full);
+        steps.retain(|step| self.walk.may_ask(self.at(*step)));
+        if steps.is_empty() {
+            return Ok(None);
+        }
         let tried: Vec<_> = steps.iter().map(|step| self.tried(*step)).collect();
         let asks = steps.iter().zip(&tried).map(|(step, tried)| self.whom(*step, asked, tried));
         let asks: Vec<_> = asks.collect();
