@@ -480,10 +480,12 @@ fn every_thread_answers_on_the_one_port() {
 }
 
 #[test]
-fn an_answer_that_went_out_whole_is_written_down_by_its_id() {
+fn requests_and_answers_that_went_out_whole_are_written_down_by_their_ids() {
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("ids");
-    let mock = start_with(|script| script.answered = Some(file.clone()));
+    let [asked, answered] = ["asked", "answered"].map(|name| folder.path().join(name));
+    let mock = start_with(|script| {
+        (script.asked, script.answered) = (Some(asked.clone()), Some(answered.clone()));
+    });
     for words in ["x-request-id: a", "x-request-id: b\r\nx-mock-cut-at: 1", "x-request-id: c"] {
         let mut client = Client::connect(&mock);
         let words = format!("{words}\r\nconnection: close\r\n");
@@ -492,7 +494,8 @@ fn an_answer_that_went_out_whole_is_written_down_by_its_id() {
     }
     // A stopped mock has written all of it.
     drop(mock);
-    assert_eq!(std::fs::read_to_string(&file).unwrap(), "a\nc\n");
+    assert_eq!(std::fs::read_to_string(&asked).unwrap(), "a\nb\nc\n");
+    assert_eq!(std::fs::read_to_string(&answered).unwrap(), "a\nc\n");
 }
 
 #[test]

@@ -11,6 +11,7 @@ import time
 # Longer than any answer takes; whoever reaches it has been forgotten.
 SECONDS_MAX = 30
 LINE_BYTES_MAX = 1 << 20
+EFFECT = b"a file to be kept"
 
 WHOLE = "whole"
 # No byte of an answer to keep: another backend could have given it.
@@ -45,13 +46,29 @@ def request(identity, streamed, tokens, prompt_bytes=200):
     return head.encode() + asked
 
 
+def effect(identity):
+    """A request that no model reads: who has read it may have done its work."""
+    return (f"POST /v1/files HTTP/1.1\r\nhost: m\r\nx-mock-echo: 1\r\nx-request-id: {identity}\r\n"
+            f"content-length: {len(EFFECT)}\r\nconnection: close\r\n\r\n").encode() + EFFECT
+
+
 async def ask(address, identity, streamed, tokens, prompt_bytes=200):
     """What became of the request, always."""
     story = _Story()
     words = request(identity, streamed, tokens, prompt_bytes)
+    return await _told(story, story.tell(address, words, streamed, tokens))
+
+
+async def ask_effect(address, identity):
+    """What became of a request that may have had an effect."""
+    story = _Story()
+    return await _told(story, story.tell(address, effect(identity), False, None))
+
+
+async def _told(story, telling):
     try:
         async with asyncio.timeout(SECONDS_MAX):
-            await story.tell(address, words, streamed, tokens)
+            await telling
     except TimeoutError:
         return Outcome(STALLED, story.started, story.first, story.status, f"{SECONDS_MAX} s passed")
     except (OSError, EOFError, ValueError, asyncio.LimitOverrunError) as error:
@@ -89,9 +106,9 @@ class _Story:
                 await self._stream(reader, length, tokens)
             else:
                 body = await _body(reader, length)
-                text = json.loads(body)
                 self.is_whole = True
-                self.is_right = text["usage"]["completion_tokens"] == tokens
+                self.is_right = (body == EFFECT if tokens is None else
+                                 json.loads(body)["usage"]["completion_tokens"] == tokens)
         finally:
             writer.close()
 

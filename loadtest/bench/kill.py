@@ -4,6 +4,11 @@ Four mocks, at most two of them dead at once. A request that failed before any
 byte of an answer could have been saved by asking another backend; one that was
 cut in mid-answer could not. Each mock writes down the ids of the answers that
 went out whole, so that an id that stands there twice was answered twice.
+
+One request in ten is not for a model and may have had an effect (POST
+/v1/files). The mocks write down its id when its head has come: one that stands
+there twice may have had its effect twice. That it failed could only have been
+saved if it stands there not at all.
 """
 
 import asyncio
@@ -22,6 +27,8 @@ SCRIPT = f"--first-token 20ms --token-gap 5ms --tokens {TOKENS}"
 # Between two deeds, at random between these.
 PAUSE_SECONDS = (0.1, 0.9)
 REASONS_SHOWN = 12
+# One in so many requests may have an effect.
+EFFECT_EVERY = 10
 
 
 def run(options, place):
@@ -38,7 +45,9 @@ class _Run:
     def __init__(self, options, place):
         self._options, self._place = options, place
         self._chance = random.Random(options.seed)
-        self._answered = place.fresh("answered") / "ids"
+        ids = place.fresh("ids")
+        self._asked, self._answered = ids / "asked", ids / "answered"
+        self._asked.touch()
         self._answered.touch()
         self._mocks, self._kills, self._starts = {}, 0, 0
         self._proxy = None
@@ -64,7 +73,7 @@ class _Run:
 
     def _start(self, address):
         command = (f"{self._tokenring} mock --listen {address} --cores {proxies.LOAD_CORE} "
-                   f"--answered {self._answered} {SCRIPT}")
+                   f"--asked {self._asked} --answered {self._answered} {SCRIPT}")
         log = self._place.fresh("mock") / "output.log"
         return Process("mock", command, proxies.LOAD_CORE, address, log)
 
@@ -95,19 +104,29 @@ class _Run:
                 self._kills += 1
 
     async def _ask(self):
-        """Requests at a steady rate, every other one streamed."""
+        """Requests at a steady rate, every other one to a model streamed."""
         rate = self._options.rate or RATE
         started, tasks = time.monotonic(), []
         for index in range(int(rate * self._options.seconds)):
             await asyncio.sleep(max(0.0, started + index / rate - time.monotonic()))
-            words = (self._proxy.address, f"kill-{index}", index % 2 == 0, TOKENS)
-            tasks.append(asyncio.create_task(asker.ask(*words)))
+            address, identity = self._proxy.address, f"kill-{index}"
+            if _has_effect(index):
+                asking = asker.ask_effect(address, identity)
+            else:
+                asking = asker.ask(address, identity, index % 2 == 0, TOKENS)
+            tasks.append(asyncio.create_task(asking))
         return await asyncio.gather(*tasks)
 
     def _figures(self, outcomes):
         answered = collections.Counter(self._answered.read_text().split())
         if not answered:
             raise Failure("the mocks have written down no answer")
+        asked = collections.Counter(self._asked.read_text().split())
+        effects = {f"kill-{index}": one for index, one in enumerate(outcomes) if _has_effect(index)}
+        done = [asked[identity] for identity in effects]
+        lost = [one.kind != asker.WHOLE and asked[identity] == 0
+                for identity, one in effects.items()]
+        outcomes = [one for index, one in enumerate(outcomes) if not _has_effect(index)]
         kinds = collections.Counter(outcome.kind for outcome in outcomes)
         reasons = collections.Counter(
             f"{one.kind}: {one.why}" for one in outcomes if one.kind != asker.WHOLE)
@@ -121,8 +140,16 @@ class _Run:
             "made_to_look_whole": kinds[asker.LOOKS_WHOLE],
             "stalled": kinds[asker.STALLED],
             "answered_twice": sum(1 for count in answered.values() if count > 1),
+            "effects": len(effects),
+            "effects_answered": sum(one.kind == asker.WHOLE for one in effects.values()),
+            "effects_doubled": sum(count > 1 for count in done),
+            "effects_savable_failures": sum(lost),
             "reasons": dict(reasons.most_common(REASONS_SHOWN)),
         }
+
+
+def _has_effect(index):
+    return index % EFFECT_EVERY == EFFECT_EVERY - 1
 
 
 def _print(figures):

@@ -80,6 +80,9 @@ struct AnswerFlags {
     /// Pad an unstreamed answer's body to this size [default: as it comes]
     #[arg(long, value_name = "SIZE")]
     body_bytes: Option<Size>,
+    /// Add the x-request-id of each request whose head has come to this file [default: none]
+    #[arg(long, value_name = "FILE")]
+    asked: Option<PathBuf>,
     /// Add the x-request-id of each answer that went out whole to this file [default: none]
     #[arg(long, value_name = "FILE")]
     answered: Option<PathBuf>,
@@ -182,6 +185,7 @@ impl MockFlags {
                 omit_done: faults.omit_done,
                 fault_every: faults.fault_every,
                 close_after: faults.close_after,
+                asked: answers.asked,
                 answered: answers.answered,
             },
         }

@@ -44,6 +44,7 @@ fn each_trait_of_an_answer_has_its_flag() {
     check(&["--tokens", "7"], |w| w.script.tokens = 7);
     check(&["--token-bytes", "7B"], |w| w.script.token_bytes = 7);
     check(&["--body-bytes", "7B"], |w| w.script.body_bytes = Some(7));
+    check(&["--asked", "ids"], |w| w.script.asked = Some("ids".into()));
     check(&["--answered", "ids"], |w| w.script.answered = Some("ids".into()));
 }
 

@@ -58,8 +58,10 @@ pub struct MockScript {
     pub fault_every: u32,
     /// Closes each connection after this many answers; `None` is never.
     pub close_after: Option<u32>,
-    /// Gets a line with the `x-request-id` of each answer that went out whole;
+    /// Gets a line with the `x-request-id` of each request whose head has come;
     /// it outlives a mock that is killed.
+    pub asked: Option<PathBuf>,
+    /// The same for each answer that went out whole.
     pub answered: Option<PathBuf>,
 }
 
@@ -109,6 +111,7 @@ impl MockScript {
             omit_done: false,
             fault_every: Self::FAULT_EVERY,
             close_after: None,
+            asked: None,
             answered: None,
         }
     }

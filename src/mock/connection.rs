@@ -94,8 +94,11 @@ async fn next_order<W: World>(desk: &Desk<W>, inbox: &Inbox) -> Result<Order, No
         let found = inbox.read(|unread| match search.find(unread) {
             Some(length) => {
                 let head = unread.get(..length).unwrap_or_default();
-                let remember = |id: &[u8]| desk.stats.is_repeated(id);
-                let keeps_id = desk.stats.lists_answers();
+                let remember = |id: &[u8]| {
+                    desk.stats.lists.asked(id);
+                    desk.stats.is_repeated(id)
+                };
+                let keeps_id = desk.stats.lists.has_answers();
                 let turn = |route: &Route| desk.turn(route);
                 let order = read_order(head, &limits, turn, remember, keeps_id);
                 (length, Some(order))

@@ -291,7 +291,7 @@ impl<W: World> Performance<'_, '_, W> {
         self.outbox.flush().await?;
         self.desk.counters().count(|c| &c.answers, 1);
         if let Some(id) = &self.order.id {
-            self.desk.stats.answered(id);
+            self.desk.stats.lists.answered(id);
         }
         Ok(if close { Done::Close } else { Done::KeepAlive })
     }

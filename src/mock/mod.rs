@@ -17,6 +17,7 @@ mod connection;
 mod deliver;
 mod desk;
 mod inbox;
+mod lists;
 mod order;
 mod outbox;
 mod pace;

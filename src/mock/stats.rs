@@ -4,13 +4,11 @@
 
 use std::{
     cell::Cell,
-    fs::File,
-    io::Write,
     sync::atomic::{AtomicU16, AtomicU64, Ordering::Relaxed},
     time::Duration,
 };
 
-use super::text::digest;
+use super::{lists::Lists, text::digest};
 
 /// A token made later than this after the client's end was seen is one that
 /// an attentive server would not have made.
@@ -93,19 +91,18 @@ pub struct Stats {
     threads: Box<[Counters]>,
     /// The digest of an id, in the slot that its low bits name.
     ids: Box<[AtomicU64]>,
-    /// Gets the id of each answer that went out whole.
-    answered: Option<File>,
+    pub lists: Lists,
     /// The status of `/health`.
     health: AtomicU16,
 }
 
 impl Stats {
     #[must_use]
-    pub fn new(threads: usize, health: u16, answered: Option<File>) -> Self {
+    pub fn new(threads: usize, health: u16, lists: Lists) -> Self {
         Self {
             threads: (0..threads).map(|_| Counters::default()).collect(),
             ids: (0..IDS_MAX).map(|_| AtomicU64::new(0)).collect(),
-            answered,
+            lists,
             health: AtomicU16::new(health),
         }
     }
@@ -121,22 +118,6 @@ impl Stats {
         let digest = digest(id).max(1); // 0 marks an empty slot
         let slot = &self.ids[digest as usize % IDS_MAX];
         slot.swap(digest, Relaxed) == digest
-    }
-
-    /// Whether anybody wants to know of each answer by its id.
-    #[must_use]
-    pub fn lists_answers(&self) -> bool {
-        self.answered.is_some()
-    }
-
-    /// The answer to the request of this id went out whole. Its line is one
-    /// write, so that lines of several mocks in one file stay whole.
-    pub fn answered(&self, id: &[u8]) {
-        let Some(mut file) = self.answered.as_ref() else { return };
-        let line = [id, b"\n"].concat();
-        if let Err(error) = file.write_all(&line) {
-            tracing::error!(%error, "an answer is missing in the list of those that were given");
-        }
     }
 
     #[must_use]
@@ -263,7 +244,7 @@ mod tests {
 
     #[test]
     fn threads_are_summed_and_the_latest_is_the_largest() {
-        let stats = Stats::new(2, 200, None);
+        let stats = Stats::new(2, 200, Lists::default());
         for (thread, late) in [(0, 50), (1, 150)] {
             let counters = stats.of_thread(thread);
             counters.count(|c| &c.requests, 2);
@@ -277,14 +258,14 @@ mod tests {
 
     #[test]
     fn an_id_is_repeated_from_its_second_time_on() {
-        let stats = Stats::new(1, 200, None);
+        let stats = Stats::new(1, 200, Lists::default());
         let seen = ["a", "b", "a", "a"].map(|id| stats.is_repeated(id.as_bytes()));
         assert_eq!(seen, [false, false, true, true]);
     }
 
     #[test]
     fn a_request_waits_and_then_runs_and_then_is_neither() {
-        let stats = Stats::new(1, 200, None);
+        let stats = Stats::new(1, 200, Lists::default());
         let shown = || {
             let mut out = Vec::new();
             stats.totals().write_metrics(&mut out);

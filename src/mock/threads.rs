@@ -2,7 +2,6 @@
 //! listening socket.
 
 use std::{
-    fs::File,
     future::{Future, poll_fn},
     io,
     net::{Ipv4Addr, SocketAddr},
@@ -23,6 +22,7 @@ use anyhow::{Context, bail};
 use super::{
     connection,
     desk::Desk,
+    lists::Lists,
     stats::{Stats, Totals},
 };
 use crate::{
@@ -78,12 +78,8 @@ pub fn start(plan: MockPlan) -> anyhow::Result<MockHandle> {
     }
     let (listeners, bound) = listen(&plan.listen, plan.cores.len())
         .with_context(|| format!("cannot listen on {}", plan.listen))?;
-    let answered = plan.script.answered.as_ref().map(|path| {
-        let file = File::options().append(true).create(true).open(path);
-        file.with_context(|| format!("cannot write to {}", path.display()))
-    });
-    let health = plan.script.health_status;
-    let stats = Arc::new(Stats::new(listeners.len(), health, answered.transpose()?));
+    let lists = Lists::open(&plan.script)?;
+    let stats = Arc::new(Stats::new(listeners.len(), plan.script.health_status, lists));
     let mut handle = MockHandle { bound, drivers: Vec::new(), stats, threads: Vec::new() };
     let (ready, reports) = mpsc::channel();
     let clock = Clock::start();
