@@ -471,6 +471,7 @@ fn the_help_of_the_mock_shows_every_setting_with_its_default() {
             ("--close-after", "never"),
             ("--health-status", "200"),
             ("--answered", "none"),
+            ("--asked", "none"),
         ],
     );
 }

@@ -171,7 +171,7 @@ fn records_that_cannot_be_opened_cut_the_answer() {
 }
 
 /// Before the first byte of an answer it is an error. Who speaks no TLS will not
-/// learn it within a request; who has hung up is asked once more.
+/// learn it within a request; who has hung up is asked until it has cut three times.
 #[test]
 fn records_that_cannot_be_opened_are_a_bad_gateway() {
     for version in 0..2 {
@@ -185,7 +185,7 @@ fn records_that_cannot_be_opened_are_a_bad_gateway() {
             let answer = asks(&process);
             assert_eq!(answer.status, 502, "{version}, {name}: {}", answer.text());
             error_word(CHAT, &answer.body);
-            let times = if name == "half a record" { 2 } else { 1 };
+            let times = if name == "half a record" { 3 } else { 1 };
             assert_eq!(backend.connections(), times, "{version}, {name}");
         }
     }
