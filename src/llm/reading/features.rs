@@ -115,10 +115,18 @@ fn braces(text: &[u8]) -> u32 {
 }
 
 fn questions(text: &[u8]) -> u32 {
-    let latin = memchr::memchr_iter(b'?', text).count();
-    let others = [&b"\xef\xbc\x9f"[..], b"\\uff1f", b"\xd8\x9f", b"\\u061f"];
-    let others = others.iter().map(|mark| memmem::find_iter(text, mark).count());
-    (latin + others.sum::<usize>()) as u32
+    let count = |marks: [&[u8]; 2]| -> usize {
+        marks.iter().map(|mark| memmem::find_iter(text, mark).count()).sum()
+    };
+    let mut questions = memchr::memchr_iter(b'?', text).count();
+    // Of East Asia and of Arabic, which most texts have no use for.
+    if !text.is_ascii() {
+        questions += count([b"\xef\xbc\x9f", b"\xd8\x9f"]);
+    }
+    if memmem::find(text, b"\\u").is_some() {
+        questions += count([b"\\uff1f", b"\\u061f"]);
+    }
+    questions as u32
 }
 
 /// `"high"`, `{"effort":"high"}` or `{"type":"enabled","budget_tokens":…}`.
