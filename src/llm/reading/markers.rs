@@ -138,8 +138,8 @@ struct Starts {
 impl Starts {
     fn next(&mut self, bytes: u64) -> u64 {
         let (letters, escapes) = (letters(bytes), equal(bytes, b'\\'));
-        let behind_letter = letters << 8 | self.letters_before >> 56;
-        let escaped = escapes << 16 | self.escapes_before >> 48;
+        let behind_letter = (letters << 8) | (self.letters_before >> 56);
+        let escaped = (escapes << 16) | (self.escapes_before >> 48);
         (self.letters_before, self.escapes_before) = (letters, escapes);
         let goes_on = behind_letter & !escaped;
         (letters & !goes_on) | escapes | (bytes & HIGHEST)
@@ -150,15 +150,15 @@ impl Starts {
 fn letters(bytes: u64) -> u64 {
     let low = bytes & !HIGHEST;
     let from = |bytes: u64, first: u8| bytes + u64::from(0x80 - first) * ONES;
-    let lower = low | u64::from(b' ') * ONES;
+    let lower = low | (u64::from(b' ') * ONES);
     let letters = from(lower, b'a') & !from(lower, b'z' + 1);
     let digits = from(low, b'0') & !from(low, b'9' + 1);
     (letters | digits) & !bytes & HIGHEST
 }
 
 fn equal(bytes: u64, to: u8) -> u64 {
-    let differs = bytes ^ u64::from(to) * ONES;
-    !((differs & !HIGHEST) + !HIGHEST | differs) & HIGHEST
+    let differs = bytes ^ (u64::from(to) * ONES);
+    !(((differs & !HIGHEST) + !HIGHEST) | differs) & HIGHEST
 }
 
 /// The markers that the text begins with.
