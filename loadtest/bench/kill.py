@@ -7,8 +7,9 @@ went out whole, so that an id that stands there twice was answered twice.
 
 One request in ten is not for a model and may have had an effect (POST
 /v1/files). The mocks write down its id when its head has come: one that stands
-there twice may have had its effect twice. That it failed could only have been
-saved if it stands there not at all.
+there twice may have had its effect twice. One that failed and stands there not
+at all was sent to a mock that died before it read: who has sent it cannot know
+that, and must not send it again.
 """
 
 import asyncio
@@ -124,8 +125,8 @@ class _Run:
         asked = collections.Counter(self._asked.read_text().split())
         effects = {f"kill-{index}": one for index, one in enumerate(outcomes) if _has_effect(index)}
         done = [asked[identity] for identity in effects]
-        lost = [one.kind != asker.WHOLE and asked[identity] == 0
-                for identity, one in effects.items()]
+        unread = [one.kind != asker.WHOLE and asked[identity] == 0
+                  for identity, one in effects.items()]
         outcomes = [one for index, one in enumerate(outcomes) if not _has_effect(index)]
         kinds = collections.Counter(outcome.kind for outcome in outcomes)
         reasons = collections.Counter(
@@ -143,7 +144,7 @@ class _Run:
             "effects": len(effects),
             "effects_answered": sum(one.kind == asker.WHOLE for one in effects.values()),
             "effects_doubled": sum(count > 1 for count in done),
-            "effects_savable_failures": sum(lost),
+            "effects_lost_unread": sum(unread),
             "reasons": dict(reasons.most_common(REASONS_SHOWN)),
         }
 
