@@ -220,13 +220,15 @@ pub fn beyond_the_cap(house: &House) -> Option<String> {
 }
 
 /// Retries after something was sent, at any moment, are no more than a share
-/// of the requests so far and a few each second.
+/// of the requests so far and a few each second. The first ask of another model
+/// is counted as one, and needs not be paid.
 pub fn beyond_the_budget(world: &SimWorld, house: &House) -> Option<String> {
     let paid = Class::ALL.into_iter().filter(|class| !class.is_before_sending());
     let retries: u64 = paid.map(|class| house.retries(class)).sum();
     let seconds = world.now().since(house.opened_at).as_secs_f64();
     let share = f64::from(house.plan.retry.budget_percent) / 100.0;
-    let most = share * house.sum("requests") as f64 + FLOOR * (seconds + 1.0);
+    let unpaid = house.fallbacks() as f64;
+    let most = share * house.sum("requests") as f64 + FLOOR * (seconds + 1.0) + unpaid;
     (retries as f64 > most).then(|| format!("{retries} retries were made, of {most:.1}"))
 }
 
