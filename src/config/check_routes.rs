@@ -373,3 +373,7 @@ fn dialect(path: &Pattern) -> Option<Dialect> {
 #[cfg(test)]
 #[path = "check_routes_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "check_reach_tests.rs"]
+mod reach_tests;
