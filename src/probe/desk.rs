@@ -17,7 +17,7 @@ use super::{
     reading::Wanted,
 };
 use crate::{
-    balance::{BackendId, EngineFigures, Probed},
+    balance::{BackendId, EngineFigures, Fleet, Probed},
     base::{Chance, Instant},
     rt::{ConnectAddress, World},
 };
@@ -57,6 +57,17 @@ pub trait Audience: Send {
     fn hears_of_health(&self, backend: BackendId, probed: Probed, now: Instant);
 
     fn hears_of_engine(&self, backend: BackendId, figures: EngineFigures, now: Instant);
+}
+
+/// It judges what it hears.
+impl Audience for Arc<Fleet> {
+    fn hears_of_health(&self, backend: BackendId, probed: Probed, now: Instant) {
+        self.set_probed(backend, probed, now);
+    }
+
+    fn hears_of_engine(&self, backend: BackendId, figures: EngineFigures, now: Instant) {
+        self.note_engine(backend, figures, now);
+    }
 }
 
 /// What is asked of one backend again and again, one question at a time.

@@ -11,10 +11,9 @@ use anyhow::{Context, anyhow};
 
 use super::generation::{Backends, Security};
 use crate::{
-    balance::{BackendId, EngineFigures, Fleet, Probed},
-    base::Instant,
+    balance::BackendId,
     config::{BackendPlan, Plan},
-    probe::{Audience, Letter, ProbeFigures, Round, Target, keep},
+    probe::{Letter, ProbeFigures, Round, Target, keep},
     rt::{
         Clock, ConnectAddress, DriverChoice, KernelWorld, Letterbox, Mailbox, Unsent, build,
         mailbox, seed, spawn_thread,
@@ -50,20 +49,7 @@ pub fn round(number: u64, plan: &Plan, backends: &Backends) -> Round<Security> {
         number,
         plan: plan.probes.clone(),
         targets: plan.backends.iter().enumerate().map(target).collect(),
-        audience: Box::new(OfFleet(Arc::clone(&backends.fleet))),
-    }
-}
-
-/// What is found out is the fleet's to judge.
-struct OfFleet(Arc<Fleet>);
-
-impl Audience for OfFleet {
-    fn hears_of_health(&self, backend: BackendId, probed: Probed, now: Instant) {
-        self.0.set_probed(backend, probed, now);
-    }
-
-    fn hears_of_engine(&self, backend: BackendId, figures: EngineFigures, now: Instant) {
-        self.0.note_engine(backend, figures, now);
+        audience: Box::new(Arc::clone(&backends.fleet)),
     }
 }
 

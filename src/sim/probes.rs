@@ -1,5 +1,5 @@
 //! Backends are asked how they are: by the proxy's own loop (`probe/`), in the
-//! simulated world, and what it finds is the fleet's to judge, as in `server/`.
+//! simulated world, and what it finds is the fleet's to judge.
 
 use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
 
@@ -12,9 +12,9 @@ use super::{
     world::SimWorld,
 };
 use crate::{
-    balance::{BackendId, EngineFigures, Fleet, Probed},
-    base::{Chance, Instant},
-    probe::{Audience, Letter, ProbePlan, Round, Target, keep},
+    balance::BackendId,
+    base::Chance,
+    probe::{Letter, ProbePlan, Round, Target, keep},
     rt::{ConnectAddress, Mailbox, World, mailbox},
 };
 
@@ -69,20 +69,7 @@ fn round(plan: &ProbePlan, now: &InForce) -> Round<()> {
         number: now.number,
         plan: plan.clone(),
         targets: now.set.iter().enumerate().map(target).collect(),
-        audience: Box::new(OfFleet(Arc::clone(&now.fleet))),
-    }
-}
-
-/// What is found out is the fleet's to judge.
-struct OfFleet(Arc<Fleet>);
-
-impl Audience for OfFleet {
-    fn hears_of_health(&self, backend: BackendId, probed: Probed, now: Instant) {
-        self.0.set_probed(backend, probed, now);
-    }
-
-    fn hears_of_engine(&self, backend: BackendId, figures: EngineFigures, now: Instant) {
-        self.0.note_engine(backend, figures, now);
+        audience: Box::new(Arc::clone(&now.fleet)),
     }
 }
 
