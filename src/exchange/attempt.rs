@@ -248,10 +248,17 @@ impl<'s, W: World> Way<'s, '_, W> {
             Ok(next) => next,
             Err(given_up) => return self.give_up_with(word, given_up).map(Turn::Told),
         };
+        // The attempt that was paid for may not come to be.
         match self.keep(word).await {
             Ok(None) => {}
-            Ok(Some(answer)) => return Ok(Turn::Told((answer, None))),
-            Err(fault) => return self.end(fault).map(Turn::Told),
+            Ok(Some(answer)) => {
+                self.take_back();
+                return Ok(Turn::Told((answer, None)));
+            }
+            Err(fault) => {
+                self.take_back();
+                return self.end(fault).map(Turn::Told);
+            }
         }
         self.after = Some(class);
         self.go_on(next);
