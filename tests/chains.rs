@@ -16,30 +16,19 @@ use std::{
         atomic::{AtomicUsize, Ordering},
         mpsc,
     },
-    time::Duration,
 };
 
 use support::{
     Answer, Client, PATIENCE, Proxy,
     backend::{Backend, nowhere},
-    chat, eventually, mock,
+    chat, eventually, in_turn, mock,
 };
-use tokenring::config::{CandidateWritten, ModelWritten, Policy, Written};
+use tokenring::config::{CandidateWritten, ModelWritten, Written};
 
 const CHAT: &str = "/v1/chat/completions";
 const MESSAGES: &str = "/v1/messages";
-const SOON: Duration = Duration::from_millis(10);
 const FAILS: &str = "HTTP/1.1 500 Oh\r\ncontent-length: 2\r\n\r\n{}";
 const WELL: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
-
-/// Each backend in its turn, none left alone, and pauses that no test waits for.
-fn in_turn(written: &mut Written) {
-    written.balancing.policy = Policy::RoundRobin;
-    written.balancing.ejection.after = None;
-    written.balancing.ejection.below_percent = None;
-    written.retry.backoff = SOON;
-    written.retry.backoff_max = SOON;
-}
 
 fn name(place: usize) -> String {
     format!("b{place}")

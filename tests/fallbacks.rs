@@ -243,6 +243,18 @@ fn another_model_of_the_same_backend_is_asked_after_a_models_own_failure() {
     }
 }
 
+/// The model `small`, at a backend that bears one request, and `other` for when
+/// that fails or is full.
+fn one_place_and_a_fallback(written: &mut Written) {
+    for (backend, name) in written.backends.iter_mut().zip(["a", "b"]) {
+        backend.name = Some(name.to_owned());
+    }
+    written.backends[0].capacity = Some(1);
+    let mut small = model("small", "a");
+    small.fallbacks = vec!["other".to_owned()];
+    written.models = vec![small, model("other", "b")];
+}
+
 /// Two backends, of which one that fails once is left alone for the whole test.
 fn one_failure_is_enough(written: &mut Written) {
     with_fallbacks(written);
@@ -399,14 +411,7 @@ fn a_full_model_is_waited_for_when_the_others_fail() {
             }
         });
         let (other, heard) = saying(failing);
-        let proxy = Proxy::with(&[busy.address, other.address], |written| {
-            written.backends[0].name = Some("a".to_owned());
-            written.backends[1].name = Some("b".to_owned());
-            written.backends[0].capacity = Some(1);
-            let mut small = model("small", "a");
-            small.fallbacks = vec!["other".to_owned()];
-            written.models = vec![small, model("other", "b")];
-        });
+        let proxy = Proxy::with(&[busy.address, other.address], one_place_and_a_fallback);
         let mut first = proxy.client();
         first.send_post(CHAT, "", hello("small"));
         support::eventually("the first is under way", || proxy.backends()[0].waiting == 1);
@@ -431,13 +436,8 @@ fn what_a_fallback_has_declined_is_told_when_the_full_model_stays_full() {
     });
     let (other, heard) = saying(answer("400 Bad Request", WRONG));
     let proxy = Proxy::with(&[holds.address, other.address], |written| {
-        written.backends[0].name = Some("a".to_owned());
-        written.backends[1].name = Some("b".to_owned());
-        written.backends[0].capacity = Some(1);
+        one_place_and_a_fallback(written);
         written.queue.timeout = Duration::from_millis(30);
-        let mut small = model("small", "a");
-        small.fallbacks = vec!["other".to_owned()];
-        written.models = vec![small, model("other", "b")];
     });
     let mut first = proxy.client();
     first.send_post(CHAT, "", hello("small"));
@@ -457,14 +457,7 @@ fn a_full_model_is_not_waited_for_while_another_may_answer() {
         conn.until_closed();
     });
     let (other, heard) = saying(answer("200 OK", "{}"));
-    let proxy = Proxy::with(&[holds.address, other.address], |written| {
-        written.backends[0].name = Some("a".to_owned());
-        written.backends[1].name = Some("b".to_owned());
-        written.backends[0].capacity = Some(1);
-        let mut small = model("small", "a");
-        small.fallbacks = vec!["other".to_owned()];
-        written.models = vec![small, model("other", "b")];
-    });
+    let proxy = Proxy::with(&[holds.address, other.address], one_place_and_a_fallback);
     let mut first = proxy.client();
     first.send_post(CHAT, "", hello("small"));
     support::eventually("the first is under way", || proxy.backends()[0].waiting == 1);

@@ -17,26 +17,12 @@ use std::{
 use support::{
     Answer, End, Proxy,
     backend::{Backend, Request, nowhere},
-    chat, error_word, eventually, mock, plan, streamed, url,
+    chat, error_word, eventually, in_turn, mock, plan, streamed, url,
 };
-use tokenring::{
-    base::Secret,
-    config::{Policy, Written},
-    retry::Class,
-};
+use tokenring::{base::Secret, config::Written, retry::Class};
 
 const CHAT: &str = "/v1/chat/completions";
 const MESSAGES: &str = "/v1/messages";
-const SOON: Duration = Duration::from_millis(10);
-
-/// Each backend in its turn, and pauses that no test waits for.
-fn in_turn(written: &mut Written) {
-    written.balancing.policy = Policy::RoundRobin;
-    written.balancing.ejection.after = None;
-    written.balancing.ejection.below_percent = None;
-    written.retry.backoff = SOON;
-    written.retry.backoff_max = SOON;
-}
 
 fn answer(status: &str, fields: &str, body: &str) -> String {
     let length = body.len();

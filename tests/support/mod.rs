@@ -19,7 +19,7 @@ use std::{
 
 use tokenring::{
     balance::{BackendId, Figures, Fleet},
-    config::{Address, DriverChoice, Machine, MockPlan, MockScript, Plan, Written, check},
+    config::{Address, DriverChoice, Machine, MockPlan, MockScript, Plan, Policy, Written, check},
     exchange::{Counter, Counters},
     mock::{self, MockHandle},
     rt::{Lookup, Resolver},
@@ -62,6 +62,15 @@ pub fn mock_with(change: impl FnOnce(&mut MockScript)) -> MockHandle {
 
 pub fn mock() -> MockHandle {
     mock_with(|_| ())
+}
+
+/// Each backend in its turn, none left alone, and pauses that no test waits for.
+pub fn in_turn(written: &mut Written) {
+    written.balancing.policy = Policy::RoundRobin;
+    written.balancing.ejection.after = None;
+    written.balancing.ejection.below_percent = None;
+    written.retry.backoff = Duration::from_millis(10);
+    written.retry.backoff_max = Duration::from_millis(10);
 }
 
 /// The checked plan of a proxy with one shard on a free port.
