@@ -17,7 +17,8 @@ use crate::{
     rt::{Stream, World},
 };
 
-/// An answer whose head has come.
+/// An answer whose head has come. It goes through many hands, so it lives in a
+/// box from the beginning to the end.
 pub struct Answer<'s, S> {
     pub head: AnswerHead,
     /// The head as the client gets it, in a lent buffer.

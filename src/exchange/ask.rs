@@ -31,7 +31,7 @@ const INTERIM_MAX: usize = 8;
 pub enum Asking<'s, S> {
     /// An answer, with what it complains of where its first event is an error
     /// that is not the backend's.
-    Begun(Answer<'s, S>, Option<Complaint>),
+    Begun(Box<Answer<'s, S>>, Option<Complaint>),
     Failed(Failed, Word<'s, S>),
     /// Nobody else is to be asked: we have no room, or the request must end.
     Ended(AttemptFault),
@@ -49,7 +49,7 @@ impl<'s, S> Asking<'s, S> {
 
 /// What a failure can be told by.
 pub enum Word<'s, S> {
-    Answer(Answer<'s, S>),
+    Answer(Box<Answer<'s, S>>),
     Trouble(Trouble),
 }
 
@@ -119,7 +119,7 @@ pub async fn ask_backend<'s, W: World>(
 async fn judge<'s, W: World>(
     stage: &'s Stage<W>,
     errand: &Errand<'_, W::Stream>,
-    mut answer: Answer<'s, W::Stream>,
+    mut answer: Box<Answer<'s, W::Stream>>,
 ) -> Asking<'s, W::Stream> {
     if answer.head.class == Some(Class::Credential) {
         // What it says is about a key that is no business of the client's.
@@ -155,7 +155,7 @@ async fn begin<'s, W: World>(
     stage: &'s Stage<W>,
     errand: &Errand<'_, W::Stream>,
     ticket: &Ticket<'_>,
-) -> Result<Answer<'s, W::Stream>, AttemptFault> {
+) -> Result<Box<Answer<'s, W::Stream>>, AttemptFault> {
     // One that may not be sent again must not meet a connection that its backend
     // is about to close as idle.
     let fresh_only = !errand.asked.repeatable.after(Class::Cut);
@@ -214,7 +214,7 @@ async fn ask<'s, W: World>(
     stage: &'s Stage<W>,
     errand: &Errand<'_, W::Stream>,
     mut link: Link<'s, W::Stream>,
-) -> Result<Option<Answer<'s, W::Stream>>, AttemptFault> {
+) -> Result<Option<Box<Answer<'s, W::Stream>>>, AttemptFault> {
     let is_fresh = !link.is_reused();
     let spoken = converse(stage, errand, &mut link).await;
     let mut received = spoken.received;
@@ -237,14 +237,14 @@ async fn ask<'s, W: World>(
             let asks = errand.shared.asks.get();
             match arrive(stage, errand.asked, &link, &received, head_bytes, asks) {
                 Ok(Arrival::Final(head, out)) => {
-                    return Ok(Some(Answer {
+                    return Ok(Some(Box::new(Answer {
                         head,
                         out,
                         received,
                         body_at: head_bytes,
                         reusable: spoken.sent_whole,
                         link: Some(link),
-                    }));
+                    })));
                 }
                 Ok(Arrival::Interim(forward)) if interims < INTERIM_MAX => {
                     interims += 1;

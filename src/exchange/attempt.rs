@@ -44,7 +44,7 @@ use crate::{
 use onward::Stuck;
 
 /// An answer to relay, with the ticket of its backend while that is not judged.
-pub type Begun<'s, S> = (Answer<'s, S>, Option<Ticket<'s>>);
+pub type Begun<'s, S> = (Box<Answer<'s, S>>, Option<Ticket<'s>>);
 
 /// Asks backends until one begins to answer. The request in `asked` is not
 /// needed any more after that.
@@ -128,7 +128,6 @@ struct Way<'s, 'a, W: World> {
 const _: () = assert!(STEPS_MAX <= Walk::STEPS_MAX, "each step is told apart");
 
 /// What follows an attempt.
-#[allow(clippy::large_enum_variant, reason = "the large one is the usual one, and is moved once")]
 enum Turn<'s, S> {
     /// Another attempt.
     On,

@@ -40,12 +40,13 @@ pub async fn converse<W: World>(
     errand: &Errand<'_, W::Stream>,
     link: &mut Link<'_, W::Stream>,
 ) -> Spoken {
-    let first = link.first_receive(|| stage.lend_buffer());
+    let mut first = link.first_receive(|| stage.lend_buffer());
     let stream = link.stream();
     let rest = match begin_request(stage, errand, stream, link.backend) {
         Ok(rest) if rest.is_empty() && !errand.outgoing.borrow().has_body_apart() => {
             errand.watch.wait_for(stage, Wait::FirstByte);
-            let ((result, received), interrupt) = errand.watch.guard(stream, first).await;
+            let ((result, received), interrupt) = errand.watch.guard(stream, first.as_mut()).await;
+            link.keep(first);
             return Spoken { received, sent_whole: true, interrupt, error: result.err() };
         }
         rest => rest,

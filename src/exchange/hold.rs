@@ -77,9 +77,9 @@ pub async fn first_event<W: World>(
 /// Why an answer is not held.
 pub enum Unheld<'s, S> {
     /// It is too large, and intact.
-    Passes(Answer<'s, S>),
+    Passes(Box<Answer<'s, S>>),
     /// It is on its way for too long, and intact.
-    Slow(Answer<'s, S>),
+    Slow(Box<Answer<'s, S>>),
     /// The backend did not get to its end.
     Lost,
     Interrupted(Interrupt),
@@ -99,8 +99,8 @@ fn whole_events(bytes: &[u8]) -> usize {
 pub async fn hold<'s, W: World>(
     stage: &'s Stage<W>,
     watch: &Watch,
-    mut answer: Answer<'s, W::Stream>,
-) -> Result<Answer<'s, W::Stream>, Unheld<'s, W::Stream>> {
+    mut answer: Box<Answer<'s, W::Stream>>,
+) -> Result<Box<Answer<'s, W::Stream>>, Unheld<'s, W::Stream>> {
     let is_event = answer.head.content == Content::Events && answer.head.status == 200;
     // As for every piece there must be room for the size line of a chunk.
     let mut body = stage.lend_buffer();

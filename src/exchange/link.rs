@@ -14,8 +14,10 @@ use crate::{
 /// Counted as busy until it is dropped, which closes it, or given back.
 pub struct Link<'s, S> {
     stream: Rc<S>,
-    /// The receive that was armed while the connection was idle.
-    armed: Option<Receive>,
+    /// The receive that was armed while the connection was idle, or the place
+    /// of one that is over.
+    receive: Option<Receive>,
+    is_reused: bool,
     pub backend: BackendId,
     /// How often its backend had moved when it was made.
     moves: u64,
@@ -26,7 +28,8 @@ impl<'s, S: Stream> Link<'s, S> {
     /// A connection that was made now.
     pub fn fresh(stream: S, backend: BackendId, moves: u64, counters: &'s Counters) -> Self {
         counters.backend_connections_busy.increment();
-        Self { stream: Rc::new(stream), armed: None, backend, moves, counters }
+        let (stream, receive) = (Rc::new(stream), None);
+        Self { stream, receive, is_reused: false, backend, moves, counters }
     }
 
     /// A connection that has served before.
@@ -38,12 +41,13 @@ impl<'s, S: Stream> Link<'s, S> {
         counters: &'s Counters,
     ) -> Self {
         counters.backend_connections_busy.increment();
-        Self { stream, armed: Some(armed), backend, moves, counters }
+        let receive = Some(armed);
+        Self { stream, receive, is_reused: true, backend, moves, counters }
     }
 
     /// It may have been closed while the request was on its way to it.
     pub fn is_reused(&self) -> bool {
-        self.armed.is_some()
+        self.is_reused
     }
 
     pub fn stream(&self) -> &S {
@@ -58,17 +62,28 @@ impl<'s, S: Stream> Link<'s, S> {
     /// The receive of the answer's beginning: the one that is armed, or a new
     /// one into `buffer`.
     pub fn first_receive(&mut self, buffer: impl FnOnce() -> Vec<u8>) -> Receive {
-        self.armed.take().unwrap_or_else(|| receive(&self.stream, buffer()))
+        self.receive.take().unwrap_or_else(|| receive(&self.stream, buffer()))
+    }
+
+    /// Keeps the place of a receive that is over, for the next one.
+    pub fn keep(&mut self, over: Receive) {
+        self.receive = Some(over);
     }
 
     /// Both messages have ended cleanly and nothing is left unread: the
     /// connection may carry another request. Where it may not, as its backend is
     /// none of the plan any more or has idle ones enough, it ends in order.
-    pub fn give_back<W: World<Stream = S>>(self, stage: &Stage<W>) {
+    pub fn give_back<W: World<Stream = S>>(mut self, stage: &Stage<W>) {
         let mut pools = stage.pools.borrow_mut();
         if pools.has_room(self.backend, self.moves) {
-            let stream = Rc::clone(&self.stream);
-            let receive = receive(&stream, stage.lend_buffer());
+            let (stream, buffer) = (Rc::clone(&self.stream), stage.lend_buffer());
+            let receive = match self.receive.take() {
+                Some(mut over) => {
+                    over.as_mut().start_anew(buffer);
+                    over
+                }
+                None => receive(&stream, buffer),
+            };
             pools.give_back(self.backend, stream, receive, stage.now());
         } else {
             self.stream.finish();

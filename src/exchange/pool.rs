@@ -23,6 +23,8 @@ use std::{
     time::Duration,
 };
 
+use pin_project_lite::pin_project;
+
 use super::settings::PoolPlan;
 use crate::{
     balance::BackendId,
@@ -31,12 +33,50 @@ use crate::{
 };
 
 /// A receive that owns its stream, so that both can be kept together.
-pub type Receive = Pin<Box<dyn Future<Output = Transfer>>>;
+pub type Receive = Pin<Box<dyn Receiving>>;
+
+/// A connection keeps the place of a receive for the next one, which spares it
+/// an allocation for each request.
+pub trait Receiving: Future<Output = Transfer> {
+    /// Starts the next receive, into `buffer`; the last one is over.
+    fn start_anew(self: Pin<&mut Self>, buffer: Vec<u8>);
+}
+
+pin_project! {
+    struct OwnReceive<S, A, F> {
+        stream: Rc<S>,
+        arm: A,
+        #[pin]
+        receive: F,
+    }
+}
 
 /// Starts a receive into `buffer`.
 pub fn receive<S: Stream>(stream: &Rc<S>, buffer: Vec<u8>) -> Receive {
+    let arm = |stream: Rc<S>, buffer| async move { stream.recv(buffer).await };
     let stream = Rc::clone(stream);
-    Box::pin(async move { stream.recv(buffer).await })
+    let receive = arm(Rc::clone(&stream), buffer);
+    Box::pin(OwnReceive { stream, arm, receive })
+}
+
+impl<S, A, F: Future<Output = Transfer>> Future for OwnReceive<S, A, F> {
+    type Output = Transfer;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Transfer> {
+        self.project().receive.poll(cx)
+    }
+}
+
+impl<S, A, F> Receiving for OwnReceive<S, A, F>
+where
+    A: Fn(Rc<S>, Vec<u8>) -> F,
+    F: Future<Output = Transfer>,
+{
+    fn start_anew(self: Pin<&mut Self>, buffer: Vec<u8>) {
+        let mut this = self.project();
+        let next = (this.arm)(Rc::clone(this.stream), buffer);
+        this.receive.set(next);
+    }
 }
 
 /// Idle connections, at most a set number for each backend.

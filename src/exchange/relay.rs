@@ -18,10 +18,9 @@ use std::{io, ops::Range};
 
 use super::{
     Client, Stage,
-    answer::{Answer, AnswerHead, ClientFraming},
+    answer::{Answer, ClientFraming},
     attempt::Begun,
     connect::fault_of,
-    link::Link,
     pass::pass_slowly,
     permit::Permit,
     send::{SendFault, send_now},
@@ -66,26 +65,25 @@ pub async fn relay<W: World>(
     stage: &Stage<W>,
     client: &Client<W::Stream>,
     asked: &Asked<'_>,
-    (answer, ticket): Begun<'_, W::Stream>,
+    (mut answer, ticket): Begun<'_, W::Stream>,
     permit: &mut Option<Permit<'_>>,
 ) -> Relayed {
-    let Answer { head, out, received, body_at, link, reusable } = answer;
+    let head = answer.head;
     let mut relay = Relay {
         stage,
         client,
-        head,
-        link,
         ticket,
         at_backends_pace: true,
         permit,
         decoder: BodyDecoder::new(head.framing),
         tee: Tee::new(stage, &head, asked.endpoint),
         sent: 0,
-        reusable: reusable && head.backend_lives,
-        outgoing: out,
-        incoming: received,
+        reusable: answer.reusable && head.backend_lives,
+        outgoing: std::mem::take(&mut answer.out),
+        incoming: std::mem::take(&mut answer.received),
+        answer,
     };
-    let result = relay.run(body_at).await;
+    let result = relay.run().await;
     let ticket = relay.ticket.take();
     let outcome = match result {
         Ok(()) => Outcome::Whole,
@@ -100,7 +98,7 @@ pub async fn relay<W: World>(
                 verdict::cut(stage, ticket, &reason);
             }
             // The backend need not work for an answer that is lost.
-            relay.link = None;
+            relay.answer.link = None;
             relay.tell_cut(asked, reason).await
         }
     };
@@ -120,8 +118,7 @@ enum Ended {
 struct Relay<'a, 'p, W: World> {
     stage: &'a Stage<W>,
     client: &'a Client<W::Stream>,
-    head: AnswerHead,
-    link: Option<Link<'a, W::Stream>>,
+    answer: Box<Answer<'a, W::Stream>>,
     /// Until the backend's part is over.
     ticket: Option<Ticket<'a>>,
     /// The client has taken every piece at once so far.
@@ -143,8 +140,8 @@ struct Relay<'a, 'p, W: World> {
 impl<W: World> Relay<'_, '_, W> {
     /// The whole cycle: what came with the head, then send and receive until
     /// the end.
-    async fn run(&mut self, body_at: usize) -> Result<(), Ended> {
-        let (mut part, mut done) = match self.frame(body_at) {
+    async fn run(&mut self) -> Result<(), Ended> {
+        let (mut part, mut done) = match self.frame(self.answer.body_at) {
             Ok((first, done)) => (self.put_together(first).await?, done),
             Err(trouble) => {
                 // The head goes out, so that the cut can be told.
@@ -170,13 +167,13 @@ impl<W: World> Relay<'_, '_, W> {
             self.send(part).await?;
             return Err(Ended::Cut(Trouble::StreamCut));
         }
-        if let Some(link) = self.link.take()
+        if let Some(link) = self.answer.link.take()
             && self.reusable
         {
             link.give_back(self.stage);
         }
         if let Some(ticket) = self.ticket.take() {
-            verdict::whole(self.stage, ticket, &self.head, self.outturn());
+            verdict::whole(self.stage, ticket, &self.answer.head, self.outturn());
         }
         drop(self.permit.take());
         self.send(part).await
@@ -197,7 +194,7 @@ impl<W: World> Relay<'_, '_, W> {
     fn note_beginning(&mut self) {
         if let Some(ticket) = &mut self.ticket
             && ticket.is_waiting()
-            && self.head.status < 400
+            && self.answer.head.status < 400
             && self.tee.stream().is_none_or(|tee| tee.events() > 0)
         {
             ticket.first_byte(self.stage.now());
@@ -223,7 +220,7 @@ impl<W: World> Relay<'_, '_, W> {
     /// at the backend's end. The piece after that is not asked for before this
     /// one is out.
     async fn pass_and_fetch(&mut self, mut part: Range<usize>) -> Result<usize, Ended> {
-        let Some(link) = &self.link else {
+        let Some(link) = &self.answer.link else {
             return Err(Ended::ClientGone); // Not before the last piece.
         };
         let (backend, bytes) = (link.stream(), part.len());
@@ -263,7 +260,7 @@ impl<W: World> Relay<'_, '_, W> {
         self.reusable &= !decoded.done || decoded.consumed == came.len();
         self.note_beginning();
         let data = from + decoded.data.start..from + decoded.data.end;
-        if self.head.to_client == ClientFraming::Chunked {
+        if self.answer.head.to_client == ClientFraming::Chunked {
             if decoded.is_plain_chunk {
                 return Ok((from..self.incoming.len(), false));
             }
@@ -299,7 +296,7 @@ impl<W: World> Relay<'_, '_, W> {
             (_, Some(Interrupt::Drained)) => Err(Ended::Cut(Trouble::Draining)),
             (Ok(bytes), None) => Ok(bytes),
             (Err(error), None) => {
-                if let Some(link) = &self.link {
+                if let Some(link) = &self.answer.link {
                     // For the log; to the client it is a cut like any other.
                     let _ = fault_of(self.stage, link.backend, &error);
                 }
@@ -317,7 +314,7 @@ impl<W: World> Relay<'_, '_, W> {
         self.reusable = false;
         std::mem::swap(&mut self.outgoing, &mut self.incoming);
         self.outgoing.clear();
-        if self.head.to_client == ClientFraming::Chunked {
+        if self.answer.head.to_client == ClientFraming::Chunked {
             self.outgoing.extend_from_slice(write::LAST_CHUNK);
         }
         self.send_last(0..self.outgoing.len()).await
@@ -328,8 +325,8 @@ impl<W: World> Relay<'_, '_, W> {
     async fn tell_cut(&mut self, asked: &Asked<'_>, reason: Trouble) -> Outcome {
         // A client of HTTP/1.0 takes the end of the connection for the end of
         // the body; only a reset tells it otherwise.
-        let reset = self.head.to_client == ClientFraming::UntilClose;
-        if self.tee.stream().is_some() && self.head.to_client != ClientFraming::Plain {
+        let reset = self.answer.head.to_client == ClientFraming::UntilClose;
+        if self.tee.stream().is_some() && self.answer.head.to_client != ClientFraming::Plain {
             self.client.last_words();
             if self.outgoing.capacity() == 0 {
                 self.outgoing = self.stage.lend_buffer();
@@ -359,7 +356,7 @@ impl<W: World> Relay<'_, '_, W> {
             write_cut_event(event, asked.endpoint, reason, id, tee.events());
         }
         let data = write::CHUNK_PREFIX_MAX..event.len();
-        match self.head.to_client {
+        match self.answer.head.to_client {
             ClientFraming::Chunked => write::frame_chunk(event, data, false),
             ClientFraming::Plain | ClientFraming::UntilClose => data,
         }

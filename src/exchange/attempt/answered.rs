@@ -20,7 +20,7 @@ impl<'s, W: World> Way<'s, '_, W> {
     /// answer this, where another one is there for that.
     pub(super) async fn answered(
         &mut self,
-        answer: Answer<'s, W::Stream>,
+        answer: Box<Answer<'s, W::Stream>>,
         about: Option<Complaint>,
         ticket: Ticket<'s>,
     ) -> Result<Turn<'s, W::Stream>, AttemptFault> {
@@ -73,7 +73,7 @@ impl<'s, W: World> Way<'s, '_, W> {
     /// is told, unless it is a fallback's and there is something better.
     async fn faulted(
         &mut self,
-        answer: Answer<'s, W::Stream>,
+        answer: Box<Answer<'s, W::Stream>>,
         ticket: Ticket<'s>,
     ) -> Result<Turn<'s, W::Stream>, AttemptFault> {
         let has_better = !self.full.is_empty() || matches!(self.first, Some(Word::Answer(_)));
@@ -87,7 +87,7 @@ impl<'s, W: World> Way<'s, '_, W> {
     /// before, whose error is told then, or one that was only full.
     async fn passed_over(
         &mut self,
-        answer: Answer<'s, W::Stream>,
+        answer: Box<Answer<'s, W::Stream>>,
         ticket: Ticket<'s>,
     ) -> Result<Turn<'s, W::Stream>, AttemptFault> {
         if matches!(self.first, Some(Word::Answer(_))) {

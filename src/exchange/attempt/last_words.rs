@@ -22,7 +22,7 @@ impl<'s, W: World> Way<'s, '_, W> {
     pub(super) async fn keep(
         &mut self,
         word: Word<'s, W::Stream>,
-    ) -> Result<Option<Answer<'s, W::Stream>>, AttemptFault> {
+    ) -> Result<Option<Box<Answer<'s, W::Stream>>>, AttemptFault> {
         match (word, &self.first) {
             // Of two errors the first is told, and of any the one of a backend.
             (Word::Answer(answer), None | Some(Word::Trouble(_))) => {
