@@ -204,7 +204,8 @@ async fn take_link<'s, W: World>(
             return Ok(Link::reused(stream, armed, backend, moves, &stage.counters));
         }
     }
-    let stream = connect(stage, watch, backend).await?;
+    // Large, and most requests find a connection.
+    let stream = Box::pin(connect(stage, watch, backend)).await?;
     Ok(Link::fresh(stream, backend, moves, &stage.counters))
 }
 

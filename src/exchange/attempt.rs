@@ -36,11 +36,13 @@ use super::{
 };
 use crate::{
     balance::{ModelKey, Reach, Ticket},
+    base::Instant,
     llm::{MODEL_BYTES_MAX, Model},
     retry::{Class, Failed, Paid, Reason, Walk},
     route::{Decision, STEPS_MAX},
     rt::World,
 };
+use answered::is_fault;
 use onward::Stuck;
 
 /// An answer to relay, with the ticket of its backend while that is not judged.
@@ -152,18 +154,28 @@ impl<'s, W: World> Way<'s, '_, W> {
             self.begins();
             let name = self.ways.rename(self.step);
             asked.outgoing.get_mut().rename(asked.model.map(Model::place), name);
-            let Heard { mut asking, ticket } = match self.ask(asked, ticket).await {
-                Ok(heard) => heard,
-                Err(fault) => return self.end(fault),
+            let (mut asking, ticket) = match self.late_at(asked, &ticket) {
+                None => (ask_backend(self.stage, &self.errand(asked), &ticket).await, ticket),
+                Some(at) => match Box::pin(self.ask_two(asked, ticket, at)).await {
+                    Ok(Heard { asking, ticket }) => (asking, ticket),
+                    Err(fault) => return self.end(fault),
+                },
             };
             if self.stage.settings.headers.own
                 && let Some(answer) = asking.answer()
             {
                 self.ways.tell(self.step, answer);
             }
+            // What is rare and large stands in boxes, so that a usual request is
+            // not larger for it.
             let turn = match asking {
-                Asking::Begun(answer, about) => self.answered(answer, about, ticket).await?,
-                Asking::Failed(failed, word) => self.failed(failed, word, ticket).await?,
+                Asking::Begun(answer, about) if !is_fault(&answer, about) => {
+                    return Ok((answer, Some(ticket)));
+                }
+                Asking::Begun(answer, about) => {
+                    Box::pin(self.answered_fault(answer, about, ticket)).await?
+                }
+                Asking::Failed(failed, word) => Box::pin(self.failed(failed, word, ticket)).await?,
                 Asking::Ended(fault) => {
                     verdict::ended(self.stage, ticket, &fault);
                     return self.end(fault);
@@ -193,24 +205,31 @@ impl<'s, W: World> Way<'s, '_, W> {
         }
     }
 
+    /// What a backend of this step is asked.
+    fn errand<'e>(&'e self, asked: &'e Asked<'_>) -> Errand<'e, W::Stream> {
+        let (client, outgoing) = (self.client, &asked.outgoing);
+        Errand { client, watch: client, asked, outgoing, shared: &self.shared }
+    }
+
+    /// When the backend of this ticket is late, if another one may be asked
+    /// beside it then.
+    fn late_at(&self, asked: &Asked<'_>, ticket: &Ticket<'_>) -> Option<Instant> {
+        let may_hedge = self.stage.settings.retry.hedges()
+            && self.walk.may_hedge(self.at(self.step), self.ahead());
+        may_hedge.then(|| late_at(self.stage, asked, ticket)).flatten()
+    }
+
     /// Asks the backend of this ticket, and another one beside it if it is late.
-    async fn ask(
+    async fn ask_two(
         &mut self,
         asked: &Asked<'_>,
         ticket: Ticket<'s>,
+        late_at: Instant,
     ) -> Result<Heard<'s, W::Stream>, AttemptFault> {
-        let (stage, client, outgoing) = (self.stage, self.client, &asked.outgoing);
-        let errand = Errand { client, watch: client, asked, outgoing, shared: &self.shared };
-        let at = self.at(self.step);
-        let may_hedge = stage.settings.retry.hedges() && self.walk.may_hedge(at, self.ahead());
-        let late_at = may_hedge.then(|| late_at(stage, asked, &ticket)).flatten();
-        let Some(late_at) = late_at else {
-            let asking = ask_backend(stage, &errand, &ticket).await;
-            return Ok(Heard { asking, ticket });
-        };
+        let (stage, at) = (self.stage, self.at(self.step));
         let tried = self.tried(self.step);
         let beside = Beside { ask: self.whom(self.step, asked, &tried), late_at };
-        let both = ask_beside(stage, &errand, ticket, beside).await;
+        let both = ask_beside(stage, &self.errand(asked), ticket, beside).await;
         if !both.is_hedged {
             return Ok(both.heard);
         }

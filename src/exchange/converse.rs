@@ -51,7 +51,8 @@ pub async fn converse<W: World>(
         }
         rest => rest,
     };
-    converse_at_length(stage, errand, link, first, rest).await
+    // Large, and not for what the kernel takes at once.
+    Box::pin(converse_at_length(stage, errand, link, first, rest)).await
 }
 
 /// Sends the rest of the request while the first receive is armed already: a

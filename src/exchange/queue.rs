@@ -43,7 +43,8 @@ pub async fn place<'s, W: World>(
         Ok(ticket) => Ok(Some(ticket)),
         Err(NoPick::Nobody) => Ok(None),
         Err(NoPick::Full) => {
-            let placed = wait(stage, client, std::slice::from_ref(ask), priority).await?;
+            // Large, and not for who has a place at once.
+            let placed = Box::pin(wait(stage, client, std::slice::from_ref(ask), priority)).await?;
             Ok(placed.map(|(_, ticket)| ticket))
         }
     }

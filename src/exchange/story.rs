@@ -52,16 +52,17 @@ pub async fn tell<W: World>(
 ) -> After {
     let bytes = inbound.as_mut().held();
     let head_text = bytes.get(..head_bytes).unwrap_or_default();
-    let understood = head(stage, &client.forwarded, admin, head_text);
-    let mut asked = match understood {
+    // It is large, and so it stays where it is written.
+    let mut understood = head(stage, &client.forwarded, admin, head_text);
+    let asked = match &mut understood {
         Ok(Head::Asked(asked)) => asked,
         Ok(Head::Page { page, to_head, client_speaks_11, keep_alive, framing }) => {
             body::consume(bytes, head_bytes);
-            let client_lives = keep_alive && framing == BodyFraming::None;
-            let asker = Asker { dialect: Dialect::OpenAi, to_head };
+            let client_lives = *keep_alive && *framing == BodyFraming::None;
+            let asker = Asker { dialect: Dialect::OpenAi, to_head: *to_head };
             let stranger = Addressee::stranger(asker);
-            let to = Addressee { client_speaks_11, client_lives, ..stranger };
-            return after(show(stage, client, to, &page).await, client_lives);
+            let to = Addressee { client_speaks_11: *client_speaks_11, client_lives, ..stranger };
+            return after(show(stage, client, to, page).await, client_lives);
         }
         Err(refused) => return refuse_head(stage, client, &refused.trouble, refused.asker).await,
     };
@@ -73,14 +74,14 @@ pub async fn tell<W: World>(
     let after = match Permit::take(&stage.common.requests, gauge, 1, requests_max) {
         Some(permit) => {
             let mut permit = Some(permit);
-            match body::read(stage, client, inbound.as_mut(), &mut asked, head_bytes).await {
+            match body::read(stage, client, inbound.as_mut(), asked, head_bytes).await {
                 Ok(()) => {
-                    let work = pin!(answer(stage, client, &mut asked, &mut permit));
+                    let work = pin!(answer(stage, client, asked, &mut permit));
                     beside(stage, client, inbound, work).await
                 }
                 Err(BodyFault::Refused(trouble)) => {
                     asked.keep_alive = false; // Where its body ends is not known.
-                    refuse_asked(stage, client, &asked, &trouble).await
+                    refuse_asked(stage, client, asked, &trouble).await
                 }
                 Err(BodyFault::ClientGone) => {
                     stage.counters.clients_gone.increment();
@@ -91,12 +92,12 @@ pub async fn tell<W: World>(
         None => {
             asked.keep_alive &= asked.framing == BodyFraming::None;
             body::consume(inbound.held(), head_bytes);
-            refuse_asked(stage, client, &asked, &Trouble::Overloaded).await
+            refuse_asked(stage, client, asked, &Trouble::Overloaded).await
         }
     };
     client.end_request();
     queue::wake(stage);
-    stage.return_buffer(asked.outgoing.into_inner().into_buffer());
+    stage.return_buffer(asked.outgoing.get_mut().lend());
     after
 }
 

@@ -15,20 +15,23 @@ use crate::{
     rt::World,
 };
 
+/// Whether an answer faults the request; `about` is what its first event does.
+/// Any other is the end.
+pub(super) fn is_fault<S>(answer: &Answer<'_, S>, about: Option<Complaint>) -> bool {
+    about.is_some() || matches!(answer.head.status, 400..=499)
+}
+
 impl<'s, W: World> Way<'s, '_, W> {
-    /// A backend has answered. That is the end, but for a model that cannot
-    /// answer this, where another one is there for that.
-    pub(super) async fn answered(
+    /// A backend has answered with a fault of the request. That is the end as
+    /// well, but for a model that cannot answer this, where another one is there
+    /// for that.
+    pub(super) async fn answered_fault(
         &mut self,
         answer: Box<Answer<'s, W::Stream>>,
         about: Option<Complaint>,
         ticket: Ticket<'s>,
     ) -> Result<Turn<'s, W::Stream>, AttemptFault> {
         let status = answer.head.status;
-        let is_fault = about.is_some() || matches!(status, 400..=499);
-        if !is_fault {
-            return Ok(Turn::Told((answer, Some(ticket))));
-        }
         // These are told of the prompt; a 401 or 404 is not. Whether a model is
         // too small for it matters to nobody while another one is only full.
         let may_be_about_prompt = about.is_some() || matches!(status, 400 | 413 | 422);

@@ -42,7 +42,7 @@ impl<'s, W: World> Way<'s, '_, W> {
         asked: &Asked<'_>,
     ) -> Result<Option<Ticket<'s>>, AttemptFault> {
         if std::mem::take(&mut self.waits) {
-            return self.place_at_any(asked).await;
+            return Box::pin(self.place_at_any(asked)).await;
         }
         if !self.walk.may_ask(self.at(self.step)) {
             return Ok(None);
