@@ -88,7 +88,7 @@ impl Choice<'_> {
         if self.among.is_empty() {
             return None;
         }
-        GROUPS.into_iter().find_map(|group| {
+        GROUPS.iter().find_map(|&group| {
             let all = |place| (place, self.terms.tokens);
             let (place, tokens) = match self.policy {
                 Policy::RoundRobin => self.in_turn(group, turn).map(all),
@@ -226,6 +226,9 @@ impl Choice<'_> {
 
     /// The one that would answer soonest, of a few.
     pub(super) fn soonest(&self, group: Group, chance: &mut Chance) -> Option<usize> {
+        if self.among.len() == 1 {
+            return self.admits(group, 0).then_some(0);
+        }
         let cost = |place: usize| cost(self.load(place), &self.terms);
         let (few, is_even) = (self.among.len() <= MANY, self.is_even);
         match (few, is_even) {
