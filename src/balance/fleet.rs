@@ -54,6 +54,9 @@ pub struct Fleet {
     pub(super) prompts: Arc<Prompts>,
     /// The bits of the numbers of [`Usual`] that are medians.
     usual: [AtomicU32; 3],
+    /// Whether any backend has ever had no room for a model that is told apart:
+    /// here, or in the plans before.
+    pub(super) tells_models_apart: Arc<AtomicBool>,
     /// A shard decides whether to eject: no other does at that moment, or
     /// both might find that there is room for one more.
     pub(super) ejecting: AtomicBool,
@@ -104,6 +107,7 @@ impl Fleet {
         let prompts = Arc::clone(&self.prompts);
         let mut next = Self::with(loads, prompts, self.usual(), seats, balancing);
         next.left = left;
+        next.tells_models_apart = Arc::clone(&self.tells_models_apart);
         // Who has read what is told by the backends' places.
         let same =
             (0..next.loads.len()).all(|place| known.get(place) == Some(&Some(BackendId(place))));
@@ -141,6 +145,7 @@ impl Fleet {
             balancing,
             prompts,
             usual: numbers(usual).map(|number| AtomicU32::new(number.to_bits())),
+            tells_models_apart: Arc::default(),
             ejecting: AtomicBool::new(false),
         }
     }
@@ -178,7 +183,8 @@ impl Fleet {
             gate: ask.conversation.map_or_else(|| chance.fraction(), gate_of),
             conversation: ask.conversation,
             held: &held,
-            tokens_per_block: self.prompts.tokens(BLOCK_BYTES as u32) as f32,
+            tokens_per_block: prefixes
+                .map_or(0.0, |_| self.prompts.tokens(BLOCK_BYTES as u32) as f32),
             patience: self.balancing.affinity_percent as f32 / 100.0,
             terms,
             among: ask.among,
@@ -192,8 +198,7 @@ impl Fleet {
             // Another shard may have taken the place meanwhile.
             let begun = Ticket::begin(self, chosen.backend, work, chosen.room, now);
             let Some(ticket) = begun else { continue };
-            let is_apart = !self.seats[chosen.backend.0].serves_one;
-            let ticket = ticket.of_model(ask.model.filter(|_| is_apart));
+            let ticket = ticket.of_model(ask.model);
             if ask.policy.is_affine() {
                 turn.give(chosen.backend);
             }
@@ -216,6 +221,13 @@ impl Fleet {
                 || load.is_well(ask.model, now) && !load.health.is_on_probation();
             is_in_reach && !ask.tried.contains(backend)
         })
+    }
+
+    /// Whether it matters which model is asked for, before a backend has no room
+    /// for it.
+    #[must_use]
+    pub fn tells_models_apart(&self) -> bool {
+        self.tells_models_apart.load(Ordering::Relaxed)
     }
 
     /// Every backend.

@@ -132,3 +132,21 @@ fn a_backend_without_room_for_many_models_has_none() {
     }
     assert_eq!(bench.shares(OTHER, 11), [0, 100]);
 }
+
+#[test]
+fn a_model_is_asked_for_once_one_is_spent_and_in_the_plans_that_follow() {
+    let mut bench = Bench::of(2, Policy::RoundRobin, false);
+    assert!(!bench.fleet.tells_models_apart());
+    let ask = bench.ask(&[BackendId(0)], None);
+    let ticket = bench.fleet.pick(&mut bench.turn, &ask, at(10), &mut bench.chance).unwrap();
+    // Which it is was not known before.
+    let ticket = ticket.of_model(Some(ModelKey::of(b"spent")));
+    assert!(ticket.no_room(Some(Duration::from_secs(30)), at(10)).is_some());
+    assert_eq!(bench.shares(SPENT, 11), [0, 100]);
+    assert!(bench.shares(OTHER, 11)[0] >= 25);
+    assert!(bench.fleet.tells_models_apart());
+    let seats = ["0", "1"].map(Seat::of).to_vec();
+    let known = [BackendId(0), BackendId(1)].map(Some);
+    let next = bench.fleet.followed_by(&known, seats, Balancing::DEFAULT, at(12));
+    assert!(next.tells_models_apart());
+}

@@ -2,7 +2,7 @@
 //! once how it went, and gives its counts back however it goes, in a panic
 //! too.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
 use super::{
     BackendId, Fleet, ModelKey,
@@ -106,8 +106,11 @@ impl<'f> Ticket<'f> {
         Some(Self { fleet, backend, work, model, tokens, ahead, sent_at: now, phase })
     }
 
-    pub(super) fn of_model(mut self, model: Option<ModelKey>) -> Self {
-        self.model = model;
+    /// The model that it asks for, where that was not known when its place was
+    /// taken; it is needed for [`Self::no_room`].
+    #[must_use]
+    pub fn of_model(mut self, model: Option<ModelKey>) -> Self {
+        self.model = model.filter(|_| !self.fleet.seats[self.backend.0].serves_one);
         self
     }
 
@@ -227,6 +230,9 @@ impl<'f> Ticket<'f> {
     /// [`Self::failed`].
     pub fn no_room(mut self, retry_after: Option<Duration>, now: Instant) -> Option<Duration> {
         let load = self.load();
+        if self.model.is_some() {
+            self.fleet.tells_models_apart.store(true, Relaxed);
+        }
         let slot = self.model.and_then(|model| Some((model, load.tell_apart(model, now)?)));
         let Some((model, slot)) = slot else { return self.failed(retry_after, now) };
         let asked = retry_after.map(|asked| self.fleet.bearable(asked));

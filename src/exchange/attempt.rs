@@ -59,6 +59,9 @@ pub async fn attempt<'s, W: World>(
     stage.count_for_retries();
     let walk = Walk::new(&stage.settings.retry, asked.repeatable);
     let ways = Ways::of(decision);
+    // Otherwise it is enough to look at the name when it is needed, as it stands
+    // in the body as it came.
+    let is_told_apart = decision.is_some() || stage.fleet.tells_models_apart();
     let mut way = Way {
         stage,
         client,
@@ -75,7 +78,7 @@ pub async fn attempt<'s, W: World>(
         first: None,
         after: None,
         paid: Paid::Nothing,
-        model: model_of(asked),
+        model: is_told_apart.then(|| model_of(asked)).flatten(),
     };
     let begun = way.walk_on(asked).await;
     if begun.is_err() && stage.settings.headers.own {
@@ -123,7 +126,7 @@ struct Way<'s, 'a, W: World> {
     after: Option<Class>,
     /// … and how that has been paid for.
     paid: Paid,
-    /// The model that the client asks for.
+    /// The model that the client asks for, where it is told apart.
     model: Option<ModelKey>,
 }
 
@@ -175,7 +178,9 @@ impl<'s, W: World> Way<'s, '_, W> {
                 Asking::Begun(answer, about) => {
                     Box::pin(self.answered_fault(answer, about, ticket)).await?
                 }
-                Asking::Failed(failed, word) => Box::pin(self.failed(failed, word, ticket)).await?,
+                Asking::Failed(failed, word) => {
+                    Box::pin(self.failed(asked, failed, word, ticket)).await?
+                }
                 Asking::Ended(fault) => {
                     verdict::ended(self.stage, ticket, &fault);
                     return self.end(fault);
@@ -237,7 +242,7 @@ impl<'s, W: World> Way<'s, '_, W> {
         let mut heard = both.heard;
         if let Some((failed, word, ticket)) = both.failed_before {
             self.walk.failed(ticket.backend(), at, failed, stage.now());
-            verdict::failure(stage, ticket, failed);
+            verdict::failure(stage, self.of_model(asked, ticket), failed);
             if matches!(heard.asking, Asking::Failed(..)) {
                 if let Some(too_large) = self.keep(word).await? {
                     too_large.lost(stage);
@@ -255,13 +260,14 @@ impl<'s, W: World> Way<'s, '_, W> {
     /// A backend has failed.
     async fn failed(
         &mut self,
+        asked: &Asked<'_>,
         failed: Failed,
         word: Word<'s, W::Stream>,
         ticket: Ticket<'s>,
     ) -> Result<Turn<'s, W::Stream>, AttemptFault> {
         let (stage, class) = (self.stage, failed.class);
         self.walk.failed(ticket.backend(), self.at(self.step), failed, stage.now());
-        verdict::failure(stage, ticket, failed);
+        verdict::failure(stage, self.of_model(asked, ticket), failed);
         let next = match self.next(class) {
             Ok(next) => next,
             Err(given_up) => return self.give_up_with(word, given_up).map(Turn::Told),

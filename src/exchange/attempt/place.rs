@@ -4,7 +4,7 @@
 use super::Way;
 use crate::{
     balance::{Ask, BackendId, ModelKey, NoPick, Reach, Ticket},
-    exchange::{ask::AttemptFault, queue, understand::Asked},
+    exchange::{ask::AttemptFault, attempt::model_of, queue, understand::Asked},
     retry::{Failing, Reason},
     rt::World,
 };
@@ -13,6 +13,15 @@ impl<'s, W: World> Way<'s, '_, W> {
     /// Whom a step does not ask again.
     pub(super) fn tried(&self, of: usize) -> Failing {
         self.walk.tried(|step| self.ways.are_same(step, of))
+    }
+
+    /// The same ticket, and the model that was asked for by it.
+    pub(super) fn of_model<'t>(&mut self, asked: &Asked<'_>, ticket: Ticket<'t>) -> Ticket<'t> {
+        if self.model.is_some() || ticket.is_of_model() {
+            return ticket;
+        }
+        self.model = model_of(asked);
+        ticket.of_model(self.model)
     }
 
     /// Whom a step may ask next.
