@@ -71,8 +71,8 @@ pub use peers::peers;
 pub use queue::look_again;
 pub use rule_counts::RuleCounts;
 pub use settings::{
-    BackendSettings, Credential, Credentials, Deadlines, HeaderPlan, Limits, PoolPlan, QueuePlan,
-    Settings,
+    BackendSettings, Credential, Credentials, Deadlines, HeaderPlan, Host, Limits, PoolPlan,
+    QueuePlan, Settings,
 };
 pub use stage::Stage;
 pub use story::{After, refuse_head, tell};

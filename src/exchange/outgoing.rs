@@ -25,14 +25,9 @@ use crate::{
     llm::Dialect,
 };
 
-const VERSION_LINE: &[u8] = b" HTTP/1.1\r\n";
-const HOST: &[u8] = b"host: ";
-const LENGTH: &[u8] = b"content-length: ";
 const LINE_END: &[u8] = b"\r\n";
-/// What differs by backend is at most so long, besides what names it.
-const FIXED: usize =
-    1 + VERSION_LINE.len() + HOST.len() + LENGTH.len() + LENGTH_DIGITS + 2 * LINE_END.len();
-const LENGTH_DIGITS: usize = 20;
+/// The line of the length is at most so long, besides the name of its field.
+const LENGTH_BYTES_MAX: usize = 20 + LINE_END.len();
 /// The most of a body apart that is copied behind the fields. Clients name the
 /// model first, or far behind everything they say.
 const FRONT_BYTES_MAX: usize = 1024;
@@ -42,6 +37,7 @@ const FRONT_BYTES_MAX: usize = 1024;
 pub struct Outgoing {
     /// Lent by the shard's pool.
     bytes: Vec<u8>,
+    /// With the space behind it.
     method: usize,
     target: usize,
     /// The client's own credentials, for a backend that has none of its own.
@@ -82,13 +78,14 @@ impl Outgoing {
     ) -> Self {
         bytes.clear();
         bytes.extend_from_slice(method);
+        bytes.push(b' ');
         bytes.extend_from_slice(target);
         bytes.extend_from_slice(credentials);
-        let fields_at = 2 * bytes.len() + FIXED + prefix_room;
+        let fields_at = 2 * bytes.len() + LENGTH_BYTES_MAX + prefix_room;
         bytes.resize(fields_at, 0);
         Self {
             bytes,
-            method: method.len(),
+            method: method.len() + 1,
             target: target.len(),
             credentials: credentials.len(),
             fields_at,
@@ -208,22 +205,19 @@ impl Outgoing {
         // `*` asks about the whole server and is below no path.
         let is_asterisk = self.target == 1 && self.bytes.get(self.method) == Some(&b'*');
         let base = if is_asterisk { b"" } else { backend.base_path.as_bytes() };
-        let host = backend.host_header.as_bytes();
+        let host = backend.host.lines(self.has_length);
         let mut digits = itoa::Buffer::new();
-        let length: [&[u8]; 3] = match self.has_length {
-            true => [LENGTH, digits.format(self.body_bytes()).as_bytes(), LINE_END],
-            false => [b"", b"", b""],
+        let length = match self.has_length {
+            true => digits.format(self.body_bytes()).as_bytes(),
+            false => b"",
         };
+        let length_bytes = if self.has_length { length.len() + LINE_END.len() } else { 0 };
         let credential = backend.credential.as_ref().map(|credential| credential.line(dialect));
         let target_at = self.method;
         let credentials_at = target_at + self.target;
-
-        let line = self.method + 1 + base.len() + self.target + VERSION_LINE.len();
-        let length_bytes: usize = length.iter().map(|part| part.len()).sum();
-        let all = line
-            + HOST.len()
+        let all = credentials_at
+            + base.len()
             + host.len()
-            + LINE_END.len()
             + length_bytes
             + credential.map_or(self.credentials, <[u8]>::len);
         let source = credentials_at + self.credentials;
@@ -231,18 +225,24 @@ impl Outgoing {
         let start = self.fields_at.saturating_sub(all);
 
         let mut at = start;
-        self.bytes.copy_within(..self.method, at);
-        at += self.method;
-        at = self.put(at, b" ");
-        at = self.put(at, base);
-        self.bytes.copy_within(target_at..credentials_at, at);
-        at += self.target;
-        for part in [VERSION_LINE, HOST, host, LINE_END].into_iter().chain(length) {
-            at = self.put(at, part);
+        if base.is_empty() {
+            self.bytes.copy_within(..credentials_at, at);
+            at += credentials_at;
+        } else {
+            self.bytes.copy_within(..target_at, at);
+            at = self.put(at + target_at, base);
+            self.bytes.copy_within(target_at..credentials_at, at);
+            at += self.target;
+        }
+        at = self.put(at, host);
+        if self.has_length {
+            at = self.put(at, length);
+            at = self.put(at, LINE_END);
         }
         match credential {
             Some(line) => drop(self.put(at, line)),
-            None => self.bytes.copy_within(credentials_at..source, at),
+            None if self.credentials > 0 => self.bytes.copy_within(credentials_at..source, at),
+            None => {}
         }
         start..self.bytes.len()
     }

@@ -1,10 +1,10 @@
 use super::*;
-use crate::exchange::Credential;
+use crate::exchange::{Credential, Host};
 
 fn backend(base_path: &str, host: &str, key: Option<&str>) -> BackendSettings {
     BackendSettings {
         name: String::new(),
-        host_header: host.into(),
+        host: Host::new(host),
         base_path: base_path.into(),
         credential: key.map(|key| Credential::new(key.as_bytes())),
     }
@@ -63,20 +63,24 @@ fn each_attempt_is_addressed_anew_and_the_rest_stays() {
 
 #[test]
 fn a_request_without_body_says_nothing_of_length() {
-    let mut outgoing = Outgoing::begin(Vec::with_capacity(256), (b"GET", b"/"), b"", 1);
+    let to = backend("", "h", None);
+    let bytes = Vec::with_capacity(256);
+    let mut outgoing = Outgoing::begin(bytes, (b"GET", b"/"), b"", to.prefix_bytes());
     outgoing.end_without_body();
-    let head = sent(&mut outgoing, &backend("", "h", None));
+    let head = sent(&mut outgoing, &to);
     assert_eq!(head, "GET / HTTP/1.1\r\nhost: h\r\n\r\n");
 }
 
 #[test]
 fn a_large_body_stands_apart() {
-    let mut outgoing = Outgoing::begin(Vec::with_capacity(128), (b"POST", b"/"), b"", 1);
+    let to = backend("", "h", None);
+    let bytes = Vec::with_capacity(128);
+    let mut outgoing = Outgoing::begin(bytes, (b"POST", b"/"), b"", to.prefix_bytes());
     let body = vec![b'x'; 1000];
     assert!(!outgoing.end_with_body(&body));
     outgoing.end_with_body_apart(body.clone());
     assert_eq!(outgoing.body(), body);
-    let range = outgoing.address_to(&backend("", "h", None), Dialect::OpenAi);
+    let range = outgoing.address_to(&to, Dialect::OpenAi);
     let head = String::from_utf8(outgoing.bytes[range].to_vec()).unwrap();
     assert!(head.ends_with("content-length: 1000\r\n\r\n"), "{head}");
 }
@@ -94,7 +98,7 @@ fn nobody_sees_the_credential_of_another() {
     let rest = "content-length: 2\r\n";
     for places in [[0, 1, 2], [2, 1, 0], [1, 0, 2]] {
         for place in places {
-            let host = &backends[place].host_header;
+            let host = ["a", "b", "c"][place];
             let (openai, anthropic) = match place {
                 0 => (
                     "authorization: Bearer key-of-a-which-is-long\r\n",

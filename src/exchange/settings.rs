@@ -36,8 +36,8 @@ pub struct Settings {
 pub struct BackendSettings {
     /// Shown in `x-tokenring-backend`.
     pub name: String,
-    /// The value of the `Host` header.
-    pub host_header: String,
+    /// How it is told that it is meant.
+    pub host: Host,
     /// Put before the request's path.
     pub base_path: String,
     /// Shown to this backend and to no other.
@@ -50,7 +50,39 @@ impl BackendSettings {
         let credential = self.credential.as_ref().map_or(0, |credential| {
             credential.line(Dialect::OpenAi).len().max(credential.line(Dialect::Anthropic).len())
         });
-        self.host_header.len() + self.base_path.len() + credential
+        self.host.lines.len() + self.base_path.len() + credential
+    }
+}
+
+/// What stands behind the target of every request to a backend: the version
+/// and the `Host` field, and the name of the field that follows where the request
+/// has a length.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host {
+    lines: Box<[u8]>,
+}
+
+impl Host {
+    const LENGTH: &[u8] = b"content-length: ";
+
+    /// Of the field's value.
+    #[must_use]
+    pub fn new(value: &str) -> Self {
+        let before: &[u8] = b" HTTP/1.1\r\nhost: ";
+        Self { lines: [before, value.as_bytes(), b"\r\n", Self::LENGTH].concat().into() }
+    }
+
+    /// With the name of the length's field, or without.
+    #[must_use]
+    pub fn lines(&self, has_length: bool) -> &[u8] {
+        let without = self.lines.len() - Self::LENGTH.len();
+        if has_length { &self.lines } else { self.lines.get(..without).unwrap_or_default() }
+    }
+}
+
+impl Default for Host {
+    fn default() -> Self {
+        Self::new("")
     }
 }
 

@@ -70,6 +70,9 @@ pub fn write_fields<W: World>(
 /// lines are one list (RFC 9110, section 5.3).
 fn write_forwarded(outgoing: &mut Outgoing, senders: &[&[u8]], own_lines: &[u8]) {
     const NAME: &[u8] = b"x-forwarded-for: ";
+    if senders.is_empty() {
+        return outgoing.lines(own_lines);
+    }
     let (name, own) = own_lines.split_at_checked(NAME.len()).unwrap_or_default();
     outgoing.lines(name);
     for sender in senders.iter().filter(|sender| !sender.is_empty()) {

@@ -11,7 +11,7 @@ use crate::{
     balance::{BackendId, Fleet, Seat},
     config::{BackendAddress, BackendPlan, Plan},
     exchange::{
-        BackendSettings, Counters, Credential, Deadlines, Generation, RuleCounts, Settings,
+        BackendSettings, Counters, Credential, Deadlines, Generation, Host, RuleCounts, Settings,
     },
     probe::ProbeFigures,
     route::RouteTable,
@@ -84,7 +84,7 @@ fn settings(plan: &Plan) -> Settings {
             .iter()
             .map(|backend| BackendSettings {
                 name: backend.name.clone(),
-                host_header: backend.host_header.clone(),
+                host: Host::new(&backend.host_header),
                 base_path: backend.base_path.clone(),
                 credential: backend
                     .credential

@@ -13,7 +13,7 @@ use crate::{
     balance::{Balancing, Seat},
     base::Chance,
     exchange::{
-        BackendSettings, Credential, Credentials, Deadlines, HeaderPlan, Limits, PoolPlan,
+        BackendSettings, Credential, Credentials, Deadlines, HeaderPlan, Host, Limits, PoolPlan,
         QueuePlan, Settings,
     },
     probe::ProbePlan,
@@ -127,7 +127,7 @@ impl Plan {
     pub fn settings(&self, set: &[usize], says: &Says, faults: &Faults) -> Settings {
         let backend = |index: &usize| BackendSettings {
             name: name_of(*index),
-            host_header: name_of(*index),
+            host: Host::new(&name_of(*index)),
             base_path: String::new(),
             credential: backend::key_of(*index, faults).map(|key| Credential::new(key.as_bytes())),
         };
