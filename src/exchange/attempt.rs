@@ -95,7 +95,7 @@ pub(super) fn model_of(asked: &Asked<'_>) -> Option<ModelKey> {
 }
 
 /// Steps whose backends bear no more, for now.
-type Full = SmallVec<[usize; 4]>;
+type Full = SmallVec<[usize; 2]>;
 
 /// The way of one request from backend to backend.
 struct Way<'s, 'a, W: World> {

@@ -1,11 +1,11 @@
 //! Verb two, second half: the body is read to its limit and put behind the
 //! outgoing head, so that the request can be sent, and sent again.
 
-use std::pin::Pin;
+use std::{pin::Pin, task::Context};
 
 use super::{
     Client, Stage,
-    inbound::{self, Inbound},
+    inbound::Inbound,
     permit::Permit,
     understand::Asked,
     watch::{Interrupt, Wait},
@@ -224,10 +224,11 @@ async fn more<W: World>(
 /// receive is cancelled, so that the client can still be told why.
 pub async fn receive<S: Stream>(
     client: &Client<S>,
-    inbound: Pin<&mut dyn Inbound>,
+    mut inbound: Pin<&mut dyn Inbound>,
     bytes_max: usize,
 ) -> Result<bool, Interrupt> {
-    let (received, interrupt) = client.guard_receive(inbound::fill(inbound, bytes_max)).await;
+    let fill = |cx: &mut Context<'_>| inbound.as_mut().poll_fill(cx, bytes_max);
+    let (received, interrupt) = client.guard_receive(fill).await;
     match (received, interrupt) {
         (Ok(1..), _) => Ok(true),
         (_, Some(interrupt)) => Err(interrupt),

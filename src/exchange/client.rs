@@ -3,9 +3,8 @@
 
 use std::{
     cell::{Cell, OnceCell},
-    future::{Future, pending, poll_fn},
+    future::{pending, poll_fn},
     ops::Deref,
-    pin::pin,
     task::{Context, Poll, Waker},
 };
 
@@ -138,22 +137,21 @@ impl<S: Stream> Client<S> {
     /// it is cancelled, and the client can still be told.
     pub async fn guard_receive<T>(
         &self,
-        receive: impl Future<Output = T>,
+        mut poll_receive: impl FnMut(&mut Context<'_>) -> Poll<T>,
     ) -> (T, Option<Interrupt>) {
-        let mut receive = pin!(receive);
         let mut interrupt = None;
         poll_fn(|cx: &mut Context<'_>| {
             if interrupt.is_none() {
                 interrupt = self.interrupt();
                 if interrupt.is_some() {
                     // On epoll a receive must have been polled to be cancelled.
-                    if let Poll::Ready(result) = receive.as_mut().poll(cx) {
+                    if let Poll::Ready(result) = poll_receive(cx) {
                         return Poll::Ready((result, interrupt));
                     }
                     self.stream.cancel_recv();
                 }
             }
-            receive.as_mut().poll(cx).map(|result| (result, interrupt))
+            poll_receive(cx).map(|result| (result, interrupt))
         })
         .await
     }

@@ -123,8 +123,12 @@ impl<W: World> Ground<W> {
         self.buffers.borrow_mut().lend()
     }
 
+    /// Takes back a buffer, or what is left where one was.
+    #[inline]
     pub fn return_buffer(&self, buffer: Vec<u8>) {
-        self.buffers.borrow_mut().give_back(buffer);
+        if buffer.capacity() > 0 {
+            self.buffers.borrow_mut().give_back(buffer);
+        }
     }
 
     pub(super) fn set_timer(&self, timer: &Timer, at: Instant) {

@@ -31,25 +31,6 @@ use crate::{
 /// Those of one shard that wait, each with whom to wake.
 pub type Waiting = RefCell<Queue<Option<Waker>>>;
 
-/// A place for this request, at once or after a wait. `None`: there is nobody
-/// to wait for.
-pub async fn place<'s, W: World>(
-    stage: &'s Stage<W>,
-    client: &Client<W::Stream>,
-    ask: &Ask<'_>,
-    priority: Priority,
-) -> Result<Option<Ticket<'s>>, AttemptFault> {
-    match at_once(stage, ask, priority) {
-        Ok(ticket) => Ok(Some(ticket)),
-        Err(NoPick::Nobody) => Ok(None),
-        Err(NoPick::Full) => {
-            // Large, and not for who has a place at once.
-            let placed = Box::pin(wait(stage, client, std::slice::from_ref(ask), priority)).await?;
-            Ok(placed.map(|(_, ticket)| ticket))
-        }
-    }
-}
-
 /// A place for this request, if there is one that nobody waits for.
 pub fn at_once<'s, W: World>(
     stage: &'s Stage<W>,

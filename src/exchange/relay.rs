@@ -149,7 +149,9 @@ impl<W: World> Relay<'_, '_, W> {
                 return Err(Ended::Cut(trouble));
             }
         };
-        self.stage.return_buffer(std::mem::take(&mut self.incoming));
+        if !done {
+            self.stage.return_buffer(std::mem::take(&mut self.incoming));
+        }
         while !done {
             if self.pass_and_fetch(part).await? == 0 {
                 return self.end_by_close().await;
@@ -231,7 +233,7 @@ impl<W: World> Relay<'_, '_, W> {
             let outgoing = std::mem::take(&mut self.outgoing);
             let incoming = with_room_for_a_size(stage.lend_buffer());
             let ((sent, outgoing), received) =
-                pass_slowly(stage, client, backend, (outgoing, part), incoming).await;
+                Box::pin(pass_slowly(stage, client, backend, (outgoing, part), incoming)).await;
             stage.return_buffer(outgoing);
             count_sent(stage, &mut self.sent, bytes, sent)?;
             received
@@ -271,13 +273,22 @@ impl<W: World> Relay<'_, '_, W> {
     }
 
     /// Sends a part of what is outgoing.
-    async fn send(&mut self, part: Range<usize>) -> Result<(), Ended> {
+    async fn send(&mut self, mut part: Range<usize>) -> Result<(), Ended> {
         let bytes = part.len();
         let (stage, client) = (self.stage, self.client);
-        let outgoing = std::mem::take(&mut self.outgoing);
-        let sent;
-        (sent, self.outgoing) =
-            client.send_all(stage, &client.stream, outgoing, part, Wait::ClientWrite).await;
+        let mut sent = send_now(&client.stream, &self.outgoing, &mut part);
+        if sent.is_ok() && !part.is_empty() {
+            let outgoing = std::mem::take(&mut self.outgoing);
+            // Large, and only for a client that is slow.
+            (sent, self.outgoing) = Box::pin(client.send_rest(
+                stage,
+                &client.stream,
+                outgoing,
+                part,
+                Wait::ClientWrite,
+            ))
+            .await;
+        }
         count_sent(stage, &mut self.sent, bytes, sent)
     }
 

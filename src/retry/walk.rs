@@ -124,14 +124,14 @@ pub struct Walk<'p> {
     repeatable: Repeatable,
     attempts: u32,
     /// The same for each model.
-    counts: SmallVec<[Count; 2]>,
+    counts: SmallVec<[Count; 1]>,
     /// The steps that were asked, a bit for each.
     asked: u64,
     cuts: u32,
     rounds: u32,
     is_hedged: bool,
     /// Who has failed in this round.
-    tried: SmallVec<[Tried; 3]>,
+    tried: SmallVec<[Tried; 1]>,
 }
 
 impl<'p> Walk<'p> {

@@ -58,11 +58,15 @@ impl<'s, W: World> Way<'s, '_, W> {
         }
         let (stage, client, tried) = (self.stage, self.client, self.tried(self.step));
         let ask = self.whom(self.step, asked, &tried);
+        let placed = queue::at_once(stage, &ask, asked.priority);
         let is_last = self.ways.after(self.step, Reason::General).is_none();
         if is_last && self.full.is_empty() {
-            return queue::place(stage, client, &ask, asked.priority).await;
+            if !matches!(placed, Err(NoPick::Full)) {
+                return Ok(placed.ok());
+            }
+            let wait = queue::wait(stage, client, std::slice::from_ref(&ask), asked.priority);
+            return Ok(Box::pin(wait).await?.map(|(_, ticket)| ticket));
         }
-        let placed = queue::at_once(stage, &ask, asked.priority);
         let step = self.step;
         self.full.retain(|full| *full != step);
         if matches!(placed, Err(NoPick::Full)) {
