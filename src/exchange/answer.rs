@@ -143,19 +143,22 @@ pub fn arrive<W: World>(
 ) -> Result<Arrival, Trouble> {
     let mut table = HeaderTable::new();
     let bytes = received.get(..head_bytes).unwrap_or_default();
-    let response = parse_response(bytes, asked.to_head, &stage.http_limits, &mut table)
-        .map_err(|fault| Trouble::BackendProtocol { reason: fault.reason() })?;
+    let parsed = parse_response(bytes, asked.to_head, &stage.http_limits, &mut table);
+    let response = match &parsed {
+        Ok(response) => response,
+        Err(fault) => return Err(Trouble::BackendProtocol { reason: fault.reason() }),
+    };
     if response.status < 200 {
         // 100 was asked for by nobody: `Expect` ends with us.
         let passes = response.status != 100 && asked.client_speaks_11;
-        return Ok(Arrival::Interim(passes.then(|| interim(stage, &response))));
+        return Ok(Arrival::Interim(passes.then(|| interim(stage, response))));
     }
-    let media = media_of(&response);
+    let media = media_of(response);
     if asked.is_proxy && response.status >= 400 && media != Media::Json {
         let reason = "The backend answered with an error that is not JSON.";
         return Err(Trouble::BackendProtocol { reason });
     }
-    let content = content_of(&response, media);
+    let content = content_of(response, media);
     let hides_its_end = media == Media::Events && content == Content::Opaque;
     if hides_its_end && response.status == 200 && asked.endpoint.stream_end().is_some() {
         // Nobody could tell its end from a cut.
@@ -198,7 +201,7 @@ pub fn arrive<W: World>(
         advises: class.is_some() && field(b"x-should-retry").is_some(),
     };
     let mut out = stage.lend_buffer();
-    head.attempts_at = write_head(stage, asked, link, &response, &head, attempts, &mut out);
+    head.attempts_at = write_head(stage, asked, link, response, &head, attempts, &mut out);
     head.end_at = out.len();
     Ok(Arrival::Final(head, out))
 }
@@ -262,14 +265,10 @@ fn write_head<W: World>(
 /// client, in milliseconds (W3C Server Timing).
 fn write_timing(out: &mut Vec<u8>, ours: Duration) {
     let micros = ours.as_micros().min(u128::from(u32::MAX)) as u32;
-    let mut digits = itoa::Buffer::new();
     out.extend_from_slice(b"server-timing: tokenring;dur=");
-    out.extend_from_slice(digits.format(micros / 1000).as_bytes());
-    // The leading 1 keeps the fraction's zeros, and becomes the point.
-    let fraction = digits.format(1000 + micros % 1000).as_bytes();
-    out.push(b'.');
-    out.extend_from_slice(fraction.get(1..).unwrap_or_default());
-    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(itoa::Buffer::new().format(micros / 1000).as_bytes());
+    let digit = |unit| b'0' + (micros / unit % 10) as u8;
+    out.extend_from_slice(&[b'.', digit(100), digit(10), digit(1), b'\r', b'\n']);
 }
 
 /// Says what is not the version's default (RFC 9112, section 9.3).

@@ -25,6 +25,7 @@ use super::{
 use crate::{
     http::BodyFraming,
     llm::{Dialect, Trouble},
+    route::Decision,
     rt::{Stream, World},
 };
 
@@ -108,18 +109,16 @@ async fn answer<W: World>(
     asked: &mut Asked<'_>,
     permit: &mut Option<Permit<'_>>,
 ) -> After {
-    let read = asked.check_body(!stage.routes.is_plain());
-    if let Ok(peek) = &read {
-        asked.recall(stage, peek.as_ref());
-    }
-    let decision = match read.and_then(|peek| choose(stage, asked, peek.as_ref())) {
-        Ok(decision) => decision,
-        Err(trouble) => return refuse_asked(stage, client, asked, &trouble).await,
+    // It is large where anything is decided, and so it stays where it is written.
+    let decided = decide(stage, asked);
+    let decision = match &decided {
+        Ok(decision) => decision.as_ref(),
+        Err(trouble) => return refuse_asked(stage, client, asked, trouble).await,
     };
-    if let Some(decision) = &decision {
+    if let Some(decision) = decision {
         mirror(stage, asked, decision);
     }
-    let begun = match attempt(stage, client, asked, decision.as_ref()).await {
+    let begun = match attempt(stage, client, asked, decision).await {
         Ok(begun) => begun,
         Err(AttemptFault::Refused(trouble)) => {
             return refuse_asked(stage, client, asked, &trouble).await;
@@ -154,6 +153,16 @@ async fn answer<W: World>(
             After::LastAnswer
         }
     }
+}
+
+/// Who is asked, by what the body says.
+fn decide<'s, W: World>(
+    stage: &'s Stage<W>,
+    asked: &mut Asked<'_>,
+) -> Result<Option<Decision<'s>>, Trouble> {
+    let peek = asked.check_body(!stage.routes.is_plain())?;
+    asked.recall(stage, peek.as_ref());
+    choose(stage, asked, peek.as_ref())
 }
 
 /// No answer has begun, and the request must end.

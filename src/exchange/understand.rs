@@ -119,10 +119,13 @@ pub fn head<'s, W: World>(
     bytes: &[u8],
 ) -> Result<Head<'s>, HeadRefused> {
     let mut table = HeaderTable::new();
-    let request = parse_request(bytes, &stage.http_limits, &mut table)
-        .map_err(|fault| unreadable(stage, bytes, fault))?;
-    if let Some(page) = own_page(stage, &request, admin) {
-        return Ok(shown(stage, &request, page));
+    let parsed = parse_request(bytes, &stage.http_limits, &mut table);
+    let request = match &parsed {
+        Ok(request) => request,
+        Err(fault) => return Err(unreadable(stage, bytes, *fault)),
+    };
+    if let Some(page) = own_page(stage, request, admin) {
+        return Ok(shown(stage, request, page));
     }
     let method = request.method.as_bytes();
     let to_head = method == b"HEAD";
@@ -134,21 +137,21 @@ pub fn head<'s, W: World>(
     let refused = |trouble, dialect| HeadRefused { trouble, asker: Asker { dialect, to_head } };
     refuse_hidden(request.path, endpoint, refused)?;
     if endpoint == Endpoint::Models
-        && let asker = (Asker { dialect: dialect(&request, endpoint), to_head })
-        && let Some(page) = models_page(&stage.routes, &request, asker)
+        && let asker = (Asker { dialect: dialect(request, endpoint), to_head })
+        && let Some(page) = models_page(&stage.routes, request, asker)
     {
-        return Ok(shown(stage, &request, page));
+        return Ok(shown(stage, request, page));
     }
-    refuse_websocket(&request, endpoint, refused)?;
+    refuse_websocket(request, endpoint, refused)?;
     panic_as_told(stage, request.path);
-    let mut outgoing = begin(stage, &request, target);
+    let mut outgoing = begin(stage, request, target);
     // What `/proxy` answers must be told from an error that is no JSON.
     let reads_answer = is_proxy || is_read_by_us(endpoint);
     let (request_id, in_other_charset) =
-        write_fields(stage, &request, forwarded, reads_answer, &mut outgoing);
+        write_fields(stage, request, forwarded, reads_answer, &mut outgoing);
     Ok(Head::Asked(Asked {
         endpoint,
-        dialect: dialect(&request, endpoint),
+        dialect: dialect(request, endpoint),
         is_proxy,
         is_post,
         to_head,
@@ -161,9 +164,9 @@ pub fn head<'s, W: World>(
         arrived: stage.now(),
         ours: Cell::default(),
         outgoing: RefCell::new(outgoing),
-        priority: priority(stage, &request),
+        priority: priority(stage, request),
         conversation: Conversation::default(),
-        head: stage.head_facts(&request),
+        head: stage.head_facts(request),
         repeatable: Repeatable::of(method, endpoint.needs_model()),
         work: Work::default(),
         model: None,
