@@ -30,6 +30,7 @@ mod connect;
 mod conversation;
 mod converse;
 mod counters;
+mod ear;
 mod errand;
 mod generation;
 mod ground;
