@@ -115,6 +115,17 @@ pub enum ClientFraming {
     UntilClose,
 }
 
+impl ClientFraming {
+    /// Of a body that the backend frames so.
+    fn of(framing: BodyFraming, client_speaks_11: bool) -> Self {
+        match framing {
+            BodyFraming::None | BodyFraming::Length(_) => Self::Plain,
+            BodyFraming::Chunked | BodyFraming::UntilClose if client_speaks_11 => Self::Chunked,
+            BodyFraming::Chunked | BodyFraming::UntilClose => Self::UntilClose,
+        }
+    }
+}
+
 /// What the body is, as far as we look into it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
@@ -165,13 +176,7 @@ pub fn arrive<W: World>(
         let reason = "The backend sent a stream in a content coding that was not asked for.";
         return Err(Trouble::BackendProtocol { reason });
     }
-    let to_client = match response.framing {
-        BodyFraming::None | BodyFraming::Length(_) => ClientFraming::Plain,
-        BodyFraming::Chunked | BodyFraming::UntilClose if asked.client_speaks_11 => {
-            ClientFraming::Chunked
-        }
-        BodyFraming::Chunked | BodyFraming::UntilClose => ClientFraming::UntilClose,
-    };
+    let to_client = ClientFraming::of(response.framing, asked.client_speaks_11);
     let class = match asked.asks_model() {
         true => verdict::class_of(stage, link.backend, response.status),
         false => Class::of_status(response.status),
@@ -239,8 +244,7 @@ fn write_head<W: World>(
     out.extend_from_slice(lines.map_or(&[], Vec::as_slice));
     let attempts_at = ours.own.then_some(out.len());
     if ours.own {
-        out.extend_from_slice(itoa::Buffer::new().format(attempts).as_bytes());
-        out.extend_from_slice(b"\r\n");
+        write_small(out, attempts);
         write_timing(out, asked.ours.get() + stage.since_poll());
     }
     if head.content == Content::Events {
@@ -261,12 +265,20 @@ fn write_head<W: World>(
     attempts_at
 }
 
-/// The time that the request spent in us and not with its backend or its
-/// client, in milliseconds (W3C Server Timing).
+/// A number that mostly has one digit.
+fn write_small(out: &mut Vec<u8>, number: u32) {
+    match number {
+        0..=9 => out.push(b'0' + number as u8),
+        10.. => out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes()),
+    }
+}
+
+/// Ends the line before, and tells the time that the request spent in us and
+/// not with its backend or its client, in milliseconds (W3C Server Timing).
 fn write_timing(out: &mut Vec<u8>, ours: Duration) {
     let micros = ours.as_micros().min(u128::from(u32::MAX)) as u32;
-    out.extend_from_slice(b"server-timing: tokenring;dur=");
-    out.extend_from_slice(itoa::Buffer::new().format(micros / 1000).as_bytes());
+    out.extend_from_slice(b"\r\nserver-timing: tokenring;dur=");
+    write_small(out, micros / 1000);
     let digit = |unit| b'0' + (micros / unit % 10) as u8;
     out.extend_from_slice(&[b'.', digit(100), digit(10), digit(1), b'\r', b'\n']);
 }

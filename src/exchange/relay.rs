@@ -280,14 +280,8 @@ impl<W: World> Relay<'_, '_, W> {
         if sent.is_ok() && !part.is_empty() {
             let outgoing = std::mem::take(&mut self.outgoing);
             // Large, and only for a client that is slow.
-            (sent, self.outgoing) = Box::pin(client.send_rest(
-                stage,
-                &client.stream,
-                outgoing,
-                part,
-                Wait::ClientWrite,
-            ))
-            .await;
+            let rest = client.send_rest(stage, &client.stream, outgoing, part, Wait::ClientWrite);
+            (sent, self.outgoing) = Box::pin(rest).await;
         }
         count_sent(stage, &mut self.sent, bytes, sent)
     }
