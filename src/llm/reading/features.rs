@@ -2,6 +2,8 @@
 //! counts of a few bytes and words. One pass of vector searches over what is
 //! read, which has a bound.
 
+use std::sync::LazyLock;
+
 use memchr::memmem;
 
 use super::{Reading, markers::markers};
@@ -14,6 +16,20 @@ const TEXT_BYTES_MAX: usize = 64 << 10;
 /// stand, and the end, where the question stands.
 const MARKED_FIRST_BYTES: usize = 1 << 10;
 const MARKED_LAST_BYTES: usize = 2 << 10;
+
+/// To make a finder takes as long as a search of a kilobyte.
+macro_rules! finders {
+    ($($name:ident $needle:literal)*) => {
+        $(static $name: LazyLock<memmem::Finder<'static>> =
+            LazyLock::new(|| memmem::Finder::new($needle));)*
+    };
+}
+finders! {
+    ROLE b"\"role\""
+    TYPE b"\"type\""
+    FENCE b"```"
+    NAME b"\"name\""
+}
 
 /// The features of a request. Each grows with what it counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -47,20 +63,20 @@ impl Reading<'_> {
         let Peek { messages, tools, hints, max_tokens, .. } = *self.peek;
         let text = messages.map(|span| span.of(self.body)).unwrap_or_default();
         let [first, last] = ends(text, TEXT_BYTES_MAX / 2, TEXT_BYTES_MAX / 2);
-        let count = |needle: &[u8]| {
-            let finder = memmem::Finder::new(needle);
-            (finder.find_iter(first).count() + finder.find_iter(last).count()) as u32
+        let count = |finder: &memmem::Finder<'_>| {
+            let of = |text: &&[u8]| finder.find_iter(text).count() as u32;
+            [first, last].iter().filter(|text| !text.is_empty()).map(of).sum::<u32>()
         };
-        let turns = count(b"\"role\"").max(u32::from(!text.is_empty()));
+        let turns = count(&ROLE).max(u32::from(!text.is_empty()));
         // Each message and each part has two braces of its own.
-        let own = 2 * (turns + count(b"\"type\""));
+        let own = 2 * (turns + count(&TYPE));
         let braces = (braces(first) + braces(last)).saturating_sub(own);
         let length = first.len() + last.len();
         let [opening, question] = ends(text, MARKED_FIRST_BYTES, MARKED_LAST_BYTES);
         Features {
             prompt_tokens,
             turns,
-            fences: count(b"```"),
+            fences: count(&FENCE),
             braces_per_thousand: per_thousand(braces, length),
             tools: tools.map_or(0, |tools| self.tools(tools)),
             schema: hints.format.is_some_and(|format| self.is_schema(format)),
@@ -74,7 +90,7 @@ impl Reading<'_> {
     /// How many tools there are, more or less: each has a name.
     fn tools(&self, tools: Span) -> u32 {
         let [first, last] = ends(tools.of(self.body), TEXT_BYTES_MAX / 2, TEXT_BYTES_MAX / 2);
-        let named = |text: &[u8]| memmem::find_iter(text, b"\"name\"").count() as u32;
+        let named = |text: &[u8]| NAME.find_iter(text).count() as u32;
         let is_offered = self.peek.offers_tools(self.body);
         (named(first) + named(last)).max(1) * u32::from(is_offered)
     }
@@ -123,7 +139,7 @@ fn questions(text: &[u8]) -> u32 {
     if !text.is_ascii() {
         questions += count([b"\xef\xbc\x9f", b"\xd8\x9f"]);
     }
-    if memmem::find(text, b"\\u").is_some() {
+    if memchr::memchr_iter(b'\\', text).any(|at| text.get(at + 1) == Some(&b'u')) {
         questions += count([b"\\uff1f", b"\\u061f"]);
     }
     questions as u32
