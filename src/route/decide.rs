@@ -66,11 +66,10 @@ impl RouteTable {
         let mut content = Asked::new(query.head.session, content);
         let mut chosen = None;
         for &id in rules {
-            let Some(rule) = self.rules.get(id as usize) else { continue };
-            if !rule.applies(query, !name_is_looked_up, &mut content) {
-                continue;
-            }
             let rule_id = RuleId(id as usize);
+            let Some(rule) = self.applies(rule_id, query, !name_is_looked_up, &mut content) else {
+                continue;
+            };
             let arm = rule.arm(&mut content);
             if rule.shadow {
                 if decision.shadows.len() < SHADOWS_MAX {
@@ -215,20 +214,28 @@ impl RouteTable {
     }
 }
 
-impl CompiledRule {
-    /// Whether all is as the rule wants it; what costs more is asked later.
+impl RouteTable {
+    /// The rule, if all is as it wants it; what costs more is asked later.
     pub(super) fn applies(
         &self,
+        id: RuleId,
         query: &Query<'_>,
         looks_at_name: bool,
         content: &mut Asked<'_>,
-    ) -> bool {
-        let Conditions { models, stream, tools, images, prompt_tokens, complexity, .. } =
-            &self.when;
-        self.head.iter().all(|place| query.head.meets(*place))
-            && stream.is_none_or(|wanted| wanted == query.stream)
-            && tools.is_none_or(|wanted| wanted == query.tools)
-            && prompt_tokens.as_ref().is_none_or(|range| range.contains(&query.prompt_tokens))
+    ) -> Option<&CompiledRule> {
+        if !self.terms.get(id.0)?.are_met(query) {
+            return None;
+        }
+        let rule = self.rules.get(id.0)?;
+        rule.rest_is_met(query, looks_at_name, content).then_some(rule)
+    }
+}
+
+impl CompiledRule {
+    /// Whether what is not among its terms is as the rule wants it.
+    fn rest_is_met(&self, query: &Query<'_>, looks_at_name: bool, content: &mut Asked<'_>) -> bool {
+        let Conditions { models, images, complexity, .. } = &self.when;
+        self.head.iter().skip(1).all(|place| query.head.meets(*place))
             && (!looks_at_name
                 || models.is_empty()
                 || query.model.is_some_and(|name| models.iter().any(|m| m.meets(name))))

@@ -27,6 +27,7 @@ mod pattern;
 mod plan;
 mod split;
 mod table;
+mod terms;
 mod visits;
 
 pub use complexity::{Sign, complexity, signs};
