@@ -54,10 +54,10 @@ impl RouteTable {
 
     /// The first condition that is not met, in the operator's words.
     fn unmet(&self, id: RuleId, query: &Query<'_>, content: &mut Asked<'_>) -> Option<String> {
-        if self.applies(id, query, true, content).is_some() {
+        let (rule, terms) = (self.rules.get(id.0)?, self.terms.get(id.0)?);
+        if terms.are_met(query) && rule.rest_is_met(query, true, content) {
             return None;
         }
-        let rule = self.rules.get(id.0)?;
         let when = &rule.when;
         let name = query.model.map(String::from_utf8_lossy).unwrap_or_default();
         let met = |model: &Pattern| query.model.is_some_and(|name| model.meets(name));

@@ -26,6 +26,7 @@ impl Terms {
         }
     }
 
+    #[inline]
     pub(super) fn are_met(&self, query: &Query<'_>) -> bool {
         let (least, most) = self.prompt_tokens;
         self.head.is_none_or(|place| query.head.meets(place))

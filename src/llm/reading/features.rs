@@ -54,37 +54,78 @@ pub struct Features {
     pub max_tokens: Option<u64>,
     /// The effort that the client has asked for, from 0 to 3.
     pub effort: u32,
+    /// What of these is known.
+    pub depth: Depth,
+}
+
+/// How far a body was read for its features. Each step takes longer than the
+/// one before, so that it is taken only where it matters what it brings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Depth {
+    /// Sizes, and what the client asks for in so many words.
+    Sizes,
+    /// What is counted in the whole text: turns, fences, braces, tools.
+    Counts,
+    /// Questions and markers: everything.
+    #[default]
+    Words,
 }
 
 impl Reading<'_> {
-    /// Counts what there is to count.
+    /// All features.
     #[must_use]
     pub fn features(&self, prompt_tokens: u64) -> Features {
-        let Peek { messages, tools, hints, max_tokens, .. } = *self.peek;
-        let text = messages.map(|span| span.of(self.body)).unwrap_or_default();
+        let mut features = self.sizes(prompt_tokens);
+        while features.depth < Depth::Words {
+            self.deepen(&mut features);
+        }
+        features
+    }
+
+    /// What is known at once.
+    #[must_use]
+    pub fn sizes(&self, prompt_tokens: u64) -> Features {
+        let Peek { hints, max_tokens, .. } = *self.peek;
+        Features {
+            prompt_tokens,
+            max_tokens,
+            schema: hints.format.is_some_and(|format| self.is_schema(format)),
+            effort: hints.effort.map_or(0, |effort| effort_of(effort.of(self.body))),
+            depth: Depth::Sizes,
+            ..Features::default()
+        }
+    }
+
+    /// Reads one step further.
+    pub fn deepen(&self, features: &mut Features) {
+        let text = self.peek.messages.map(|span| span.of(self.body)).unwrap_or_default();
+        match features.depth {
+            Depth::Sizes => {
+                self.count(text, features);
+                features.depth = Depth::Counts;
+            }
+            Depth::Counts | Depth::Words => {
+                let [opening, question] = ends(text, MARKED_FIRST_BYTES, MARKED_LAST_BYTES);
+                features.questions = questions(opening) + questions(question);
+                features.markers = markers(&[opening, question]);
+                features.depth = Depth::Words;
+            }
+        }
+    }
+
+    fn count(&self, text: &[u8], features: &mut Features) {
         let [first, last] = ends(text, TEXT_BYTES_MAX / 2, TEXT_BYTES_MAX / 2);
         let count = |finder: &memmem::Finder<'_>| {
             let of = |text: &&[u8]| finder.find_iter(text).count() as u32;
             [first, last].iter().filter(|text| !text.is_empty()).map(of).sum::<u32>()
         };
-        let turns = count(&ROLE).max(u32::from(!text.is_empty()));
+        features.turns = count(&ROLE).max(u32::from(!text.is_empty()));
         // Each message and each part has two braces of its own.
-        let own = 2 * (turns + count(&TYPE));
+        let own = 2 * (features.turns + count(&TYPE));
         let braces = (braces(first) + braces(last)).saturating_sub(own);
-        let length = first.len() + last.len();
-        let [opening, question] = ends(text, MARKED_FIRST_BYTES, MARKED_LAST_BYTES);
-        Features {
-            prompt_tokens,
-            turns,
-            fences: count(&FENCE),
-            braces_per_thousand: per_thousand(braces, length),
-            tools: tools.map_or(0, |tools| self.tools(tools)),
-            schema: hints.format.is_some_and(|format| self.is_schema(format)),
-            questions: questions(opening) + questions(question),
-            markers: markers(&[opening, question]),
-            max_tokens,
-            effort: hints.effort.map_or(0, |effort| effort_of(effort.of(self.body))),
-        }
+        features.braces_per_thousand = per_thousand(braces, first.len() + last.len());
+        features.fences = count(&FENCE);
+        features.tools = self.peek.tools.map_or(0, |tools| self.tools(tools));
     }
 
     /// How many tools there are, more or less: each has a name.
