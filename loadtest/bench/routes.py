@@ -30,5 +30,5 @@ def _conditions():
               for version in range(1, 6)]
     rules += [f'when.prompt_tokens_min = {tokens}000' for tokens in range(20, 10, -1)]
     rules += ["when.tools = true", "when.images = true"]
-    rules += [f'when.complexity_min = 0.{tenths}' for tenths in (99, 98, 97)]
+    rules += [f'when.complexity_min = 0.{share}' for share in (8, 65, 5)]
     return rules

@@ -11,10 +11,10 @@ use super::{
 use crate::{
     http::Request,
     llm::{
-        Dialect, Endpoint, MODEL_BYTES_MAX, Paging, Peek, Reading, Trouble, decoded,
-        write_error_body, write_model, write_models,
+        Depth, Dialect, Endpoint, Features, MODEL_BYTES_MAX, Paging, Peek, Reading, Trouble,
+        decoded, write_error_body, write_model, write_models,
     },
-    route::{Content, Decision, Query, RouteTable, Unrouted, complexity},
+    route::{Content, Decision, Query, RouteTable, Unrouted, complexity, complexity_at_most},
     rt::World,
 };
 
@@ -46,7 +46,7 @@ pub fn choose<'s, W: World>(
         dialect: (asked.endpoint != Endpoint::Other).then_some(asked.dialect),
         dice: stage.chance.borrow_mut().next_u64(),
     };
-    let mut body = Body { reading: Reading { body, peek }, prompt_tokens };
+    let mut body = Body { reading: Reading { body, peek }, prompt_tokens, features: None };
     let decision = table.decide(&query, &mut body).map_err(|unrouted| {
         let model = String::from_utf8_lossy(model.unwrap_or_default()).into();
         match unrouted {
@@ -63,6 +63,25 @@ pub fn choose<'s, W: World>(
 struct Body<'b> {
     reading: Reading<'b>,
     prompt_tokens: u64,
+    features: Option<Features>,
+}
+
+impl Body<'_> {
+    fn features(&mut self) -> &mut Features {
+        let Self { reading, prompt_tokens, features } = self;
+        features.get_or_insert_with(|| reading.sizes(*prompt_tokens))
+    }
+
+    /// Reads one step further, if there is one.
+    fn deepen(&mut self) -> bool {
+        let reading = self.reading;
+        let features = self.features();
+        let goes_on = features.depth < Depth::Words;
+        if goes_on {
+            reading.deepen(features);
+        }
+        goes_on
+    }
 }
 
 impl Content for Body<'_> {
@@ -71,7 +90,20 @@ impl Content for Body<'_> {
     }
 
     fn complexity(&mut self) -> f32 {
-        complexity(&self.reading.features(self.prompt_tokens))
+        while self.deepen() {}
+        complexity(self.features())
+    }
+
+    /// A request that looks easy by its size and shape is not read for words.
+    fn may_be_as_complex_as(&mut self, least: f32) -> bool {
+        loop {
+            if complexity_at_most(self.features()) < least {
+                return false;
+            }
+            if !self.deepen() {
+                return true;
+            }
+        }
     }
 
     fn conversation(&mut self) -> u64 {

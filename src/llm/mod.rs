@@ -20,7 +20,7 @@ pub use dialect::{Dialect, Endpoint, StreamEnd};
 pub use fuzz::{fuzz_json_peek, fuzz_sse};
 pub use models::{Paging, decoded, write_model, write_models};
 pub use peek::{Hints, MODEL_BYTES_MAX, Model, Peek, PeekFault, is_json, peek, peek_unknown};
-pub use reading::{Features, Reading};
+pub use reading::{Depth, Features, Reading};
 pub use refusal::{write_cut_event, write_error_body};
 pub use tee::{BodyTee, End, First, FirstEvent, StreamTee, TAIL_BYTES};
 pub use trouble::{Advice, Trouble};

@@ -14,7 +14,7 @@ mod markers;
 #[cfg(test)]
 mod tests;
 
-pub use features::Features;
+pub use features::{Depth, Features};
 
 /// A body, and what is known of it.
 #[derive(Clone, Copy, Debug)]

@@ -9,7 +9,7 @@
 //! score = 1 - (1 - w₁·s₁) · (1 - w₂·s₂) · …
 //! ```
 
-use crate::llm::Features;
+use crate::llm::{Depth, Features};
 
 /// A sign of work to come: how strong it is in this request, and how much it
 /// counts.
@@ -82,6 +82,24 @@ pub fn complexity(features: &Features) -> f32 {
     let left = |left, sign: &Sign| left * (1.0 - sign.weight * sign.strength);
     1.0 - signs(features).iter().fold(1.0, left)
 }
+
+/// The score that a request has at most, as far as its features are known: those
+/// that are not yet may be as strong as they get. Never less than
+/// [`complexity`], as rounding keeps the order of numbers.
+#[must_use]
+pub fn complexity_at_most(features: &Features) -> f32 {
+    let left = |left, (sign, read): (&Sign, &Depth)| {
+        let strength = if features.depth < *read { 1.0 } else { sign.strength };
+        left * (1.0 - sign.weight * strength)
+    };
+    1.0 - signs(features).iter().zip(&READ_AT).fold(1.0, left)
+}
+
+/// When what a sign says is known, in their order.
+const READ_AT: [Depth; 9] = {
+    use Depth::{Counts, Sizes, Words};
+    [Sizes, Counts, Counts, Counts, Sizes, Words, Words, Sizes, Sizes]
+};
 
 /// Doubling says the same whether it is from a hundred or from a thousand.
 fn long(tokens: u64, (short, long): (f32, f32)) -> f32 {

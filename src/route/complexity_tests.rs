@@ -1,5 +1,5 @@
-use super::complexity::complexity;
-use crate::llm::{Endpoint, Features, Reading, peek};
+use super::complexity::{complexity, complexity_at_most};
+use crate::llm::{Depth, Endpoint, Features, Reading, peek};
 
 /// As `balance` guesses before a backend has counted.
 const BYTES_PER_TOKEN: u64 = 4;
@@ -108,8 +108,41 @@ fn the_largest_numbers_stay_within_one() {
         markers: u32::MAX,
         max_tokens: Some(u64::MAX),
         effort: u32::MAX,
+        depth: Depth::Words,
     };
     let score = complexity(&most);
     assert!((0.9..=1.0).contains(&score), "{score}");
     assert_eq!(complexity(&Features::default()), 0.0);
+}
+
+#[test]
+fn what_is_not_read_yet_makes_a_request_no_easier() {
+    let code = user(&r"fn main() { let a = 1; why(); }\n".repeat(60));
+    let asks = user("Why is that? Explain step by step, compare, and prove it. Then plan it.");
+    let tools = format!(r#"{{"model":"m",{TOOLS},"messages":[],"reasoning_effort":"high"}}"#);
+    for body in [user("hi"), code, asks, tools, user(&"word ".repeat(9000))] {
+        let peek = peek(body.as_bytes(), Endpoint::ChatCompletions).unwrap();
+        let reading = Reading { body: body.as_bytes(), peek: &peek };
+        let mut features = reading.sizes(100);
+        let mut last = 1.0;
+        for depth in [Depth::Sizes, Depth::Counts, Depth::Words] {
+            assert_eq!(features.depth, depth);
+            let most = complexity_at_most(&features);
+            assert!(most <= last, "{depth:?}: {most} > {last}");
+            last = most;
+            reading.deepen(&mut features);
+        }
+        assert_eq!(features, reading.features(100));
+        assert_eq!(last, complexity(&features));
+    }
+}
+
+#[test]
+fn an_easy_request_is_known_before_its_words_are_read() {
+    let body = user("Look at the disk, the plan and the backup.");
+    let peek = peek(body.as_bytes(), Endpoint::ChatCompletions).unwrap();
+    let reading = Reading { body: body.as_bytes(), peek: &peek };
+    let mut features = reading.sizes(20);
+    reading.deepen(&mut features);
+    assert!(features.depth < Depth::Words && complexity_at_most(&features) < 0.6);
 }

@@ -1,5 +1,7 @@
 //! The decision: what one request is, held against the table.
 
+use std::ops::RangeInclusive;
+
 use smallvec::SmallVec;
 
 use super::{
@@ -36,6 +38,11 @@ pub trait Content {
     fn images(&mut self) -> bool;
     /// From 0 to 1.
     fn complexity(&mut self) -> f32;
+    /// Whether the complexity may be this much or more, as far as that is told
+    /// sooner than how much it is.
+    fn may_be_as_complex_as(&mut self, _least: f32) -> bool {
+        true
+    }
     /// Who talks, as a hash that stays the same from turn to turn.
     fn conversation(&mut self) -> u64;
 }
@@ -66,11 +73,14 @@ impl RouteTable {
         let mut content = Asked::new(query.head.session, content);
         let mut chosen = None;
         for &id in rules {
-            let Some(rule) = self.rules.get(id as usize) else { continue };
-            if !rule.applies(query, !name_is_looked_up, &mut content) {
+            let rule_id = RuleId(id as usize);
+            if !self.terms.get(rule_id.0).is_some_and(|terms| terms.are_met(query)) {
                 continue;
             }
-            let rule_id = RuleId(id as usize);
+            let Some(rule) = self.rules.get(rule_id.0) else { continue };
+            if !rule.rest_is_met(query, !name_is_looked_up, &mut content) {
+                continue;
+            }
             let arm = rule.arm(&mut content);
             if rule.shadow {
                 if decision.shadows.len() < SHADOWS_MAX {
@@ -216,24 +226,20 @@ impl RouteTable {
 }
 
 impl CompiledRule {
-    /// Whether all is as the rule wants it; what costs more is asked later.
-    pub(super) fn applies(
+    /// Whether what is not among its terms is as the rule wants it.
+    pub(super) fn rest_is_met(
         &self,
         query: &Query<'_>,
         looks_at_name: bool,
         content: &mut Asked<'_>,
     ) -> bool {
-        let Conditions { models, stream, tools, images, prompt_tokens, complexity, .. } =
-            &self.when;
-        self.head.iter().all(|place| query.head.meets(*place))
-            && stream.is_none_or(|wanted| wanted == query.stream)
-            && tools.is_none_or(|wanted| wanted == query.tools)
-            && prompt_tokens.as_ref().is_none_or(|range| range.contains(&query.prompt_tokens))
+        let Conditions { models, images, complexity, .. } = &self.when;
+        self.head.iter().skip(1).all(|place| query.head.meets(*place))
             && (!looks_at_name
                 || models.is_empty()
                 || query.model.is_some_and(|name| models.iter().any(|m| m.meets(name))))
             && images.is_none_or(|wanted| wanted == content.images())
-            && complexity.as_ref().is_none_or(|range| range.contains(&content.complexity()))
+            && complexity.as_ref().is_none_or(|range| content.is_within(range))
     }
 
     /// The model that the conversation falls to.
@@ -299,6 +305,12 @@ impl<'c> Asked<'c> {
 
     pub(super) fn complexity(&mut self) -> f32 {
         *self.complexity.get_or_insert_with(|| self.content.complexity())
+    }
+
+    fn is_within(&mut self, range: &RangeInclusive<f32>) -> bool {
+        let least = *range.start();
+        let may_be = self.complexity.is_some() || self.content.may_be_as_complex_as(least);
+        may_be && range.contains(&self.complexity())
     }
 
     fn conversation(&mut self) -> u64 {

@@ -137,6 +137,9 @@ impl Decision<'_> {
         if cause == Cause::General && next.is_some_and(|next| next.visit == failed.visit) {
             return Some(number + 1);
         }
+        if self.visits.len() <= 1 {
+            return None; // It falls back to nobody, as most models do.
+        }
         let (mut over, mut visit, mut cause) =
             (VisitSet::from_bits(number >> PLACE_BITS), failed.visit, cause);
         // Nobody serves those before the first step.

@@ -54,8 +54,8 @@ impl RouteTable {
 
     /// The first condition that is not met, in the operator's words.
     fn unmet(&self, id: RuleId, query: &Query<'_>, content: &mut Asked<'_>) -> Option<String> {
-        let rule = self.rules.get(id.0)?;
-        if rule.applies(query, true, content) {
+        let (rule, terms) = (self.rules.get(id.0)?, self.terms.get(id.0)?);
+        if terms.are_met(query) && rule.rest_is_met(query, true, content) {
             return None;
         }
         let when = &rule.when;

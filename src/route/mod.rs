@@ -27,9 +27,10 @@ mod pattern;
 mod plan;
 mod split;
 mod table;
+mod terms;
 mod visits;
 
-pub use complexity::{Sign, complexity, signs};
+pub use complexity::{Sign, complexity, complexity_at_most, signs};
 pub use decide::{Content, Query, Unrouted};
 pub use decision::{Cause, Decision, RuleId, SHADOWS_MAX, STEPS_MAX, Shadow, Step, Why};
 pub use explain::{Explanation, Tried};

@@ -7,6 +7,7 @@ use super::{
     head::{HeadConditions, HeadFacts},
     names::{Names, Place},
     near::near_names,
+    terms::Terms,
     visits::{Visit, visits},
 };
 use crate::{
@@ -23,6 +24,8 @@ pub struct RouteTable {
     /// Of all models, and of names that are their own models.
     pub(super) candidates: Box<[Candidate]>,
     pub(super) rules: Box<[CompiledRule]>,
+    /// Of each rule.
+    pub(super) terms: Box<[Terms]>,
     head: HeadConditions,
     plain: bool,
 }
@@ -69,7 +72,7 @@ pub(super) struct CompiledRule {
     pub name: Box<str>,
     pub when: Conditions,
     /// The conditions on the head, by their places.
-    pub head: Box<[usize]>,
+    pub head: Box<[u16]>,
     pub to: Box<[Arm]>,
     /// For the split among its arms.
     pub arm_hashes: Box<[u64]>,
@@ -99,7 +102,8 @@ impl RouteTable {
         let serves_all =
             plan.backends.iter().all(|serves| serves.models.is_empty() && serves.dialect.is_none());
         let plain = plan.models.is_empty() && rules.is_empty() && serves_all;
-        Self { names, models, candidates: candidates.into(), rules, head, plain }
+        let terms = rules.iter().map(|rule| Terms::new(&rule.when, &rule.head)).collect();
+        Self { names, models, candidates: candidates.into(), rules, terms, head, plain }
     }
 
     /// Whether there is nothing to decide: every request may go to every

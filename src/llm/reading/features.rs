@@ -2,6 +2,8 @@
 //! counts of a few bytes and words. One pass of vector searches over what is
 //! read, which has a bound.
 
+use std::sync::LazyLock;
+
 use memchr::memmem;
 
 use super::{Reading, markers::markers};
@@ -14,6 +16,20 @@ const TEXT_BYTES_MAX: usize = 64 << 10;
 /// stand, and the end, where the question stands.
 const MARKED_FIRST_BYTES: usize = 1 << 10;
 const MARKED_LAST_BYTES: usize = 2 << 10;
+
+/// To make a finder takes as long as a search of a kilobyte.
+macro_rules! finders {
+    ($($name:ident $needle:literal)*) => {
+        $(static $name: LazyLock<memmem::Finder<'static>> =
+            LazyLock::new(|| memmem::Finder::new($needle));)*
+    };
+}
+finders! {
+    ROLE b"\"role\""
+    TYPE b"\"type\""
+    FENCE b"```"
+    NAME b"\"name\""
+}
 
 /// The features of a request. Each grows with what it counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -38,43 +54,84 @@ pub struct Features {
     pub max_tokens: Option<u64>,
     /// The effort that the client has asked for, from 0 to 3.
     pub effort: u32,
+    /// What of these is known.
+    pub depth: Depth,
+}
+
+/// How far a body was read for its features. Each step takes longer than the
+/// one before, so that it is taken only where it matters what it brings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Depth {
+    /// Sizes, and what the client asks for in so many words.
+    Sizes,
+    /// What is counted in the whole text: turns, fences, braces, tools.
+    Counts,
+    /// Questions and markers: everything.
+    #[default]
+    Words,
 }
 
 impl Reading<'_> {
-    /// Counts what there is to count.
+    /// All features.
     #[must_use]
     pub fn features(&self, prompt_tokens: u64) -> Features {
-        let Peek { messages, tools, hints, max_tokens, .. } = *self.peek;
-        let text = messages.map(|span| span.of(self.body)).unwrap_or_default();
-        let [first, last] = ends(text, TEXT_BYTES_MAX / 2, TEXT_BYTES_MAX / 2);
-        let count = |needle: &[u8]| {
-            let finder = memmem::Finder::new(needle);
-            (finder.find_iter(first).count() + finder.find_iter(last).count()) as u32
-        };
-        let turns = count(b"\"role\"").max(u32::from(!text.is_empty()));
-        // Each message and each part has two braces of its own.
-        let own = 2 * (turns + count(b"\"type\""));
-        let braces = (braces(first) + braces(last)).saturating_sub(own);
-        let length = first.len() + last.len();
-        let [opening, question] = ends(text, MARKED_FIRST_BYTES, MARKED_LAST_BYTES);
+        let mut features = self.sizes(prompt_tokens);
+        while features.depth < Depth::Words {
+            self.deepen(&mut features);
+        }
+        features
+    }
+
+    /// What is known at once.
+    #[must_use]
+    pub fn sizes(&self, prompt_tokens: u64) -> Features {
+        let Peek { hints, max_tokens, .. } = *self.peek;
         Features {
             prompt_tokens,
-            turns,
-            fences: count(b"```"),
-            braces_per_thousand: per_thousand(braces, length),
-            tools: tools.map_or(0, |tools| self.tools(tools)),
-            schema: hints.format.is_some_and(|format| self.is_schema(format)),
-            questions: questions(opening) + questions(question),
-            markers: markers(&[opening, question]),
             max_tokens,
+            schema: hints.format.is_some_and(|format| self.is_schema(format)),
             effort: hints.effort.map_or(0, |effort| effort_of(effort.of(self.body))),
+            depth: Depth::Sizes,
+            ..Features::default()
         }
+    }
+
+    /// Reads one step further.
+    pub fn deepen(&self, features: &mut Features) {
+        let text = self.peek.messages.map(|span| span.of(self.body)).unwrap_or_default();
+        match features.depth {
+            Depth::Sizes => {
+                self.count(text, features);
+                features.depth = Depth::Counts;
+            }
+            Depth::Counts | Depth::Words => {
+                let [opening, question] = ends(text, MARKED_FIRST_BYTES, MARKED_LAST_BYTES);
+                features.questions = questions(opening) + questions(question);
+                features.markers = markers(&[opening, question]);
+                features.depth = Depth::Words;
+            }
+        }
+    }
+
+    fn count(&self, text: &[u8], features: &mut Features) {
+        let [first, last] = ends(text, TEXT_BYTES_MAX / 2, TEXT_BYTES_MAX / 2);
+        let count = |finder: &memmem::Finder<'_>| {
+            let of = |text: &&[u8]| finder.find_iter(text).count() as u32;
+            [first, last].iter().filter(|text| !text.is_empty()).map(of).sum::<u32>()
+        };
+        features.turns = count(&ROLE).max(u32::from(!text.is_empty()));
+        // Each message and each part has two braces of its own.
+        let own = 2 * (features.turns + count(&TYPE));
+        let braces = (braces(first) + braces(last)).saturating_sub(own);
+        features.braces_per_thousand = per_thousand(braces, first.len() + last.len());
+        features.fences = count(&FENCE);
+        features.tools = self.peek.tools.map_or(0, |tools| self.tools(tools));
     }
 
     /// How many tools there are, more or less: each has a name.
     fn tools(&self, tools: Span) -> u32 {
         let [first, last] = ends(tools.of(self.body), TEXT_BYTES_MAX / 2, TEXT_BYTES_MAX / 2);
-        let named = |text: &[u8]| memmem::find_iter(text, b"\"name\"").count() as u32;
+        let named = |text: &[u8]| NAME.find_iter(text).count() as u32;
         let is_offered = self.peek.offers_tools(self.body);
         (named(first) + named(last)).max(1) * u32::from(is_offered)
     }
@@ -123,7 +180,7 @@ fn questions(text: &[u8]) -> u32 {
     if !text.is_ascii() {
         questions += count([b"\xef\xbc\x9f", b"\xd8\x9f"]);
     }
-    if memmem::find(text, b"\\u").is_some() {
+    if memchr::memchr_iter(b'\\', text).any(|at| text.get(at + 1) == Some(&b'u')) {
         questions += count([b"\\uff1f", b"\\u061f"]);
     }
     questions as u32

@@ -36,10 +36,25 @@ const _: () = assert!(MARKERS.len() <= u32::BITS as usize, "a bit for each");
 /// A word, and which marker it is one of.
 #[derive(Clone, Copy)]
 struct Word {
+    /// As much of its beginning as fits, and which bits that are.
+    start: u64,
+    of_start: u64,
     marker: u8,
     /// The next word of the same bucket, counted from 1; 0 is none.
     next: u8,
     bytes: &'static [u8],
+}
+
+impl Word {
+    /// The one with this number, counted from 1.
+    fn of(number: u8) -> Option<&'static Self> {
+        INDEX.words.get(usize::from(number).checked_sub(1)?)
+    }
+
+    fn begins(&self, text: &[u8], at: usize) -> bool {
+        let start = text.get(at..).and_then(|text| text.get(..self.bytes.len()));
+        start.is_some_and(|start| start.eq_ignore_ascii_case(self.bytes))
+    }
 }
 
 const WORDS: usize = {
@@ -54,9 +69,9 @@ const WORDS: usize = {
 };
 const _: () = assert!(WORDS < u8::MAX as usize, "a byte counts them");
 
-/// Four times as many as there are words, more or less, so that a start of a
-/// word that is no marker's most often finds nothing.
-const BUCKET_BITS: u32 = 10;
+/// More than ten for each word, so that a start of a word that is no marker's
+/// most often finds nothing.
+const BUCKET_BITS: u32 = 11;
 const BUCKETS: usize = 1 << BUCKET_BITS;
 
 /// All words, to be found by three of their bytes.
@@ -68,18 +83,24 @@ struct Index {
 
 #[allow(clippy::indexing_slicing, reason = "the compiler runs it")]
 static INDEX: Index = {
-    let none = Word { marker: 0, next: 0, bytes: &[] };
+    let none = Word { start: 0, of_start: 0, marker: 0, next: 0, bytes: &[] };
     let mut index = Index { first: [0; BUCKETS], words: [none; WORDS] };
     let (mut place, mut marker) = (0, 0);
     while marker < MARKERS.len() {
         let mut word = 0;
         while word < MARKERS[marker].len() {
             let bytes = MARKERS[marker][word].as_bytes();
-            let at = telling(bytes[0]);
-            let bucket = bucket(bytes[at], bytes[at + 1], bytes[at + 2]);
-            index.words[place] = Word { marker: marker as u8, next: index.first[bucket], bytes };
+            let (mut start, mut length) = ([0; 8], 0);
+            while length < bytes.len() && length < start.len() {
+                start[length] = bytes[length];
+                length += 1;
+            }
+            let of_start = u64::MAX >> (u64::BITS - 8 * length as u32);
+            let start = lower(u64::from_le_bytes(start)) & of_start;
+            let next = &mut index.first[bucket(start)];
+            index.words[place] = Word { start, of_start, marker: marker as u8, next: *next, bytes };
             place += 1;
-            index.first[bucket] = place as u8;
+            *next = place as u8;
             word += 1;
         }
         marker += 1;
@@ -87,93 +108,111 @@ static INDEX: Index = {
     index
 };
 
-/// Where the three bytes stand that tell words apart: of an escape (`\u4e00`)
-/// behind what all of them begin with.
-const fn telling(first: u8) -> usize {
-    if first == b'\\' { 3 } else { 0 }
+/// Upper case becomes lower; what else is changed by that is changed alike.
+const fn lower(bytes: u64) -> u64 {
+    bytes | 0x2020_2020_2020_2020
 }
 
-/// Multiplied, as neighbours differ in their low bits (Knuth, volume 3, 6.4).
-const fn bucket(a: u8, b: u8, c: u8) -> usize {
-    // Upper case becomes lower; what else is changed by that is changed alike.
-    let bytes = u32::from_le_bytes([a, b, c, 0]) | 0x0020_2020;
-    (bytes.wrapping_mul(0x9e37_79b1) >> (u32::BITS - BUCKET_BITS)) as usize
+/// Three bytes of a beginning tell where its words are: of an escape (`\u4e00`)
+/// those behind what all of them begin with. Multiplied, as neighbours differ in
+/// their low bits (Knuth, volume 3, 6.4).
+const fn bucket(start: u64) -> usize {
+    const ESCAPE: u64 = lower(b'\\' as u64) & 0xff;
+    let three = if start & 0xff == ESCAPE { start >> 24 } else { start } as u32 & 0x00ff_ffff;
+    (three.wrapping_mul(0x9e37_79b1) >> (u32::BITS - BUCKET_BITS)) as usize
 }
 
 /// How many different markers there are in these texts.
 pub(super) fn markers(texts: &[&[u8]]) -> u32 {
-    let seen = texts.iter().fold(0, |seen, text| {
-        let mut starts = Starts::default();
-        let (blocks, rest) = text.as_chunks::<BLOCK>();
-        let mut last = [b' '; BLOCK];
-        last.iter_mut().zip(rest).for_each(|(to, byte)| *to = *byte);
-        let blocks = blocks.iter().chain([&last]);
-        blocks.enumerate().fold(seen, |mut seen, (block, bytes)| {
-            let mut of_block = starts.next(u64::from_le_bytes(*bytes));
-            while of_block != 0 {
-                let at = block * BLOCK + of_block.trailing_zeros() as usize / 8;
-                seen |= found(text.get(at..).unwrap_or_default());
-                of_block &= of_block - 1;
+    texts.iter().fold(0, |seen, text| seen | seen_in(text)).count_ones()
+}
+
+/// Bytes that are looked at in one go: a few vectors, by the compiler's doing.
+const BLOCK: usize = 64;
+/// What is known of the text before a block, …
+const BEFORE: usize = 2;
+/// … and behind it: as much as a word that begins there is found by.
+const BEHIND: usize = 8;
+
+/// A block and its neighbours; where the text ends, there are spaces.
+struct Window([u8; BEFORE + BLOCK + BEHIND]);
+
+/// Kept apart from its caller, whose registers it would have to share.
+#[inline(never)]
+fn seen_in(text: &[u8]) -> u32 {
+    let mut seen = 0;
+    for at in (0..text.len()).step_by(BLOCK) {
+        let window = Window::of(text, at);
+        let mut starts = window.starts();
+        while starts != 0 {
+            let place = starts.trailing_zeros() as usize;
+            let start = lower(window.from(place));
+            let mut next = INDEX.first.get(bucket(start)).copied().unwrap_or_default();
+            while let Some(word) = Word::of(next) {
+                if start & word.of_start == word.start && word.begins(text, at + place) {
+                    seen |= 1 << word.marker;
+                }
+                next = word.next;
             }
-            seen
-        })
-    });
-    seen.count_ones()
+            starts &= starts - 1;
+        }
+    }
+    seen
 }
 
-/// Bytes that are looked at in one go, as those of a word (Warren, "Hacker's
-/// Delight", 6-1). What is found of a byte is told by its highest bit.
-const BLOCK: usize = 8;
-const ONES: u64 = 0x0101_0101_0101_0101;
-const HIGHEST: u64 = ONES << 7;
+impl Window {
+    fn of(text: &[u8], at: usize) -> Self {
+        let mut window = [b' '; BEFORE + BLOCK + BEHIND];
+        if let Some(from) = at.checked_sub(BEFORE)
+            && let Some(whole) = text.get(from..).and_then(<[u8]>::first_chunk)
+        {
+            return Self(*whole);
+        }
+        let from = at.saturating_sub(BEFORE);
+        let known = text.get(from..).unwrap_or_default();
+        let room = window.iter_mut().skip(if at == 0 { BEFORE } else { 0 });
+        room.zip(known).for_each(|(to, byte)| *to = *byte);
+        Self(window)
+    }
 
-/// Where a word of a marker may begin: behind what is no letter and behind `\n`
-/// and its like, at a letter, at an escape, and at what is not ASCII.
-#[derive(Default)]
-struct Starts {
-    letters_before: u64,
-    escapes_before: u64,
-}
+    /// Where a word of a marker may begin, a bit for each byte of the block:
+    /// behind what is no letter and behind `\n` and its like, at a letter, at an
+    /// escape, and at what is not ASCII.
+    fn starts(&self) -> u64 {
+        let Some((&[two, one], here)) = self.0.split_first_chunk::<BEFORE>() else { return 0 };
+        let Some((here, _)) = here.split_first_chunk::<BLOCK>() else { return 0 };
+        let letters = bits(&here.map(|byte| u8::from(is_letter(byte))));
+        let behind_letter = letters << 1 | u64::from(is_letter(one));
+        let is_odd = |byte: &u8| (*byte == b'\\') | !byte.is_ascii();
+        // To the end, as the compiler looks at many at once.
+        let has_odd = here.iter().fold(false, |has, byte| has | is_odd(byte));
+        if !has_odd && two != b'\\' && one != b'\\' {
+            return letters & !behind_letter;
+        }
+        let escapes = bits(&here.map(|byte| u8::from(byte == b'\\')));
+        let others = bits(&here.map(|byte| u8::from(!byte.is_ascii())));
+        let escaped = escapes << 2 | u64::from(one == b'\\') << 1 | u64::from(two == b'\\');
+        letters & !(behind_letter & !escaped) | escapes | others
+    }
 
-impl Starts {
-    fn next(&mut self, bytes: u64) -> u64 {
-        let (letters, escapes) = (letters(bytes), equal(bytes, b'\\'));
-        let behind_letter = (letters << 8) | (self.letters_before >> 56);
-        let escaped = (escapes << 16) | (self.escapes_before >> 48);
-        (self.letters_before, self.escapes_before) = (letters, escapes);
-        let goes_on = behind_letter & !escaped;
-        (letters & !goes_on) | escapes | (bytes & HIGHEST)
+    /// What stands from this place of the block on.
+    fn from(&self, place: usize) -> u64 {
+        let bytes = self.0.get(BEFORE + place..).and_then(<[u8]>::first_chunk);
+        bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes))
     }
 }
 
 /// Letters and digits of ASCII.
-fn letters(bytes: u64) -> u64 {
-    let low = bytes & !HIGHEST;
-    let from = |bytes: u64, first: u8| bytes + u64::from(0x80 - first) * ONES;
-    let lower = low | (u64::from(b' ') * ONES);
-    let letters = from(lower, b'a') & !from(lower, b'z' + 1);
-    let digits = from(low, b'0') & !from(low, b'9' + 1);
-    (letters | digits) & !bytes & HIGHEST
+fn is_letter(byte: u8) -> bool {
+    ((byte | 0x20).wrapping_sub(b'a') < 26) | (byte.wrapping_sub(b'0') < 10)
 }
 
-fn equal(bytes: u64, to: u8) -> u64 {
-    let differs = bytes ^ (u64::from(to) * ONES);
-    !(((differs & !HIGHEST) + !HIGHEST) | differs) & HIGHEST
-}
-
-/// The markers that the text begins with.
-fn found(text: &[u8]) -> u32 {
-    let at = text.first().map_or(0, |first| telling(*first));
-    let Some(&[a, b, c]) = text.get(at..).and_then(<[u8]>::first_chunk) else { return 0 };
-    let mut place = INDEX.first.get(bucket(a, b, c)).copied().unwrap_or_default();
-    let mut found = 0;
-    while let Some(word) = usize::from(place).checked_sub(1).and_then(|at| INDEX.words.get(at)) {
-        let start = text.get(..word.bytes.len());
-        let begins = start.is_some_and(|start| start.eq_ignore_ascii_case(word.bytes));
-        found |= u32::from(begins) << word.marker;
-        place = word.next;
-    }
-    found
+/// A bit for each byte that is 1 and not 0. The factor brings those of eight
+/// bytes together in the highest one.
+fn bits(bytes: &[u8; BLOCK]) -> u64 {
+    const GATHER: u64 = 0x0102_0408_1020_4080;
+    let eights = bytes.as_chunks::<8>().0.iter().map(|eight| u64::from_le_bytes(*eight));
+    eights.rev().fold(0, |bits, eight| (bits << 8) | (eight.wrapping_mul(GATHER) >> 56))
 }
 
 #[cfg(test)]
@@ -199,14 +238,14 @@ mod tests {
     fn every_word_is_found_alone_and_in_a_sentence() {
         for (marker, words) in MARKERS.iter().enumerate() {
             for word in *words {
-                assert_ne!(found(word.as_bytes()) & 1 << marker, 0, "{word}");
+                assert_ne!(seen_in(word.as_bytes()) & 1 << marker, 0, "{word}");
                 let upper = format!("\\n{}", word.to_ascii_uppercase());
                 assert_ne!(markers(&[upper.as_bytes()]), 0, "{upper}");
                 for end in 0..word.len() {
                     // Another word of the same marker may be a part of it.
                     let part = word.get(..end).unwrap_or_default();
-                    let known = words.iter().any(|word| part.starts_with(word));
-                    let is_found = found(part.as_bytes()) & 1 << marker != 0;
+                    let known = words.iter().any(|word| part.contains(word));
+                    let is_found = seen_in(part.as_bytes()) & 1 << marker != 0;
                     assert_eq!(is_found, known, "{part}");
                 }
             }
@@ -218,7 +257,7 @@ mod tests {
     fn words_begin_where_they_begin_byte_by_byte() {
         let mut chance = crate::base::Chance::seeded(7);
         for _ in 0..2000 {
-            let length = chance.below(40);
+            let length = chance.below(200);
             let some = b"az09AZ `{/:@[\\\\\x80\xff";
             let text: Vec<u8> = (0..length).map(|_| some[chance.below(some.len())]).collect();
             let before = |at: usize, back: usize| at.checked_sub(back).map_or(b' ', |at| text[at]);
@@ -229,13 +268,12 @@ mod tests {
                 _ => !is_letter(before(*at, 1)) || before(*at, 2) == b'\\',
             };
             let expected: Vec<usize> = (0..length).filter(begins).collect();
-            let mut starts = Starts::default();
-            let mut padded = text.clone();
-            padded.resize(length.next_multiple_of(BLOCK), b' ');
-            let masks = padded.as_chunks::<BLOCK>().0.iter();
-            let masks: Vec<u64> = masks.map(|one| starts.next(u64::from_le_bytes(*one))).collect();
-            let is_start = |at: &usize| masks[at / BLOCK] >> (at % BLOCK * 8 + 7) & 1 == 1;
-            let found: Vec<usize> = (0..padded.len()).filter(is_start).collect();
+            let mut found = Vec::new();
+            for at in (0..length).step_by(BLOCK) {
+                let starts = Window::of(&text, at).starts();
+                let is_start = |place: &usize| starts >> place & 1 == 1;
+                found.extend((0..BLOCK).filter(is_start).map(|place| at + place));
+            }
             assert_eq!(found, expected, "{}", text.escape_ascii());
         }
     }

@@ -180,6 +180,7 @@ fn features_are_what_is_there() {
         markers: 1,
         max_tokens: Some(9),
         effort: 3,
+        depth: Depth::Words,
     };
     assert_eq!(features, expected);
     let plain = reading(&with(r#""messages":[{"role":"user","content":"hi"}]"#), |r| r.features(1));
