@@ -28,7 +28,6 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use super::ear::Ear;
 use crate::{
     base::Buffers,
     rt::{TAIL_ROOM, Transfer},
@@ -37,8 +36,7 @@ use crate::{
 /// The most a head or a pipelined request may make the buffer grow at once.
 const GROWTH_BYTES: usize = 16 * 1024;
 
-/// What one task polls, from the first time to the last: a receive that has
-/// not called is not polled again. Object-safe, so that the story of a request need not name the future's
+/// Object-safe, so that the story of a request need not name the future's
 /// type. One virtual call a poll.
 pub trait Inbound {
     /// Receives more behind what is held. `Ok(0)` is the end of the stream,
@@ -72,8 +70,6 @@ pin_project_lite::pin_project! {
         arm: A,
         #[pin]
         receive: Option<F>,
-        // What tells of the receive; made by the task that polls first.
-        ear: Option<Ear>,
         // What is held; without capacity while the receive has its buffer.
         buffer: Vec<u8>,
         ended: bool,
@@ -90,7 +86,7 @@ where
     /// `arm` starts a receive behind what the buffer holds.
     pub fn new(arm: A, buffers: &'b RefCell<Buffers>) -> Self {
         let buffer = buffers.borrow_mut().lend();
-        Self { arm, receive: None, ear: None, buffer, ended: false, buffers }
+        Self { arm, receive: None, buffer, ended: false, buffers }
     }
 
     /// Gives the buffer back, with what it holds. No receive is armed.
@@ -100,22 +96,11 @@ where
         this.buffers.borrow_mut().give_back(mem::take(this.buffer));
     }
 
-    /// Starts a receive into this buffer.
-    #[inline]
-    fn arm(self: Pin<&mut Self>, buffer: Vec<u8>) {
-        let mut this = self.project();
-        this.receive.set(Some((this.arm)(buffer)));
-        if let Some(ear) = this.ear {
-            ear.listen_anew();
-        }
-    }
-
     /// Awaits the receive that is armed and keeps what it brings.
     #[inline]
     fn poll_armed(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut this = self.project();
-        let ear = this.ear.get_or_insert_with(|| Ear::new(cx.waker()));
-        let (result, brought) = ready!(ear.poll(|cx| poll_receive(this.receive.as_mut(), cx)));
+        let (result, brought) = ready!(poll_receive(this.receive.as_mut(), cx));
         this.receive.set(None);
         *this.ended = !matches!(result, Ok(1..));
         if this.buffer.capacity() == 0 {
@@ -137,7 +122,7 @@ where
         cx: &mut Context<'_>,
         bytes_max: usize,
     ) -> Poll<io::Result<usize>> {
-        let this = self.as_mut().project();
+        let mut this = self.as_mut().project();
         if *this.ended {
             return Poll::Ready(Ok(0));
         }
@@ -147,15 +132,14 @@ where
                 let room = bytes_max.saturating_sub(buffer.len());
                 buffer.reserve_exact(GROWTH_BYTES.min(room).max(1) + TAIL_ROOM);
             }
-            let buffer = mem::take(buffer);
-            self.as_mut().arm(buffer);
+            this.receive.set(Some((this.arm)(mem::take(buffer))));
         }
         self.poll_armed(cx)
     }
 
     fn poll_watch(mut self: Pin<&mut Self>, cx: &mut Context<'_>, ahead_max: usize) -> bool {
         while !self.ended {
-            let this = self.as_mut().project();
+            let mut this = self.as_mut().project();
             if this.receive.is_none() {
                 let buffer = match this.buffer.len() {
                     0 => mem::take(this.buffer),
@@ -163,7 +147,7 @@ where
                     1.. => break,
                 };
                 debug_assert!(buffer.capacity() > TAIL_ROOM, "no room reads as the end");
-                self.as_mut().arm(buffer);
+                this.receive.set(Some((this.arm)(buffer)));
             }
             // Bytes are the next request; the end is told below.
             if self.as_mut().poll_armed(cx).is_pending() {

@@ -30,7 +30,6 @@ mod connect;
 mod conversation;
 mod converse;
 mod counters;
-mod ear;
 mod errand;
 mod generation;
 mod ground;

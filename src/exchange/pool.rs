@@ -25,7 +25,7 @@ use std::{
 
 use pin_project_lite::pin_project;
 
-use super::{ear::Ear, settings::PoolPlan};
+use super::settings::PoolPlan;
 use crate::{
     balance::BackendId,
     base::Instant,
@@ -40,10 +40,6 @@ pub type Receive = Pin<Box<dyn Receiving>>;
 pub trait Receiving: Future<Output = Transfer> {
     /// Starts the next receive, into `buffer`; the last one is over.
     fn start_anew(self: Pin<&mut Self>, buffer: Vec<u8>);
-
-    /// What it has brought, if anything, while nobody waits for it: nobody is
-    /// woken by it. The first look starts it.
-    fn poll_idle(self: Pin<&mut Self>) -> Poll<Transfer>;
 }
 
 pin_project! {
@@ -52,8 +48,6 @@ pin_project! {
         arm: A,
         #[pin]
         receive: F,
-        // What tells of it while nobody waits.
-        ear: Ear,
     }
 }
 
@@ -62,7 +56,7 @@ pub fn receive<S: Stream>(stream: &Rc<S>, buffer: Vec<u8>) -> Receive {
     let arm = |stream: Rc<S>, buffer| async move { stream.recv(buffer).await };
     let stream = Rc::clone(stream);
     let receive = arm(Rc::clone(&stream), buffer);
-    Box::pin(OwnReceive { stream, arm, receive, ear: Ear::new(Waker::noop()) })
+    Box::pin(OwnReceive { stream, arm, receive })
 }
 
 impl<S, A, F: Future<Output = Transfer>> Future for OwnReceive<S, A, F> {
@@ -82,12 +76,6 @@ where
         let mut this = self.project();
         let next = (this.arm)(Rc::clone(this.stream), buffer);
         this.receive.set(next);
-        this.ear.listen_anew();
-    }
-
-    fn poll_idle(self: Pin<&mut Self>) -> Poll<Transfer> {
-        let this = self.project();
-        this.ear.poll(|cx| this.receive.poll(cx))
     }
 }
 
@@ -132,9 +120,9 @@ impl<S: Stream> Farewell<S> {
 }
 
 impl<S: Stream> Idle<S> {
-    /// What the armed receive has brought, if anything.
+    /// What the armed receive has brought, if anything. Nobody is woken by it.
     fn poll(&mut self) -> Poll<Transfer> {
-        self.receive.as_mut().poll_idle()
+        self.receive.as_mut().poll(&mut Context::from_waker(Waker::noop()))
     }
 }
 
