@@ -14,7 +14,7 @@ use crate::{
         Depth, Dialect, Endpoint, Features, MODEL_BYTES_MAX, Paging, Peek, Reading, Trouble,
         decoded, write_error_body, write_model, write_models,
     },
-    route::{Content, Decision, Query, RouteTable, Unrouted, complexity, complexity_at_most},
+    route::{Content, Decision, Query, RouteTable, Unrouted, complexity_at_most},
     rt::World,
 };
 
@@ -63,24 +63,26 @@ pub fn choose<'s, W: World>(
 struct Body<'b> {
     reading: Reading<'b>,
     prompt_tokens: u64,
-    features: Option<Features>,
+    /// As far as they were read, and how complex the request is at most by them.
+    features: Option<(Features, f32)>,
 }
 
 impl Body<'_> {
-    fn features(&mut self) -> &mut Features {
-        let Self { reading, prompt_tokens, features } = self;
-        features.get_or_insert_with(|| reading.sizes(*prompt_tokens))
+    /// How complex the request is at most, and whether at least too.
+    fn at_most(&mut self) -> (f32, bool) {
+        let (features, most) = self.features.get_or_insert_with(|| {
+            let features = self.reading.sizes(self.prompt_tokens);
+            (features, complexity_at_most(&features))
+        });
+        (*most, features.depth == Depth::Words)
     }
 
-    /// Reads one step further, if there is one.
-    fn deepen(&mut self) -> bool {
-        let reading = self.reading;
-        let features = self.features();
-        let goes_on = features.depth < Depth::Words;
-        if goes_on {
-            reading.deepen(features);
+    /// Reads one step further.
+    fn deepen(&mut self) {
+        if let Some((features, most)) = &mut self.features {
+            self.reading.deepen(features);
+            *most = complexity_at_most(features);
         }
-        goes_on
     }
 }
 
@@ -90,18 +92,21 @@ impl Content for Body<'_> {
     }
 
     fn complexity(&mut self) -> f32 {
-        while self.deepen() {}
-        complexity(self.features())
+        loop {
+            match self.at_most() {
+                (complexity, true) => return complexity,
+                (_, false) => self.deepen(),
+            }
+        }
     }
 
     /// A request that looks easy by its size and shape is not read for words.
     fn may_be_as_complex_as(&mut self, least: f32) -> bool {
         loop {
-            if complexity_at_most(self.features()) < least {
-                return false;
-            }
-            if !self.deepen() {
-                return true;
+            match self.at_most() {
+                (most, _) if most < least => return false,
+                (_, true) => return true,
+                (_, false) => self.deepen(),
             }
         }
     }

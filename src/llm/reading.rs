@@ -7,9 +7,9 @@ use crate::{
     json::{Elements, Kind, Member, Skimmer, Value},
     llm::Peek,
 };
-use memchr::memmem;
 
 mod features;
+mod finders;
 mod markers;
 #[cfg(test)]
 mod tests;
@@ -47,7 +47,7 @@ impl Reading<'_> {
     #[must_use]
     pub fn images(&self) -> bool {
         let Some(messages) = self.peek.messages else { return false };
-        memmem::find(messages.of(self.body), b"image").is_some()
+        finders::IMAGE.find(messages.of(self.body)).is_some()
             && self.has_image(messages, PARTS_DEPTH_MAX)
     }
 

@@ -2,11 +2,13 @@
 //! counts of a few bytes and words. One pass of vector searches over what is
 //! read, which has a bound.
 
-use std::sync::LazyLock;
-
 use memchr::memmem;
 
-use super::{Reading, markers::markers};
+use super::{
+    Reading,
+    finders::{FENCE, NAME, ROLE, TYPE},
+    markers::markers,
+};
 use crate::{base::Span, llm::Peek};
 
 /// How much of a conversation is looked through, half of it at its beginning
@@ -16,20 +18,6 @@ const TEXT_BYTES_MAX: usize = 64 << 10;
 /// stand, and the end, where the question stands.
 const MARKED_FIRST_BYTES: usize = 1 << 10;
 const MARKED_LAST_BYTES: usize = 2 << 10;
-
-/// To make a finder takes as long as a search of a kilobyte.
-macro_rules! finders {
-    ($($name:ident $needle:literal)*) => {
-        $(static $name: LazyLock<memmem::Finder<'static>> =
-            LazyLock::new(|| memmem::Finder::new($needle));)*
-    };
-}
-finders! {
-    ROLE b"\"role\""
-    TYPE b"\"type\""
-    FENCE b"```"
-    NAME b"\"name\""
-}
 
 /// The features of a request. Each grows with what it counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

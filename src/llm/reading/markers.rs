@@ -51,8 +51,8 @@ impl Word {
         INDEX.words.get(usize::from(number).checked_sub(1)?)
     }
 
-    fn begins(&self, text: &[u8], at: usize) -> bool {
-        let start = text.get(at..).and_then(|text| text.get(..self.bytes.len()));
+    fn begins(&self, text: &[u8]) -> bool {
+        let start = text.get(..self.bytes.len());
         start.is_some_and(|start| start.eq_ignore_ascii_case(self.bytes))
     }
 }
@@ -76,6 +76,9 @@ const BUCKETS: usize = 1 << BUCKET_BITS;
 
 /// All words, to be found by three of their bytes.
 struct Index {
+    /// A bit for each of the bytes that may come fourth, by the lowest three
+    /// bits of such a byte: most starts of words end here.
+    fourth: [u8; BUCKETS],
     /// The first word of each bucket, counted from 1; 0 is none.
     first: [u8; BUCKETS],
     words: [Word; WORDS],
@@ -84,7 +87,7 @@ struct Index {
 #[allow(clippy::indexing_slicing, reason = "the compiler runs it")]
 static INDEX: Index = {
     let none = Word { start: 0, of_start: 0, marker: 0, next: 0, bytes: &[] };
-    let mut index = Index { first: [0; BUCKETS], words: [none; WORDS] };
+    let mut index = Index { fourth: [0; BUCKETS], first: [0; BUCKETS], words: [none; WORDS] };
     let (mut place, mut marker) = (0, 0);
     while marker < MARKERS.len() {
         let mut word = 0;
@@ -97,7 +100,11 @@ static INDEX: Index = {
             }
             let of_start = u64::MAX >> (u64::BITS - 8 * length as u32);
             let start = lower(u64::from_le_bytes(start)) & of_start;
-            let next = &mut index.first[bucket(start)];
+            let (bucket, fourth) = told_by(start);
+            // A word that ends before it may be followed by any.
+            let has_fourth = bytes.len() > if bytes[0] == b'\\' { 6 } else { 3 };
+            index.fourth[bucket] |= if has_fourth { 1 << fourth } else { u8::MAX };
+            let next = &mut index.first[bucket];
             index.words[place] = Word { start, of_start, marker: marker as u8, next: *next, bytes };
             place += 1;
             *next = place as u8;
@@ -113,13 +120,16 @@ const fn lower(bytes: u64) -> u64 {
     bytes | 0x2020_2020_2020_2020
 }
 
-/// Three bytes of a beginning tell where its words are: of an escape (`\u4e00`)
-/// those behind what all of them begin with. Multiplied, as neighbours differ in
-/// their low bits (Knuth, volume 3, 6.4).
-const fn bucket(start: u64) -> usize {
+/// Three bytes of a beginning tell in which bucket its words are: of an escape
+/// (`\u4e00`) those behind what all of them begin with. Multiplied, as neighbours
+/// differ in their low bits (Knuth, volume 3, 6.4). And the lowest three bits of
+/// the byte behind them.
+const fn told_by(start: u64) -> (usize, u32) {
     const ESCAPE: u64 = lower(b'\\' as u64) & 0xff;
-    let three = if start & 0xff == ESCAPE { start >> 24 } else { start } as u32 & 0x00ff_ffff;
-    (three.wrapping_mul(0x9e37_79b1) >> (u32::BITS - BUCKET_BITS)) as usize
+    let telling = if start & 0xff == ESCAPE { start >> 24 } else { start } as u32;
+    let three = telling & 0x00ff_ffff;
+    let bucket = three.wrapping_mul(0x9e37_79b1) >> (u32::BITS - BUCKET_BITS);
+    (bucket as usize, telling >> 24 & 7)
 }
 
 /// How many different markers there are in these texts.
@@ -129,30 +139,23 @@ pub(super) fn markers(texts: &[&[u8]]) -> u32 {
 
 /// Bytes that are looked at in one go: a few vectors, by the compiler's doing.
 const BLOCK: usize = 64;
-/// What is known of the text before a block, …
-const BEFORE: usize = 2;
-/// … and behind it: as much as a word that begins there is found by.
-const BEHIND: usize = 8;
-
-/// A block and its neighbours; where the text ends, there are spaces.
-struct Window([u8; BEFORE + BLOCK + BEHIND]);
 
 /// Kept apart from its caller, whose registers it would have to share.
 #[inline(never)]
 fn seen_in(text: &[u8]) -> u32 {
-    let mut seen = 0;
-    for at in (0..text.len()).step_by(BLOCK) {
-        let window = Window::of(text, at);
-        let mut starts = window.starts();
+    let (mut seen, mut before) = (0, Before::default());
+    let (blocks, last) = text.as_chunks();
+    let last = padded(last);
+    for (block, bytes) in blocks.iter().chain([&last]).enumerate() {
+        let mut starts = before.starts(bytes);
         while starts != 0 {
-            let place = starts.trailing_zeros() as usize;
-            let start = lower(window.from(place));
-            let mut next = INDEX.first.get(bucket(start)).copied().unwrap_or_default();
-            while let Some(word) = Word::of(next) {
-                if start & word.of_start == word.start && word.begins(text, at + place) {
-                    seen |= 1 << word.marker;
-                }
-                next = word.next;
+            let at = block * BLOCK + starts.trailing_zeros() as usize;
+            let rest = text.get(at..).unwrap_or_default();
+            let start = rest.first_chunk().copied().unwrap_or_else(|| padded(rest));
+            let start = lower(u64::from_le_bytes(start));
+            let (bucket, fourth) = told_by(start);
+            if INDEX.fourth.get(bucket).copied().unwrap_or_default() >> fourth & 1 == 1 {
+                seen |= found(bucket, start, rest);
             }
             starts &= starts - 1;
         }
@@ -160,45 +163,58 @@ fn seen_in(text: &[u8]) -> u32 {
     seen
 }
 
-impl Window {
-    fn of(text: &[u8], at: usize) -> Self {
-        let mut window = [b' '; BEFORE + BLOCK + BEHIND];
-        if let Some(from) = at.checked_sub(BEFORE)
-            && let Some(whole) = text.get(from..).and_then(<[u8]>::first_chunk)
-        {
-            return Self(*whole);
-        }
-        let from = at.saturating_sub(BEFORE);
-        let known = text.get(from..).unwrap_or_default();
-        let room = window.iter_mut().skip(if at == 0 { BEFORE } else { 0 });
-        room.zip(known).for_each(|(to, byte)| *to = *byte);
-        Self(window)
-    }
+/// The beginning of a text that is shorter than this, with spaces behind it.
+#[cold]
+fn padded<const BYTES: usize>(text: &[u8]) -> [u8; BYTES] {
+    let mut padded = [b' '; BYTES];
+    padded.iter_mut().zip(text).for_each(|(to, byte)| *to = *byte);
+    padded
+}
 
+/// The markers of the words of a bucket that the text begins with.
+#[cold]
+fn found(bucket: usize, start: u64, text: &[u8]) -> u32 {
+    let mut found = 0;
+    let mut next = INDEX.first.get(bucket).copied().unwrap_or_default();
+    while let Some(word) = Word::of(next) {
+        if start & word.of_start == word.start && word.begins(text) {
+            found |= 1 << word.marker;
+        }
+        next = word.next;
+    }
+    found
+}
+
+/// What stood before a block.
+#[derive(Default)]
+struct Before {
+    /// 1 where the last byte was a letter.
+    letter: u64,
+    /// The last two bytes, a bit for each that was a backslash: the last one is
+    /// the second.
+    escapes: u64,
+}
+
+impl Before {
     /// Where a word of a marker may begin, a bit for each byte of the block:
     /// behind what is no letter and behind `\n` and its like, at a letter, at an
     /// escape, and at what is not ASCII.
-    fn starts(&self) -> u64 {
-        let Some((&[two, one], here)) = self.0.split_first_chunk::<BEFORE>() else { return 0 };
-        let Some((here, _)) = here.split_first_chunk::<BLOCK>() else { return 0 };
-        let letters = bits(&here.map(|byte| u8::from(is_letter(byte))));
-        let behind_letter = letters << 1 | u64::from(is_letter(one));
+    #[inline]
+    fn starts(&mut self, block: &[u8; BLOCK]) -> u64 {
+        let letters = bits(&block.map(|byte| u8::from(is_letter(byte))));
+        let behind_letter = letters << 1 | self.letter;
+        self.letter = letters >> (BLOCK - 1);
         let is_odd = |byte: &u8| (*byte == b'\\') | !byte.is_ascii();
         // To the end, as the compiler looks at many at once.
-        let has_odd = here.iter().fold(false, |has, byte| has | is_odd(byte));
-        if !has_odd && two != b'\\' && one != b'\\' {
+        let has_odd = block.iter().fold(0, |odd, byte| odd | u8::from(is_odd(byte))) != 0;
+        if !has_odd && self.escapes == 0 {
             return letters & !behind_letter;
         }
-        let escapes = bits(&here.map(|byte| u8::from(byte == b'\\')));
-        let others = bits(&here.map(|byte| u8::from(!byte.is_ascii())));
-        let escaped = escapes << 2 | u64::from(one == b'\\') << 1 | u64::from(two == b'\\');
+        let escapes = bits(&block.map(|byte| u8::from(byte == b'\\')));
+        let others = bits(&block.map(|byte| u8::from(!byte.is_ascii())));
+        let escaped = escapes << 2 | self.escapes;
+        self.escapes = escapes >> (BLOCK - 2);
         letters & !(behind_letter & !escaped) | escapes | others
-    }
-
-    /// What stands from this place of the block on.
-    fn from(&self, place: usize) -> u64 {
-        let bytes = self.0.get(BEFORE + place..).and_then(<[u8]>::first_chunk);
-        bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes))
     }
 }
 
@@ -268,11 +284,11 @@ mod tests {
                 _ => !is_letter(before(*at, 1)) || before(*at, 2) == b'\\',
             };
             let expected: Vec<usize> = (0..length).filter(begins).collect();
-            let mut found = Vec::new();
-            for at in (0..length).step_by(BLOCK) {
-                let starts = Window::of(&text, at).starts();
+            let (mut found, mut before) = (Vec::new(), Before::default());
+            for (block, bytes) in text.chunks(BLOCK).enumerate() {
+                let starts = before.starts(&padded(bytes));
                 let is_start = |place: &usize| starts >> place & 1 == 1;
-                found.extend((0..BLOCK).filter(is_start).map(|place| at + place));
+                found.extend((0..BLOCK).filter(is_start).map(|place| block * BLOCK + place));
             }
             assert_eq!(found, expected, "{}", text.escape_ascii());
         }
