@@ -332,6 +332,31 @@ fn when_both_fail_another_is_asked_and_else_the_first_error_told() {
     }
 }
 
+/// A 429 is about the model that was asked for, also of the first request ever.
+#[test]
+fn where_both_have_no_room_for_the_model_others_still_reach_them() {
+    const FULL: &str = "HTTP/1.1 429 No\r\nretry-after: 30\r\ncontent-length: 2\r\n\r\n{}";
+    let is_over = Arc::new(AtomicBool::new(false));
+    let waits = Arc::clone(&is_over);
+    let (late, _) = seeing(move |conn, _| {
+        eventually("the other has failed", || waits.load(SeqCst));
+        conn.say(FULL);
+    });
+    let (full, _) = seeing(move |conn, _| {
+        conn.say(FULL);
+        is_over.store(true, SeqCst);
+    });
+    // Half of them may be left alone.
+    let (one, other) = (mock(), mock());
+    let backends = [late.address, full.address, one.address(), other.address()];
+    let proxy = proxy(&backends, |w| w.retry.attempts = 2);
+    assert_eq!(proxy.client().post(CHAT, "", chat(1)).status, 429);
+    assert_eq!(hedges(&proxy), [1, 0, 0]);
+    let left_alone = proxy.backends().into_iter().map(|one| (one.ejected, one.ejected_models));
+    assert_eq!(left_alone.take(2).collect::<Vec<_>>(), [(false, 1), (false, 1)]);
+    proxy.settles();
+}
+
 /// One that fails does not end the wait for the other.
 #[test]
 fn the_failure_of_one_leaves_the_other_alone() {

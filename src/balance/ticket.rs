@@ -230,7 +230,7 @@ impl<'f> Ticket<'f> {
     /// [`Self::failed`].
     pub fn no_room(mut self, retry_after: Option<Duration>, now: Instant) -> Option<Duration> {
         let load = self.load();
-        if self.model.is_some() {
+        if self.model.is_some() && !self.fleet.tells_models_apart() {
             self.fleet.tells_models_apart.store(true, Relaxed);
         }
         let slot = self.model.and_then(|model| Some((model, load.tell_apart(model, now)?)));

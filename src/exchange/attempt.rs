@@ -59,9 +59,9 @@ pub async fn attempt<'s, W: World>(
     stage.count_for_retries();
     let walk = Walk::new(&stage.settings.retry, asked.repeatable);
     let ways = Ways::of(decision);
-    // Otherwise it is enough to look at the name when it is needed, as it stands
-    // in the body as it came.
-    let is_told_apart = decision.is_some() || stage.fleet.tells_models_apart();
+    // Where nobody tells models apart, the name is looked at when it is needed: it
+    // stands in the body as it came.
+    let tells_apart = decision.is_some() || stage.fleet.tells_models_apart();
     let mut way = Way {
         stage,
         client,
@@ -78,7 +78,7 @@ pub async fn attempt<'s, W: World>(
         first: None,
         after: None,
         paid: Paid::Nothing,
-        model: is_told_apart.then(|| model_of(asked)).flatten(),
+        model: if tells_apart { named_model(asked) } else { None },
     };
     let begun = way.walk_on(asked).await;
     if begun.is_err() && stage.settings.headers.own {
@@ -89,7 +89,7 @@ pub async fn attempt<'s, W: World>(
 }
 
 /// The model that the client has named.
-pub(super) fn model_of(asked: &Asked<'_>) -> Option<ModelKey> {
+pub(super) fn named_model(asked: &Asked<'_>) -> Option<ModelKey> {
     let (outgoing, mut room) = (asked.outgoing.borrow(), [0; MODEL_BYTES_MAX]);
     Some(ModelKey::of(asked.model?.name(outgoing.body(), &mut room)))
 }
@@ -242,7 +242,7 @@ impl<'s, W: World> Way<'s, '_, W> {
         let mut heard = both.heard;
         if let Some((failed, word, ticket)) = both.failed_before {
             self.walk.failed(ticket.backend(), at, failed, stage.now());
-            verdict::failure(stage, self.of_model(asked, ticket), failed);
+            verdict::failure(stage, self.told_model(asked, ticket), failed);
             if matches!(heard.asking, Asking::Failed(..)) {
                 if let Some(too_large) = self.keep(word).await? {
                     too_large.lost(stage);
@@ -267,7 +267,7 @@ impl<'s, W: World> Way<'s, '_, W> {
     ) -> Result<Turn<'s, W::Stream>, AttemptFault> {
         let (stage, class) = (self.stage, failed.class);
         self.walk.failed(ticket.backend(), self.at(self.step), failed, stage.now());
-        verdict::failure(stage, self.of_model(asked, ticket), failed);
+        verdict::failure(stage, self.told_model(asked, ticket), failed);
         let next = match self.next(class) {
             Ok(next) => next,
             Err(given_up) => return self.give_up_with(word, given_up).map(Turn::Told),

@@ -23,7 +23,7 @@ use std::{
 };
 
 use super::{
-    Stage, attempt::model_of, link::Link, outgoing::Outgoing, queue, understand::Asked, verdict,
+    Stage, attempt::named_model, link::Link, outgoing::Outgoing, queue, understand::Asked, verdict,
     watch::Wait,
 };
 use crate::{
@@ -55,7 +55,7 @@ pub fn mirror<W: World>(stage: &Rc<Stage<W>>, asked: &Asked<'_>, decision: &Deci
         return;
     };
     let rename = step.rename.map(|name| ModelKey::of(name.as_bytes()));
-    let key = rename.or_else(|| model_of(asked));
+    let key = rename.or_else(|| named_model(asked));
     let mut outgoing = outgoing.without_credentials();
     outgoing.rename(asked.model.map(Model::place), step.rename);
     let copy = Copy {

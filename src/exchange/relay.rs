@@ -149,9 +149,7 @@ impl<W: World> Relay<'_, '_, W> {
                 return Err(Ended::Cut(trouble));
             }
         };
-        if !done {
-            self.stage.return_buffer(std::mem::take(&mut self.incoming));
-        }
+        self.stage.return_buffer(std::mem::take(&mut self.incoming));
         while !done {
             if self.pass_and_fetch(part).await? == 0 {
                 return self.end_by_close().await;

@@ -4,7 +4,7 @@
 use super::Way;
 use crate::{
     balance::{Ask, BackendId, ModelKey, NoPick, Reach, Ticket},
-    exchange::{ask::AttemptFault, attempt::model_of, queue, understand::Asked},
+    exchange::{ask::AttemptFault, attempt::named_model, queue, understand::Asked},
     retry::{Failing, Reason},
     rt::World,
 };
@@ -15,12 +15,15 @@ impl<'s, W: World> Way<'s, '_, W> {
         self.walk.tried(|step| self.ways.are_same(step, of))
     }
 
-    /// The same ticket, and the model that was asked for by it.
-    pub(super) fn of_model<'t>(&mut self, asked: &Asked<'_>, ticket: Ticket<'t>) -> Ticket<'t> {
-        if self.model.is_some() || ticket.is_of_model() {
+    /// The same ticket, told which model was asked for by it if it was made when
+    /// nobody told models apart.
+    pub(super) fn told_model<'t>(&mut self, asked: &Asked<'_>, ticket: Ticket<'t>) -> Ticket<'t> {
+        if ticket.is_of_model() {
             return ticket;
         }
-        self.model = model_of(asked);
+        if self.model.is_none() {
+            self.model = named_model(asked);
+        }
         ticket.of_model(self.model)
     }
 
@@ -64,6 +67,8 @@ impl<'s, W: World> Way<'s, '_, W> {
             if !matches!(placed, Err(NoPick::Full)) {
                 return Ok(placed.ok());
             }
+            // Meanwhile models may come to be told apart.
+            let ask = Ask { model: ask.model.or_else(|| named_model(asked)), ..ask };
             let wait = queue::wait(stage, client, std::slice::from_ref(&ask), asked.priority);
             return Ok(Box::pin(wait).await?.map(|(_, ticket)| ticket));
         }
