@@ -79,8 +79,7 @@ pub fn signs(features: &Features) -> [Sign; 9] {
 /// The score of a request.
 #[must_use]
 pub fn complexity(features: &Features) -> f32 {
-    let left = |left, sign: &Sign| left * (1.0 - sign.weight * sign.strength);
-    1.0 - signs(features).iter().fold(1.0, left)
+    complexity_at_most(&Features { depth: Depth::Words, ..*features })
 }
 
 /// The score that a request has at most, as far as its features are known: those
